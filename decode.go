@@ -1,0 +1,554 @@
+package workerchannel
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// ParseEnvelope reads one envelope from any JSON text of the right meaning (PROTOCOL section 3) and
+// validates it (section 5). A text that is no envelope is a *ParseError with the place; what does not
+// validate is answered as by Validate. The envelope aliases nothing of data.
+func ParseEnvelope(data []byte) (Envelope, error) {
+	v, err := Verify(data)
+	return v.env, err
+}
+
+// Verify is ParseEnvelope, with the result kept as proof for HandleVerified. It touches nothing
+// shared, so that any number of goroutines may verify at once.
+func Verify(data []byte) (Verified, error) {
+	r := reader{data: data, verifying: true}
+	if err := r.readAll(); err != nil {
+		return Verified{}, err
+	}
+	if err := r.env.checkVersion(); err != nil {
+		return Verified{}, err
+	}
+	digest := uint64(r.digest)
+	if !r.digested {
+		digest = replayHash(&r.env.Header, r.env.WorkerID, &r.op)
+	}
+	if err := r.env.checkSealed(&r.op, digest); err != nil {
+		return Verified{}, err
+	}
+	r.env.Op = r.op.op()
+	return Verified{r.env}, nil
+}
+
+// UnmarshalJSON reads an envelope from any JSON text of the right meaning and does not validate it:
+// its digest, for one, may be wrong. On an error the envelope stays as it was.
+func (e *Envelope) UnmarshalJSON(data []byte) error {
+	r := reader{data: data}
+	if err := r.readAll(); err != nil {
+		return err
+	}
+	*e = r.env
+	e.Op = r.op.op()
+	return nil
+}
+
+// maxDepth is how deep objects and arrays may nest, the envelope being the first level.
+const maxDepth = 127
+
+// A reader reads one envelope. It takes the members in any order, and is fast when they come as
+// canonical text has them: then each is met by its lead, and the digest is taken from the very text of
+// the operation. Whatever is not canonical only turns that off.
+type reader struct {
+	data  []byte
+	pos   int
+	depth int   // of the object or array at pos
+	err   error // the first failure, which ends the reading
+
+	env     Envelope // but for Op
+	op      fields
+	numbers int // how many of the header's numbers have been read
+
+	verifying bool // a digest is wanted
+	canonical bool // so far, the operation's text is canonical and digest covers it up to summed
+	digested  bool // digest is that of the whole message
+	digest    digest
+	summed    int
+}
+
+func (r *reader) readAll() error {
+	r.object(&envelopeShape)
+	r.space()
+	if r.pos < len(r.data) {
+		r.fail("nothing may follow the envelope")
+	}
+	return r.err
+}
+
+func (r *reader) fail(cause string) { r.failAt(r.pos, cause) }
+
+func (r *reader) failAt(offset int, cause string) {
+	r.failWith(&ParseError{Offset: offset, Cause: cause})
+}
+
+// failWith keeps the first failure, and ends the text there so that all reading comes to a stop.
+func (r *reader) failWith(err error) {
+	if r.err == nil {
+		r.err, r.data, r.pos, r.canonical = err, nil, 0, false
+	}
+}
+
+// peek returns the next byte; at the end 0, which begins nothing in JSON.
+func (r *reader) peek() byte {
+	if r.pos < len(r.data) {
+		return r.data[r.pos]
+	}
+	return 0
+}
+
+// take goes past a text if it comes next.
+func (r *reader) take(text string) bool {
+	if end := r.pos + len(text); end <= len(r.data) && string(r.data[r.pos:end]) == text {
+		r.pos = end
+		return true
+	}
+	return false
+}
+
+func (r *reader) expect(c byte, cause string) {
+	if r.peek() == c {
+		r.pos++
+	} else {
+		r.fail(cause)
+	}
+}
+
+func (r *reader) space() {
+	for {
+		switch r.peek() {
+		case ' ', '\t', '\n', '\r':
+			r.pos++
+			r.canonical = false
+		default:
+			return
+		}
+	}
+}
+
+// object reads an object of the shape.
+func (r *reader) object(o *shape) {
+	start := r.pos
+	r.depth++
+	var seen uint32
+	for i, m := range o.members {
+		if r.take(o.lead[i]) {
+			seen |= 1 << m
+			r.value(m)
+		} else if m != mSender { // which canonical text leaves out when absent
+			break
+		}
+	}
+	for name, ok := r.name(seen != 0); ok; name, ok = r.name(true) {
+		m, known := o.find(name)
+		switch {
+		case !known:
+			r.skip()
+		case seen&(1<<m) != 0:
+			r.fail("the member " + m.String() + " is given twice")
+		default:
+			seen |= 1 << m
+			r.value(m)
+		}
+	}
+	for _, m := range o.members {
+		if seen&(1<<m) == 0 {
+			r.absent(m, start)
+		}
+	}
+	r.depth--
+}
+
+// absent notes that the object at start ended without the member.
+func (r *reader) absent(m member, start int) {
+	switch m {
+	case mSender:
+	case mDetail, mMetadata:
+		r.canonical = false // canonical text has a null
+	default:
+		r.failAt(start, "the member "+m.String()+" is missing")
+	}
+}
+
+// name goes past what stands between two values of an object, and returns the name of the next
+// member; false if there is none. The brace that opens the object is part of it unless open.
+func (r *reader) name(open bool) (name []byte, ok bool) {
+	r.space()
+	if !open {
+		r.expect('{', "an object is needed")
+		r.space()
+	}
+	switch {
+	case r.take("}"):
+		return nil, false
+	case open:
+		r.expect(',', "a comma or the end of the object is needed")
+		r.space()
+	}
+	r.canonical = false // or the member's lead had been met
+	name = r.textBytes()
+	r.space()
+	r.expect(':', "a colon is needed")
+	return name, r.err == nil
+}
+
+// tag returns the value of the member that tells what the object that comes next is, wherever in the
+// object it stands, and goes past nothing.
+func (r *reader) tag(m member) (tag []byte, at int) {
+	start, canonical := r.pos, r.canonical
+	for name, ok := r.name(false); ok; name, ok = r.name(true) {
+		if string(name) == m.String() {
+			r.space()
+			at = r.pos
+			tag = r.textBytes()
+			r.pos, r.canonical = start, canonical
+			return tag, at
+		}
+		r.skip()
+	}
+	r.failAt(start, "the member "+m.String()+" is missing")
+	return nil, start
+}
+
+// value reads the value of a member.
+func (r *reader) value(m member) {
+	r.space()
+	if n := r.op.number(m); n != nil {
+		*n = r.uint(math.MaxUint64)
+		return
+	}
+	if t := r.op.text(m); t != nil {
+		*t = string(r.textBytes())
+		return
+	}
+	if n := r.env.Header.number(m); n != nil {
+		*n = r.uint(math.MaxUint64)
+		r.numbers++
+		return
+	}
+	switch m {
+	case mVersion:
+		r.env.Version = uint32(r.uint(math.MaxUint32))
+	case mSender:
+		r.env.WorkerID = r.optionalText()
+		r.digested = false // if the operation came first, its digest began without the id
+	case mReplayHash:
+		r.env.ReplayHash = r.uint(math.MaxUint64)
+	case mOp:
+		r.operation()
+	case mOutcome:
+		r.outcome()
+	case mType, mStatus:
+		r.textBytes() // tag has read it
+	case mPayload:
+		r.op.payload = r.payload()
+	case mDetail, mMetadata:
+		r.op.optional = r.optionalText()
+	case mState:
+		at := r.pos
+		if r.op.state.UnmarshalText(r.textBytes()) != nil {
+			r.failAt(at, "an unknown job state")
+		}
+	case mLevel:
+		at, name := r.pos, r.textBytes()
+		l := slices.Index(levels[:], string(name))
+		if l < 0 {
+			r.failAt(at, "an unknown level")
+		}
+		r.op.level = Level(l)
+	}
+}
+
+func (r *reader) operation() {
+	if r.verifying && r.numbers == 5 { // the digest begins with them
+		r.canonical = true
+		r.digest, r.summed = newDigest(&r.env.Header, r.env.WorkerID), r.pos
+	}
+	name, at := r.tag(mType)
+	for t := OpType(1); t.known(); t++ {
+		if opTable[t].name == string(name) {
+			r.op.typ = t
+			r.object(&opTable[t].shape)
+			r.sum()
+			r.digested, r.canonical = r.canonical, false
+			return
+		}
+	}
+	r.failAt(at, "an unknown operation type")
+}
+
+func (r *reader) outcome() {
+	name, at := r.tag(mStatus)
+	for s := statusOk; int(s) < len(outcomeTable); s++ {
+		if outcomeTable[s].name == string(name) {
+			r.op.status = s
+			r.object(&outcomeTable[s].shape)
+			return
+		}
+	}
+	r.failAt(at, "an unknown outcome status")
+}
+
+// sum takes the digest up to pos, if it still can be taken from the text.
+func (r *reader) sum() {
+	if r.canonical {
+		r.digest = chain(r.digest, r.data[r.summed:r.pos])
+		r.summed = r.pos
+	}
+}
+
+// payload reads an array of bytes. It takes memory for as many as the commas promise, up to the limit.
+func (r *reader) payload() []byte {
+	r.expect('[', "an array of bytes is needed")
+	r.space()
+	if r.take("]") {
+		return []byte{}
+	}
+	rest := r.data[r.pos:]
+	if end := bytes.IndexByte(rest, ']'); end >= 0 {
+		rest = rest[:end]
+	}
+	promised := bytes.Count(rest, []byte{','}) + 1
+	payload := make([]byte, 0, min(promised, MaxPayloadBytes))
+	for r.err == nil {
+		r.space()
+		at := r.pos
+		b := byte(r.uint(math.MaxUint8))
+		if len(payload) == MaxPayloadBytes {
+			r.failWith(&ParseError{Offset: at, Err: &PayloadError{promised, MaxPayloadBytes}})
+		}
+		payload = append(payload, b)
+		r.space()
+		if r.take("]") {
+			return payload
+		}
+		r.expect(',', "a comma or the end of the array is needed")
+	}
+	return nil
+}
+
+// uint reads a plain integer up to a limit.
+func (r *reader) uint(limit uint64) (n uint64) {
+	start := r.pos
+	for {
+		d := uint64(r.peek() - '0')
+		if d > 9 {
+			break
+		}
+		if n > math.MaxUint64/10 || n*10 > math.MaxUint64-d {
+			r.failAt(start, "the number is out of range")
+			return 0
+		}
+		n = n*10 + d
+		r.pos++
+	}
+	switch c := r.peek(); {
+	case r.pos == start:
+		r.fail("a plain integer is needed")
+	case r.pos > start+1 && r.data[start] == '0':
+		r.failAt(start, "the number has a leading zero")
+	case c == '.' || c == 'e' || c == 'E':
+		r.failAt(start, "a plain integer is needed, without fraction or exponent")
+	case n > limit:
+		r.failAt(start, "the number is out of range")
+	}
+	return n
+}
+
+func (r *reader) optionalText() *string {
+	if r.take("null") {
+		return nil
+	}
+	s := string(r.textBytes())
+	return &s
+}
+
+// textBytes reads a text. What it returns may alias data.
+func (r *reader) textBytes() []byte {
+	raw, escapes := r.scanText()
+	if escapes == 0 || r.err != nil {
+		return raw
+	}
+	out := make([]byte, 0, len(raw))
+	for len(raw) > 0 {
+		next := bytes.IndexByte(raw, '\\')
+		if next < 0 {
+			next = len(raw)
+		}
+		out, raw = append(out, raw[:next]...), raw[next:]
+		if len(raw) > 0 {
+			c, n := unescape(raw)
+			out, raw = utf8.AppendRune(out, c), raw[n:]
+		}
+	}
+	return out
+}
+
+// scanText goes past a text, and returns what stands between its quotes and how many escapes are in
+// it. All that is to be refused in a text is refused here.
+func (r *reader) scanText() (raw []byte, escapes int) {
+	r.expect('"', "a text is needed")
+	start, ascii := r.pos, true
+	for i := start; i < len(r.data); {
+		switch c := r.data[i]; {
+		case c == '"':
+			r.pos = i + 1
+			if raw = r.data[start:i]; !ascii && !utf8.Valid(raw) {
+				r.failAt(start, "the text is not well-formed UTF-8")
+			}
+			return raw, escapes
+		case c == '\\':
+			char, n := unescape(r.data[i:])
+			if n == 0 {
+				r.failAt(i, "a bad escape or an unpaired surrogate")
+				return nil, 0
+			}
+			r.canonical = r.canonical && isCanonicalEscape(char, r.data[i:i+n])
+			escapes++
+			i += n
+		case c < ' ':
+			r.failAt(i, "a control character in a text")
+			return nil, 0
+		default:
+			ascii = ascii && c < utf8.RuneSelf
+			i++
+		}
+	}
+	r.failAt(len(r.data), "the text does not end")
+	return nil, 0
+}
+
+func isCanonicalEscape(c rune, text []byte) bool {
+	return c < rune(len(escapes)) && escapes[c] == string(text)
+}
+
+// unescape decodes the escape that text begins with and tells how long it is; 0 if it is none.
+func unescape(text []byte) (c rune, n int) {
+	if len(text) < 2 {
+		return 0, 0
+	}
+	switch e := text[1]; e {
+	case '"', '\\', '/':
+		return rune(e), 2
+	case 'b':
+		return '\b', 2
+	case 'f':
+		return '\f', 2
+	case 'n':
+		return '\n', 2
+	case 'r':
+		return '\r', 2
+	case 't':
+		return '\t', 2
+	}
+	unit, ok := codeUnit(text)
+	switch {
+	case !ok:
+		return 0, 0
+	case !utf16.IsSurrogate(unit):
+		return unit, 6
+	}
+	low, _ := codeUnit(text[6:])
+	if c = utf16.DecodeRune(unit, low); c == utf8.RuneError {
+		return 0, 0
+	}
+	return c, 12
+}
+
+// codeUnit decodes the \uXXXX that text begins with.
+func codeUnit(text []byte) (u rune, ok bool) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
+	}
+	for _, c := range text[2:6] {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		u = u<<4 | rune(c)
+	}
+	return u, true
+}
+
+// skip goes past any JSON value.
+func (r *reader) skip() {
+	r.space()
+	switch c := r.peek(); {
+	case c == '"':
+		r.scanText()
+	case c == '{' || c == '[':
+		if r.depth++; r.depth > maxDepth {
+			r.fail("objects and arrays nest too deep")
+		}
+		if c == '{' {
+			r.skipObject()
+		} else {
+			r.skipArray()
+		}
+		r.depth--
+	case c == '-' || '0' <= c && c <= '9':
+		r.skipNumber()
+	case r.take("true"), r.take("false"), r.take("null"):
+	default:
+		r.fail("a value is needed")
+	}
+}
+
+func (r *reader) skipObject() {
+	for _, ok := r.name(false); ok; _, ok = r.name(true) {
+		r.skip()
+	}
+}
+
+func (r *reader) skipArray() {
+	r.expect('[', "an array is needed")
+	r.space()
+	if r.take("]") {
+		return
+	}
+	for r.err == nil {
+		r.skip()
+		r.space()
+		if r.take("]") {
+			return
+		}
+		r.expect(',', "a comma or the end of the array is needed")
+	}
+}
+
+func (r *reader) skipNumber() {
+	r.take("-")
+	if !r.take("0") {
+		r.skipDigits()
+	}
+	if r.take(".") {
+		r.skipDigits()
+	}
+	if r.take("e") || r.take("E") {
+		if !r.take("+") {
+			r.take("-")
+		}
+		r.skipDigits()
+	}
+}
+
+func (r *reader) skipDigits() {
+	start := r.pos
+	for c := r.peek(); '0' <= c && c <= '9'; c = r.peek() {
+		r.pos++
+	}
+	if r.pos == start {
+		r.fail("a digit is needed")
+	}
+}

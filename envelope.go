@@ -1,0 +1,147 @@
+package workerchannel
+
+// ProtocolVersion is the version of the protocol that this package speaks.
+const ProtocolVersion uint32 = 1
+
+// MaxPayloadBytes is the largest payload of a SpawnJob or an OutcomeOk, in bytes.
+const MaxPayloadBytes = 256 << 10
+
+// A Header is the numbers of a message (PROTOCOL section 1).
+type Header struct {
+	MessageID    uint64 // unique within the coordination session
+	SeqNo        uint64 // strictly increasing per sender
+	DecisionSeq  uint64 // the deterministic decision order, for replay parity; often equal to SeqNo
+	Seed         uint64 // the seed of the session's deterministic random numbers
+	IssuedAtTurn uint64 // the sender's turn when it made the message
+}
+
+// number returns where a member of the envelope is kept; nil for any that is not a number of the
+// header.
+func (h *Header) number(m member) *uint64 {
+	switch m {
+	case mMessageID:
+		return &h.MessageID
+	case mSeqNo:
+		return &h.SeqNo
+	case mDecisionSeq:
+		return &h.DecisionSeq
+	case mSeed:
+		return &h.Seed
+	case mIssuedAtTurn:
+		return &h.IssuedAtTurn
+	}
+	return nil
+}
+
+// An Envelope is one message (PROTOCOL section 1). It is a plain value: its holder may change it,
+// and nothing is believed of it that Validate has not just recomputed.
+type Envelope struct {
+	Version uint32
+	Header
+	WorkerID   *string // the worker instance that sent it; nil on the coordinator's messages
+	ReplayHash uint64
+	Op         Op
+}
+
+// NewEnvelope makes a message of the coordinator, with the version and the replay digest filled in.
+// Nothing is checked; see Validate.
+func NewEnvelope(h Header, op Op) Envelope {
+	return Envelope{Version: ProtocolVersion, Header: h, ReplayHash: ReplayHash(h, nil, op), Op: op}
+}
+
+// NewWorkerEnvelope is NewEnvelope for a message of a worker.
+func NewWorkerEnvelope(workerID string, h Header, op Op) Envelope {
+	return Envelope{Version: ProtocolVersion, Header: h, WorkerID: &workerID, ReplayHash: ReplayHash(h, &workerID, op), Op: op}
+}
+
+// Validate checks the envelope as section 5 says, and answers with the first failure:
+// ErrVersionMismatch, ErrReplayHashMismatch, ErrUnexpectedWorkerIdentity, ErrMissingWorkerIdentity,
+// ErrWorkerIdentityMismatch, ErrPayloadTooLarge. A value that no peer could send has no digest; it is
+// an ErrInvalidValue in the digest's place. A nil envelope is one, too.
+func (e *Envelope) Validate() error {
+	if e == nil {
+		return &ValueError{"envelope", "is nil"}
+	}
+	f := fieldsOf(e.Op)
+	if err := e.checkVersion(); err != nil {
+		return err
+	}
+	if err := e.checkValues(&f); err != nil {
+		return err
+	}
+	return e.checkSealed(&f, replayHash(&e.Header, e.WorkerID, &f))
+}
+
+func (e *Envelope) checkVersion() error {
+	if e.Version != ProtocolVersion {
+		return &MismatchError{ErrVersionMismatch, uint64(ProtocolVersion), uint64(e.Version)}
+	}
+	return nil
+}
+
+// checkValues refuses what cannot be written.
+func (e *Envelope) checkValues(f *fields) error {
+	if e.WorkerID != nil {
+		if err := checkText("worker_id", *e.WorkerID); err != nil {
+			return err
+		}
+	}
+	return f.check()
+}
+
+// checkSealed is steps 2 to 4 of section 5.
+func (e *Envelope) checkSealed(f *fields, digest uint64) error {
+	if e.ReplayHash != digest {
+		return &MismatchError{ErrReplayHashMismatch, digest, e.ReplayHash}
+	}
+	switch {
+	case f.typ.Sender() == SenderCoordinator:
+		if e.WorkerID != nil {
+			return &WorkerError{Kind: ErrUnexpectedWorkerIdentity, WorkerID: *e.WorkerID}
+		}
+	case e.WorkerID == nil:
+		return ErrMissingWorkerIdentity
+	case f.typ.bootstrap() && f.workerID != *e.WorkerID:
+		expected := f.workerID // not its address: that would move f to the heap
+		return &WorkerError{Kind: ErrWorkerIdentityMismatch, WorkerID: *e.WorkerID, Expected: &expected}
+	}
+	return checkPayload(f.payload)
+}
+
+// A Verified is an envelope that has been read from its text and found valid. Only Verify makes one,
+// so that HandleVerified need not check again; the zero Verified is refused there. It is immutable
+// and may be handed from goroutine to goroutine.
+type Verified struct {
+	env Envelope
+}
+
+// Envelope returns the envelope. Changing it does not change v; but the bytes of a payload are not
+// copied and belong to all holders together.
+func (v Verified) Envelope() Envelope {
+	e := v.env
+	e.WorkerID = cloneText(e.WorkerID)
+	switch op := e.Op.(type) {
+	case StatusSnapshot:
+		op.Detail = cloneText(op.Detail)
+		e.Op = op
+	case Diagnostic:
+		op.Metadata = cloneText(op.Metadata)
+		e.Op = op
+	}
+	return e
+}
+
+func (v Verified) check() error {
+	if v.env.Op == nil {
+		return &ValueError{"envelope", "was not made by Verify"}
+	}
+	return nil
+}
+
+func cloneText(s *string) *string {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	return &c
+}

@@ -1,0 +1,67 @@
+package workerchannel
+
+import (
+	"math/bits"
+	"strconv"
+)
+
+// ReplayHash returns the replay digest of a message (PROTOCOL section 4): of its numbers, the worker
+// id if there is one, and the canonical JSON of the operation. It detects damage and divergence
+// between runs; it authenticates nothing. The digest of an operation that Validate refuses as an
+// ErrInvalidValue means nothing.
+func ReplayHash(h Header, workerID *string, op Op) uint64 {
+	f := fieldsOf(op)
+	return replayHash(&h, workerID, &f)
+}
+
+func replayHash(h *Header, workerID *string, f *fields) uint64 {
+	return uint64(writeOp(newDigest(h, workerID), f))
+}
+
+// A digest is a replay digest on its way, and the sink that takes it from the values of an operation
+// without writing the text.
+type digest uint64
+
+const digestPrime = 0x100000001B3
+
+// newDigest starts a digest with everything that goes before the operation.
+func newDigest(h *Header, workerID *string) digest {
+	d := h.MessageID*0x9E3779B185EBCA87 + bits.RotateLeft64(h.SeqNo, 13)
+	d ^= bits.RotateLeft64(h.DecisionSeq, 23) ^ bits.RotateLeft64(h.Seed, 29) ^ bits.RotateLeft64(h.IssuedAtTurn, 47)
+	if workerID != nil {
+		for i := range len(*workerID) {
+			d = (bits.RotateLeft64(d, 7) ^ uint64((*workerID)[i])) * digestPrime
+		}
+	}
+	return digest(d)
+}
+
+// byte adds one byte of the operation's text.
+func (d digest) byte(b byte) digest {
+	return digest((bits.RotateLeft64(uint64(d), 5) ^ uint64(b)) * digestPrime)
+}
+
+func chain[T string | []byte](d digest, text T) digest {
+	for i := range len(text) {
+		d = d.byte(text[i])
+	}
+	return d
+}
+
+func (d digest) literal(text string) digest { return chain(d, text) }
+
+func (d digest) number(n uint64) digest {
+	var buf [20]byte
+	return chain(d, strconv.AppendUint(buf[:0], n, 10))
+}
+
+func (d digest) bytes(p []byte) digest {
+	d = d.byte('[')
+	for i, b := range p {
+		if i > 0 {
+			d = d.byte(',')
+		}
+		d = d.number(uint64(b))
+	}
+	return d.byte(']')
+}
