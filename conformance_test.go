@@ -167,7 +167,7 @@ func (step *journalStep) replay(t *testing.T, c *Coordinator) {
 	assert.Equal(t, step.After.WorkerReady, c.WorkerReady())
 	assert.Equal(t, step.After.ShutdownRequested, c.ShutdownRequested())
 	assert.Equal(t, step.After.Inflight, c.InflightCount())
-	assert.Equal(t, step.After.Outbox, len(c.out.queue)-c.out.head)
+	assert.Equal(t, step.After.Outbox, c.OutboxLen())
 	var jobs []TrackedJob
 	for _, j := range step.After.Jobs {
 		jobs = append(jobs, TrackedJob{j.JobID, j.RegionID, j.State, j.LastSeqNo})

@@ -236,6 +236,9 @@ func (c *Coordinator) DrainOutbox() (Envelope, bool) {
 // Outbox yields the messages to be sent, oldest first, taking each from the outbox as it goes.
 func (c *Coordinator) Outbox() iter.Seq[Envelope] { return drain(c.DrainOutbox) }
 
+// OutboxLen returns how many messages wait to be sent.
+func (c *Coordinator) OutboxLen() int { return c.out.len() }
+
 // WorkerReady tells whether jobs can be spawned, but for a shutdown.
 func (c *Coordinator) WorkerReady() bool { return c.ready }
 
@@ -545,7 +548,7 @@ func (o *outbox) send(op Op) uint64 {
 
 // take takes the oldest message, and gives memory back as a long queue gets shorter.
 func (o *outbox) take() (m message, ok bool) {
-	if o.head == len(o.queue) {
+	if o.len() == 0 {
 		return message{}, false
 	}
 	m, o.queue[o.head] = o.queue[o.head], message{} // the queue keeps no payload alive
@@ -559,6 +562,8 @@ func (o *outbox) take() (m message, ok bool) {
 	}
 	return m, true
 }
+
+func (o *outbox) len() int { return len(o.queue) - o.head }
 
 func (o *outbox) clear() { o.queue, o.head = nil, 0 }
 

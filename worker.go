@@ -228,6 +228,9 @@ func (w *Worker) DrainOutbox() (Envelope, bool) {
 // Outbox yields the messages to be sent, oldest first, taking each from the outbox as it goes.
 func (w *Worker) Outbox() iter.Seq[Envelope] { return drain(w.DrainOutbox) }
 
+// OutboxLen returns how many messages wait to be sent.
+func (w *Worker) OutboxLen() int { return w.out.len() }
+
 // ID returns the id of the runtime instance.
 func (w *Worker) ID() string { return w.id }
 
