@@ -55,13 +55,22 @@ func (d digest) number(n uint64) digest {
 	return chain(d, strconv.AppendUint(buf[:0], n, 10))
 }
 
+// bytes takes the elements from the table of their texts.
 func (d digest) bytes(p []byte) digest {
 	d = d.byte('[')
 	for i, b := range p {
-		if i > 0 {
-			d = d.byte(',')
+		if i == len(p)-1 {
+			d = d.number(uint64(b)) // without a comma
+			break
 		}
-		d = d.number(uint64(b))
+		e := elements[b]
+		d = d.byte(byte(e)).byte(byte(e >> 8))
+		if b >= 10 {
+			d = d.byte(byte(e >> 16))
+		}
+		if b >= 100 {
+			d = d.byte(byte(e >> 24))
+		}
 	}
 	return d.byte(']')
 }
