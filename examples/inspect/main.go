@@ -1,0 +1,229 @@
+// Inspect looks at captured traffic: it reads one envelope's text a line on standard input, as it is or
+// with -hex in hexadecimal, and prints one line for each.
+//
+//	go run ./examples/inspect [-hex] [-json] < traffic
+//
+// A person gets the verdict, sender, operation, job and size, and for a bad one what is wrong and where:
+//
+//	1  valid       worker "w-1"  JobCompleted  job 7  213 bytes
+//	2  invalid     worker "w-1"  JobCompleted  job 7  213 bytes  replay digest mismatch: expected 5, got 6
+//	3  unreadable                                     180 bytes  text that is no message: at byte 17: a colon is needed
+//
+// A valid text is a message. An invalid one is an envelope, too, but does not pass validation; an
+// unreadable one is none, and bytes are counted from 0.
+//
+// A program, with -json, gets an object a line: {"accept":false} for an unreadable text, and otherwise
+//
+//	{"accept":true,"wire":"...","digest":N,"error":null}
+//
+// with the canonical text, the right digest (whatever the text says), and null or the kind and data of
+// the error, as in testdata/envelopes.jsonl. A text whose reading stopped at a payload over the limit
+// gets {"accept":false,"error":{"kind":"PayloadTooLarge","max":N,"size":N}}.
+//
+// A line longer than 8 MiB is unreadable and skipped, and so is one that is not hexadecimal where it
+// should be; with -json, the reason goes to standard error. The exit status is 0, whatever the verdicts,
+// or 2 if standard input or output fails.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/journal"
+)
+
+const maxLine = 8 << 20
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	isHex := flags.Bool("hex", false, "the lines are in hexadecimal")
+	asJSON := flags.Bool("json", false, "print a JSON object for each line")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "inspect: unexpected argument %q; texts come on standard input\n", flags.Arg(0))
+		return 2
+	}
+	out := bufio.NewWriter(stdout)
+	print := forPeople(out)
+	if *asJSON {
+		print = forPrograms(out, stderr)
+	}
+	err := inspect(stdin, out, *isHex, print)
+	if flushed := out.Flush(); err == nil {
+		err = flushed
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "inspect:", err)
+		return 2
+	}
+	return 0
+}
+
+// A verdict is what there is to know about one line.
+type verdict struct {
+	line    int
+	size    int         // of the text in bytes, or else of the line
+	refused error       // why the line is no envelope
+	env     wc.Envelope // unless refused
+	invalid error       // why the envelope is no message
+}
+
+// inspect hands over a verdict for every line. All lines pass through the same two buffers.
+func inspect(in io.Reader, out *bufio.Writer, isHex bool, print func(*verdict) error) error {
+	lines := bufio.NewReaderSize(in, maxLine+1)
+	var decoded []byte
+	for n := 1; ; n++ {
+		if lines.Buffered() == 0 { // the next line may be long in coming
+			if err := out.Flush(); err != nil {
+				return err
+			}
+		}
+		line, size, err := readLine(lines)
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		v := verdict{line: n, size: size}
+		switch {
+		case size > maxLine:
+			v.refused = fmt.Errorf("the line is longer than %d bytes", maxLine)
+		case isHex:
+			decoded, v.refused = appendHex(decoded[:0], line)
+			if v.refused == nil {
+				line, v.size = decoded, len(decoded)
+			}
+		}
+		if v.refused == nil {
+			v.refused = v.env.UnmarshalJSON(line)
+		}
+		if v.refused == nil {
+			v.invalid = v.env.Validate()
+		}
+		if err := print(&v); err != nil {
+			return err
+		}
+	}
+}
+
+// readLine returns the next line without its end, in the reader's buffer, and its size. Of a line over
+// maxLine it returns the size only.
+func readLine(lines *bufio.Reader) (line []byte, size int, err error) {
+	part, err := lines.ReadSlice('\n')
+	size = len(part)
+	for err == bufio.ErrBufferFull {
+		part, err = lines.ReadSlice('\n')
+		size += len(part)
+	}
+	if err == io.EOF && size > 0 {
+		err = nil // the last line has no end
+	}
+	size -= len(part) - len(bytes.TrimSuffix(part, []byte("\n")))
+	if size > maxLine {
+		return nil, size, err
+	}
+	line = bytes.TrimSuffix(part[:size], []byte("\r"))
+	return line, len(line), err
+}
+
+func appendHex(dst, line []byte) ([]byte, error) {
+	text, err := hex.AppendDecode(dst, line)
+	if bad, ok := err.(hex.InvalidByteError); ok {
+		at := 2 * len(text) // or the byte after
+		return text, fmt.Errorf("not hexadecimal at byte %d of the line", at+bytes.IndexByte(line[at:], byte(bad)))
+	} else if err != nil {
+		return text, errors.New("an odd number of hexadecimal digits")
+	}
+	return text, nil
+}
+
+// forPeople prints a line with columns. What a peer wrote is quoted and cut.
+func forPeople(out io.Writer) func(*verdict) error {
+	return func(v *verdict) error {
+		name, sender, op, job := "valid", "", "", ""
+		err := v.refused
+		if err != nil {
+			name = "unreadable"
+		} else {
+			if err = v.invalid; err != nil {
+				name = "invalid"
+			}
+			sender = v.env.Op.Type().Sender().String()
+			if v.env.WorkerID != nil {
+				sender = "worker " + quote(*v.env.WorkerID)
+			}
+			op = v.env.Op.Type().String()
+			if id, ok := journal.JobOf(v.env.Op); ok {
+				job = "job " + strconv.FormatUint(id, 10)
+			}
+		}
+		wrong := ""
+		if err != nil {
+			wrong = "  " + strings.TrimPrefix(err.Error(), "workerchannel: ")
+		}
+		_, err = fmt.Fprintf(out, "%6d  %-10s  %-18s  %-18s  %-8s  %7d bytes%s\n", v.line, name, sender, op, job, v.size, wrong)
+		return err
+	}
+}
+
+func quote(text string) string {
+	const most = 24
+	if utf8.RuneCountInString(text) > most {
+		return fmt.Sprintf("%.*q...", most, text)
+	}
+	return strconv.Quote(text)
+}
+
+// forPrograms prints a JSON object.
+func forPrograms(out, stderr io.Writer) func(*verdict) error {
+	type refused struct {
+		Accept bool `json:"accept"`
+		Error  any  `json:"error,omitempty"`
+	}
+	type accepted struct {
+		Accept bool   `json:"accept"`
+		Wire   string `json:"wire"`
+		Digest uint64 `json:"digest"`
+		Error  any    `json:"error"`
+	}
+	to := json.NewEncoder(out)
+	to.SetEscapeHTML(false)
+	var wire []byte
+	return func(v *verdict) error {
+		switch err := v.refused; {
+		case err == nil:
+		case errors.Is(err, wc.ErrPayloadTooLarge):
+			return to.Encode(refused{Error: journal.Describe(err)})
+		default:
+			if !errors.Is(err, wc.ErrMalformed) { // it is about the line, not the text
+				fmt.Fprintf(stderr, "inspect: line %d: %v\n", v.line, err)
+			}
+			return to.Encode(refused{})
+		}
+		var err error
+		if wire, err = v.env.AppendJSON(wire[:0]); err != nil {
+			return err
+		}
+		digest := wc.ReplayHash(v.env.Header, v.env.WorkerID, v.env.Op)
+		return to.Encode(accepted{true, string(wire), digest, journal.Describe(v.invalid)})
+	}
+}
