@@ -1,0 +1,66 @@
+// Quickstart tells what the library is for, by running it: a host hands jobs to a worker, and all that
+// joins the two is bytes in channels. It prints every message and what it led to, and after each scene
+// what has become of the jobs.
+//
+//	go run ./examples/quickstart [-record FILE]
+//
+// With -record it also writes a journal of all calls of the coordinator, which examples/replay replays.
+//
+// To write a program of your own, begin with the event loop of the host in host.go and that of the worker
+// in worker.go. The story is in story.go, and transcript.go prints it.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/workerchannel/workerchannel/examples/internal/journal"
+)
+
+// seed is that of the session. Messages carry it, for programs whose random numbers are to repeat.
+const seed = 42
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	file := flags.String("record", "", "write the session as a journal to `FILE`")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "quickstart: unexpected argument %q\n", flags.Arg(0))
+		return 2
+	}
+	out := bufio.NewWriter(stdout)
+	session := journal.Session{Seed: seed, FirstDecisionSeq: 1}
+	perform(out, func(s journal.Step) { session.Steps = append(session.Steps, s) })
+	err := out.Flush()
+	if err == nil && *file != "" {
+		err = save(*file, &session)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "quickstart:", err)
+		return 2
+	}
+	return 0
+}
+
+func save(name string, session *journal.Session) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	err = session.Write(f)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	return err
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/workerchannel/workerchannel/examples/internal/journal"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestTheTranscriptIsTheGoldenOne(t *testing.T) {
+	golden(t, "testdata/transcript.golden", play(t))
+}
+
+// The replay program's tests read this golden file, too.
+func TestTheRecordedSessionIsTheGoldenOneAndReplaysWithoutDivergence(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "session.jsonl")
+	assert.Equal(t, play(t), play(t, "-record", file), "recording shows nowhere")
+	recorded, err := os.ReadFile(file)
+	require.NoError(t, err)
+	golden(t, "testdata/session.jsonl", string(recorded))
+
+	steps, err := journal.Replay(recorded, func(d journal.Divergence) { t.Errorf("%+v", d) })
+	require.NoError(t, err)
+	assert.Equal(t, strings.Count(string(recorded), `"call":`), steps)
+}
+
+func TestTheTranscriptIsTheSameEveryTimeOnAnyNumberOfCores(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	first := play(t)
+	for cores := 1; cores <= 8; cores *= 2 {
+		runtime.GOMAXPROCS(cores)
+		for range 50 {
+			require.Equal(t, first, play(t))
+		}
+	}
+}
+
+func TestFailuresOfOutputAndUseExitWith2(t *testing.T) {
+	for name, test := range map[string]struct {
+		args  []string
+		out   io.Writer
+		notes string
+	}{
+		"output":   {nil, brokenWriter{}, "quickstart: no room\n"},
+		"record":   {[]string{"-record", t.TempDir()}, io.Discard, "quickstart: open "},
+		"argument": {[]string{"more"}, io.Discard, "quickstart: unexpected argument \"more\"\n"},
+		"flag":     {[]string{"-more"}, io.Discard, "flag provided but not defined: -more\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var notes strings.Builder
+			assert.Equal(t, 2, run(test.args, test.out, &notes))
+			assert.True(t, strings.HasPrefix(notes.String(), test.notes), notes.String())
+		})
+	}
+	assert.Zero(t, run([]string{"-help"}, io.Discard, io.Discard))
+}
+
+func play(t *testing.T, args ...string) string {
+	var out, notes strings.Builder
+	require.Zero(t, run(args, &out, &notes))
+	require.Empty(t, notes.String())
+	return out.String()
+}
+
+func golden(t *testing.T, file, got string) {
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o666))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), got)
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no room") }
