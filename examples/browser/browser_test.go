@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"image/png"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/workerchannel/workerchannel/examples/browser/mandel"
+)
+
+var screenshot = flag.String("screenshot", "", "write a picture of the finished page to this file")
+
+var site = sync.OnceValues(newSite)
+
+func TestEveryFileIsServedAsWhatItIs(t *testing.T) {
+	handler, err := site()
+	require.NoError(t, err)
+	for path, kind := range map[string]string{
+		"/":               "text/html",
+		"/style.css":      "text/css",
+		"/page.js":        "text/javascript",
+		"/page.wasm":      "application/wasm",
+		"/worker.wasm":    "application/wasm",
+		"/wasm_exec.js":   "text/javascript",
+		"/worker-go.js":   "text/javascript",
+		"/worker-js.js":   "text/javascript",
+		"/worker-half.js": "text/javascript",
+		"/envelope.js":    "text/javascript",
+		"/mandelbrot.js":  "text/javascript",
+	} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		assert.Equal(t, http.StatusOK, w.Code, path)
+		assert.Contains(t, w.Header().Get("Content-Type"), kind, path)
+		assert.NotZero(t, w.Body.Len(), path)
+	}
+}
+
+// The steps that the page's own test goes through, which is page/selftest.go.
+var steps = []string{
+	"cancel in mid-picture",
+	"shut down in mid-picture",
+	"a successor finishes",
+	"replace in mid-picture, by the other kind",
+	"kill in mid-picture",
+	"the successor of a killed worker finishes",
+	"the page tells",
+}
+
+func TestThePageKeepsItsPromisesInABrowser(t *testing.T) {
+	browser := tool(t, "chromium", "chromium-browser", "google-chrome")
+	for _, kind := range []string{"go", "js"} {
+		t.Run(kind, func(t *testing.T) {
+			posted, console := visit(t, browser, "/?test="+kind)
+			assert.Empty(t, console, "the browser's console")
+
+			var report []struct {
+				Name     string
+				Problems []string
+			}
+			require.NoError(t, json.Unmarshal(posted["report"], &report))
+			var names []string
+			for _, step := range report {
+				names = append(names, step.Name)
+				assert.Empty(t, step.Problems, step.Name)
+			}
+			assert.Equal(t, steps, names)
+
+			want := reference()
+			for _, name := range []string{"picture of one kind", "picture of both kinds"} {
+				assert.True(t, bytes.Equal(want, posted[name]), "the %s is the one computed here", name)
+			}
+		})
+	}
+}
+
+func TestTheJavaScriptWorkerSpeaksTheProtocol(t *testing.T) {
+	out, err := exec.Command(tool(t, "node"), "--test", "javascript_test.mjs").CombinedOutput()
+	assert.NoError(t, err, "%s", out)
+}
+
+// visit opens a path of the site, waits for the page to post its report, and returns all that it has
+// posted, and the lines of the browser's console.
+func visit(t *testing.T, browser, path string) (posted map[string][]byte, console []string) {
+	handler, err := site()
+	require.NoError(t, err)
+	posted = make(map[string][]byte)
+	var mu sync.Mutex
+	reported := make(chan struct{})
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.HandleFunc("POST /test/{name}", func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		if assert.NoError(t, err) {
+			posted[r.PathValue("name")] = body
+		}
+		if len(posted) == 3 { // two pictures and the report
+			close(reported)
+		}
+	})
+	// The browser takes its screenshot and ends when all is loaded; so one image is late.
+	mux.HandleFunc("GET /test/frame", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `<!doctype html><link rel="icon" href="data:,"><body style="margin:0">
+<iframe src=%q style="border:0;width:100%%;height:100vh"></iframe><img src="late" hidden>`, path)
+	})
+	mux.HandleFunc("GET /test/late", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-reported:
+		case <-r.Context().Done():
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	shot := filepath.Join(t.TempDir(), "shot.png")
+	if *screenshot != "" {
+		shot = *screenshot
+	}
+	const patience = 2 * time.Minute // for a page that hangs
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--user-data-dir="+t.TempDir(), "--enable-logging=stderr", "--hide-scrollbars",
+		"--window-size=1320,1010", "--screenshot="+shot, server.URL+"/test/frame")
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, ":CONSOLE") {
+			console = append(console, line)
+		}
+	}
+	require.NoError(t, err, "console: %q; posted: %d", console, len(posted))
+
+	f, err := os.Open(shot)
+	require.NoError(t, err)
+	defer f.Close()
+	_, err = png.Decode(f)
+	require.NoError(t, err)
+	return posted, console
+}
+
+// reference computes the first view, here and by itself, as the bytes of a canvas.
+func reference() []byte {
+	canvas := make([]byte, 4*mandel.Width*mandel.Height)
+	for _, tile := range mandel.Views[0].Tiles() {
+		pixels := mandel.Paint(tile.Render())
+		const stride = 4 * mandel.TileSize
+		for row := range mandel.TileSize {
+			at := 4 * ((tile.Row+row)*mandel.Width + tile.Col)
+			copy(canvas[at:], pixels[row*stride:][:stride])
+		}
+	}
+	return canvas
+}
+
+// tool finds a program by any of its names. Where there is none the test is skipped, but not in CI.
+func tool(t *testing.T, names ...string) string {
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	message := "this test needs " + strings.Join(names, " or ") + "; on Debian: apt-get install " + names[0]
+	if os.Getenv("CI") == "true" {
+		t.Fatal(message)
+	}
+	t.Skip(message)
+	return ""
+}

@@ -1,0 +1,160 @@
+// Tests of the worker in plain JavaScript, against the conformance data of the repository, which an
+// independent implementation made. Run by go test, or alone: node --test examples/browser/
+
+import assert from "node:assert/strict";
+import { isUtf8 } from "node:buffer";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { decode, digest, maxPayload, read, seal, validate, write, writeOp } from "./web/envelope.js";
+import { Tile } from "./web/mandelbrot.js";
+import { WorkerHalf } from "./web/worker-half.js";
+
+// lines reads a file of the test data, with all integers as BigInt.
+function lines(name) {
+  const text = readFileSync(new URL(`../../testdata/${name}`, import.meta.url), "utf8");
+  const all = text.trimEnd().split("\n");
+  assert.notEqual(all.length, 0);
+  return all.map((line) => JSON.parse(line.replace(/("(?:[^"\\]|\\.)*")|(\d+)/g, (_, s, n) => s ?? `{"bigint":"${n}"}`), revive));
+}
+const revive = (_, value) => (value?.bigint ? BigInt(value.bigint) : value);
+
+// verdict is what a call refuses with, in the form of the test data.
+function verdict(call) {
+  try {
+    call();
+    return null;
+  } catch (e) {
+    return { kind: e.kind, ...e.data };
+  }
+}
+
+const exact = (error) => error && Object.fromEntries(Object.entries(error).map(([k, v]) => [k, typeof v === "number" ? BigInt(v) : v]));
+
+test("every envelope is read, written, digested and judged as by the independent implementation", () => {
+  for (const { wire, op_json, digest: sum, error } of lines("envelopes.jsonl")) {
+    const e = read(wire);
+    assert.equal(write(e), wire);
+    assert.equal(writeOp(e.op), op_json);
+    assert.equal(digest(e), sum);
+    assert.deepEqual(exact(verdict(() => validate(e))), error);
+    assert.deepEqual(exact(verdict(() => decode(wire))), error);
+  }
+});
+
+test("every document is accepted or refused as by the independent implementation", () => {
+  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  for (const { hex, accept, wire, error } of lines("documents.jsonl")) {
+    const bytes = Buffer.from(hex, "hex");
+    if (!accept) {
+      const kind = isUtf8(bytes) ? verdict(() => read(utf8.decode(bytes)))?.kind : "not text";
+      assert.ok(["not text", "Malformed", "PayloadTooLarge"].includes(kind), `${kind}: ${bytes}`);
+      continue;
+    }
+    const e = read(utf8.decode(bytes));
+    assert.equal(write(e), wire);
+    assert.deepEqual(exact(verdict(() => validate(e))), error);
+  }
+});
+
+test("a refusal says where, in bytes, and why", () => {
+  const text = '{"é":"é","version":1,"version":1}';
+  assert.deepEqual(verdict(() => read(text)), { kind: "Malformed", offset: 33, cause: "the member version is given twice" });
+});
+
+test("a payload over the limit is refused with its size, one at the limit is not", () => {
+  const spawn = (size) => coordinator(1n, { type: "SpawnJob", job_id: 1n, region_id: 0n, task_id: 0n, obligation_id: 0n, payload: new Uint8Array(size) });
+  assert.equal(decode(spawn(maxPayload)).op.payload.length, maxPayload);
+  assert.deepEqual(verdict(() => decode(spawn(maxPayload + 1))), { kind: "PayloadTooLarge", size: maxPayload + 1, max: maxPayload });
+});
+
+test("nesting is bounded", () => {
+  const deep = (n) => `{"x":${"[".repeat(n)}${"]".repeat(n)}}`;
+  assert.match(verdict(() => read(deep(126))).cause, /missing/);
+  assert.match(verdict(() => read(deep(127))).cause, /nested too deep/);
+  assert.match(verdict(() => read(deep(1e6))).cause, /nested too deep/);
+});
+
+// coordinator makes a message of the coordinator.
+function coordinator(n, op) {
+  return write(seal({ message_id: n, seq_no: n, decision_seq: n, seed: 42n, issued_at_turn: 0n }, null, op));
+}
+
+const spawn = (id) => ({ type: "SpawnJob", job_id: id, region_id: 0n, task_id: 0n, obligation_id: 0n, payload: new Uint8Array() });
+
+// worker returns a worker half, what it sent, and a way to tell it things.
+function worker() {
+  const sent = [];
+  let n = 0n;
+  const half = new WorkerHalf("w", 42n, (text) => sent.push(decode(text)));
+  const tell = (op) => half.receive(coordinator(++n, op));
+  return { half, tell, sent, types: () => sent.splice(0).map((e) => e.op.type) };
+}
+
+test("a worker says nothing before it is ready, and nothing after it has closed", () => {
+  const { half, tell, types } = worker();
+  tell(spawn(1n));
+  tell({ type: "PollStatus", job_id: 1n });
+  assert.equal(verdict(() => half.start(1n)).kind, "WorkerNotReady");
+  assert.deepEqual(types(), []);
+  half.announce();
+  assert.equal(verdict(() => half.announce()).kind, "AlreadyAnnounced");
+  half.start(1n);
+  half.completeShutdown();
+  assert.deepEqual(types(), ["BootstrapReady", "StatusSnapshot", "ShutdownCompleted"]);
+  assert.equal(tell(spawn(2n)), null);
+  for (const call of [() => half.announce(), () => half.fail("late"), () => half.start(2n), () => half.completeShutdown()]) {
+    assert.equal(verdict(call).kind, "WorkerNotReady");
+  }
+  assert.deepEqual(types(), []);
+});
+
+test("the cancel handshake goes in its order only", () => {
+  const { half, tell, types } = worker();
+  half.announce();
+  tell(spawn(1n));
+  const refused = (...calls) => calls.forEach((call) => assert.equal(verdict(call).kind, "InvalidTransition"));
+  const [acknowledge, drain, finalize] = [() => half.acknowledgeCancel(1n), () => half.completeDrain(1n), () => half.completeFinalize(1n)];
+  refused(acknowledge, drain, finalize);
+  tell({ type: "CancelJob", job_id: 1n, reason: "test" });
+  refused(drain, finalize, () => tell({ type: "DrainJob", job_id: 1n }));
+  acknowledge();
+  assert.equal(verdict(() => half.complete(1n, { status: "Ok", payload: new Uint8Array() })).kind, "UnexpectedCompletionPhase");
+  refused(acknowledge, drain, () => tell({ type: "FinalizeJob", job_id: 1n }));
+  tell({ type: "DrainJob", job_id: 1n });
+  drain();
+  tell({ type: "FinalizeJob", job_id: 1n });
+  finalize();
+  assert.equal(verdict(finalize).kind, "UnknownJobID");
+  tell({ type: "CancelJob", job_id: 1n, reason: "too late" });
+  tell(spawn(1n)); // the id may come again
+  assert.deepEqual(types(), ["BootstrapReady", "CancelAcknowledged", "DrainCompleted", "FinalizeCompleted"]);
+});
+
+test("a message that is stale, of a worker, damaged or about a known job is refused", () => {
+  const { half, tell } = worker();
+  half.announce();
+  tell(spawn(1n));
+  assert.deepEqual(verdict(() => half.receive(coordinator(1n, spawn(2n)))), { kind: "InboundSequenceNotFresh", last_seen: 1n, actual: 1n });
+  const header = { message_id: 9n, seq_no: 9n, decision_seq: 9n, seed: 42n, issued_at_turn: 0n };
+  assert.equal(verdict(() => half.receive(write(seal(header, "w", { type: "ShutdownCompleted" })))).kind, "UnexpectedDirection");
+  assert.equal(verdict(() => half.receive(coordinator(2n, spawn(2n)).replace('"seed":42', '"seed":43'))).kind, "ReplayHashMismatch");
+  assert.equal(half.has(2n), false);
+  assert.deepEqual(verdict(() => tell(spawn(1n))), { kind: "DuplicateJobID", job_id: 1n });
+});
+
+test("an outcome that cannot be sent leaves the job as it was", () => {
+  const { half, tell, sent } = worker();
+  half.announce();
+  tell(spawn(1n));
+  assert.equal(verdict(() => half.complete(1n, { status: "Ok", payload: new Uint8Array(maxPayload + 1) })).kind, "PayloadTooLarge");
+  assert.equal(verdict(() => half.complete(1n, { status: "Err", code: "\ud800", message: "" })).kind, "InvalidValue");
+  half.complete(1n, { status: "Ok", payload: new Uint8Array([1, 2, 255]) });
+  assert.deepEqual(sent.map((e) => e.seq_no), [1n, 2n]);
+  assert.deepEqual([...sent[1].op.outcome.payload], [1, 2, 255]);
+});
+
+test("a payload that is no tile is refused", () => {
+  assert.throws(() => new Tile(new Uint8Array(27)), /28 bytes/);
+  assert.throws(() => new Tile(new Uint8Array(28)), /1 to 96 pixels/);
+});

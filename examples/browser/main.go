@@ -1,0 +1,115 @@
+// Command browser serves a page that renders the Mandelbrot set in tiles, one job a tile, in a Web
+// Worker. The coordinator runs on the page's own thread, compiled to Wasm; the worker is in Go,
+// compiled to Wasm, or in plain JavaScript.
+//
+//	go run ./examples/browser
+//
+// The program is in page, the Go worker in worker, and all else that the browser gets in web.
+package main
+
+import (
+	"bytes"
+	"embed"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+//go:embed web
+var web embed.FS
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "the address to serve the page on")
+	flag.Parse()
+	log.SetFlags(0)
+	if err := serve(*addr); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func serve(addr string) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	site, err := newSite()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("http://%s/\n", listener.Addr())
+	return http.Serve(listener, site)
+}
+
+// newSite builds the two Wasm programs and returns the handler of all files.
+func newSite() (http.Handler, error) {
+	files, err := fs.Sub(web, "web")
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", http.FileServerFS(files))
+	for _, program := range []string{"page", "worker"} {
+		wasm, err := build("github.com/workerchannel/workerchannel/examples/browser/" + program)
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("/"+program+".wasm", content("program.wasm", wasm))
+	}
+	support, err := wasmExec()
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/wasm_exec.js", content("wasm_exec.js", support))
+	return mux, nil
+}
+
+// build compiles a program to Wasm.
+func build(pkg string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "workerchannel")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "program.wasm")
+	_, err = goTool("build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, pkg)
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(out)
+}
+
+// wasmExec returns the JavaScript half of Go's support for Wasm, which must be of the same version.
+func wasmExec() ([]byte, error) {
+	root, err := goTool("env", "GOROOT")
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(strings.TrimSpace(root), "lib", "wasm", "wasm_exec.js"))
+}
+
+func goTool(args ...string) (string, error) {
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, &complaints)
+	}
+	return string(out), nil
+}
+
+// content serves a file whose name tells the type.
+func content(name string, data []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
+	})
+}

@@ -1,0 +1,32 @@
+//go:build js
+
+// Command page renders the Mandelbrot set in Web Workers, with the coordinator on the page's own
+// thread. It is compiled to Wasm; page.js starts it.
+//
+// host.go is the event loop, and what to copy; picture.go is the application; dom.go is the page.
+package main
+
+import (
+	"syscall/js"
+
+	"github.com/workerchannel/workerchannel/examples/browser/mandel"
+)
+
+// seed is the session's seed. All messages carry it; a session with the same seed and the same events
+// has the same messages.
+const seed = 42
+
+func main() {
+	g := newPage()
+	p := &picture{page: g, view: mandel.Views[0].View}
+	p.host = NewHost(seed, p)
+	g.picture = p
+	g.listen()
+	query := js.Global().Get("URLSearchParams").New(js.Global().Get("location").Get("search"))
+	if kind := query.Call("get", "test"); kind.Type() == js.TypeString {
+		go newSelfTest(p).run(kind.String())
+	} else {
+		element("render").Call("click")
+	}
+	select {} // the rest happens in callbacks
+}

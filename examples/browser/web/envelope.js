@@ -1,0 +1,354 @@
+// Envelopes in plain JavaScript: reading, writing, the replay digest and validation, written from
+// PROTOCOL.md. 64-bit integers are BigInt. An envelope and its operation are plain objects with the
+// names of the wire; a payload is a Uint8Array.
+
+export const maxPayload = 256 << 10;
+
+// A ProtocolError is of one of the kinds of section 8, with the data named there.
+export class ProtocolError extends Error {
+  constructor(kind, data = {}) {
+    super(kind + Object.entries(data).map(([name, value]) => ` ${name}=${value}`).join(""));
+    this.kind = kind;
+    this.data = data;
+  }
+}
+
+// --- What is on the wire (sections 1 to 3) ---
+// A kind of value reads itself from a Reader and writes itself as canonical text.
+
+const u64 = {
+  read: (r) => r.integer(0xffffffffffffffffn),
+  write: (n) => n.toString(),
+};
+const u32 = {
+  read: (r) => Number(r.integer(0xffffffffn)),
+  write: u64.write,
+};
+const text = {
+  read: (r) => r.text(),
+  write(s) {
+    if (!s.isWellFormed()) throw new ProtocolError("InvalidValue", { cause: "an unpaired surrogate" });
+    return JSON.stringify(s); // which escapes just what section 3 says
+  },
+};
+const optionalText = {
+  optional: true,
+  read: (r) => (r.take("null") ? null : r.text()),
+  write: (s) => (s === null ? "null" : text.write(s)),
+};
+const sender = { ...optionalText, leftOut: true }; // when absent, rather than null
+const bytes = {
+  read: (r) => r.bytes(),
+  write: (p) => `[${p.join(",")}]`,
+};
+const oneOf = (...names) => ({
+  read: (r) => r.name(names),
+  write: text.write,
+});
+const tagged = (tag, table) => ({
+  read: (r) => r.tagged(tag, table),
+  write: (value) => writeObject({ [tag]: text, ...table[value[tag]] }, value),
+});
+
+const outcomes = {
+  Ok: { payload: bytes },
+  Err: { code: text, message: text },
+  Cancelled: { reason: text },
+  Panicked: { message: text },
+};
+const state = oneOf("Created", "Queued", "Running", "CancelRequested", "Draining", "Finalizing", "Completed", "Failed");
+const level = oneOf("Info", "Warn", "Error");
+
+const fromCoordinator = {
+  SpawnJob: { job_id: u64, region_id: u64, task_id: u64, obligation_id: u64, payload: bytes },
+  PollStatus: { job_id: u64 },
+  CancelJob: { job_id: u64, reason: text },
+  DrainJob: { job_id: u64 },
+  FinalizeJob: { job_id: u64 },
+  ShutdownWorker: { reason: text },
+};
+const fromWorker = {
+  BootstrapReady: { worker_id: text },
+  BootstrapFailed: { worker_id: text, reason: text },
+  StatusSnapshot: { job_id: u64, state, detail: optionalText },
+  JobCompleted: { job_id: u64, outcome: tagged("status", outcomes) },
+  CancelAcknowledged: { job_id: u64 },
+  DrainCompleted: { job_id: u64 },
+  FinalizeCompleted: { job_id: u64 },
+  ShutdownCompleted: {},
+  Diagnostic: { level, category: text, message: text, metadata: optionalText },
+};
+const operation = tagged("type", { ...fromCoordinator, ...fromWorker });
+
+const envelope = {
+  version: u32,
+  message_id: u64,
+  seq_no: u64,
+  decision_seq: u64,
+  seed: u64,
+  issued_at_turn: u64,
+  worker_id: sender,
+  replay_hash: u64,
+  op: operation,
+};
+
+export const sentByCoordinator = (op) => Object.hasOwn(fromCoordinator, op.type);
+
+// --- Writing ---
+
+export const write = (e) => writeObject(envelope, e);
+export const writeOp = (op) => operation.write(op);
+
+function writeObject(shape, value) {
+  const members = [];
+  for (const [name, kind] of Object.entries(shape)) {
+    if (kind.leftOut && value[name] === null) continue;
+    members.push(`"${name}":${kind.write(value[name])}`);
+  }
+  return `{${members.join(",")}}`;
+}
+
+// seal makes a message of a worker, with version and digest.
+export function seal(header, workerID, op) {
+  const e = { version: 1, ...header, worker_id: workerID, replay_hash: 0n, op };
+  e.replay_hash = digest(e);
+  return e;
+}
+
+// --- The replay digest (section 4) ---
+
+const rotl = (n, k) => BigInt.asUintN(64, (n << k) | (n >> (64n - k)));
+
+export function digest(e) {
+  let h = BigInt.asUintN(64, e.message_id * 0x9e3779b185ebca87n + rotl(e.seq_no, 13n));
+  h ^= rotl(e.decision_seq, 23n) ^ rotl(e.seed, 29n) ^ rotl(e.issued_at_turn, 47n);
+  const utf8 = new TextEncoder();
+  if (e.worker_id !== null) h = chain(h, 7, utf8.encode(e.worker_id));
+  return chain(h, 5, utf8.encode(writeOp(e.op)));
+}
+
+// chain is h = (rotl(h, k) ^ b) * 0x100000001B3 for each byte b, in two halves of 32 bits, because a
+// BigInt for each byte would take most of the worker's time. The factor is 2^40 + 0x1B3.
+function chain(h, k, bytes) {
+  let high = Number(h >> 32n);
+  let low = Number(h & 0xffffffffn);
+  for (const b of bytes) {
+    const rotated = (high << k) | (low >>> (32 - k));
+    low = (((low << k) | (high >>> (32 - k))) ^ b) >>> 0;
+    const product = low * 0x1b3; // below 2^41, so exact
+    high = (Math.imul(rotated, 0x1b3) + (low << 8) + Math.floor(product / 2 ** 32)) >>> 0;
+    low = product >>> 0;
+  }
+  return (BigInt(high) << 32n) | BigInt(low);
+}
+
+// --- Validation (section 5) ---
+
+export function validate(e) {
+  if (e.version !== 1) throw new ProtocolError("VersionMismatch", { expected: 1, actual: e.version });
+  const expected = digest(e);
+  if (e.replay_hash !== expected) throw new ProtocolError("ReplayHashMismatch", { expected, actual: e.replay_hash });
+  if (sentByCoordinator(e.op)) {
+    if (e.worker_id !== null) throw new ProtocolError("UnexpectedWorkerIdentity", { worker_id: e.worker_id });
+  } else if (e.worker_id === null) {
+    throw new ProtocolError("MissingWorkerIdentity");
+  } else if ("worker_id" in e.op && e.op.worker_id !== e.worker_id) {
+    throw new ProtocolError("WorkerIdentityMismatch", { expected: e.op.worker_id, actual: e.worker_id });
+  }
+  // A payload over the limit was refused while reading.
+}
+
+// decode reads and validates a message.
+export function decode(source) {
+  const e = read(source);
+  validate(e);
+  return e;
+}
+
+// --- Reading (section 3): any JSON text of the right meaning ---
+
+// read reads an envelope and does not validate it.
+export function read(source) {
+  const r = new Reader(source);
+  r.space();
+  const e = r.object(envelope);
+  r.space();
+  if (r.at < source.length) r.fail("nothing may follow the envelope");
+  return e;
+}
+
+const maxDepth = 127;
+const plainInteger = /(?:0|[1-9][0-9]*)(?![0-9.eE])/y;
+const anyNumber = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+
+class Reader {
+  at = 0;
+  depth = 0;
+
+  constructor(source) {
+    this.source = source;
+    if (!source.isWellFormed()) this.fail("the text is not well-formed");
+  }
+
+  fail(cause, at = this.at) {
+    const offset = new TextEncoder().encode(this.source.slice(0, at)).length;
+    throw new ProtocolError("Malformed", { offset, cause });
+  }
+
+  space() {
+    while (" \t\n\r".includes(this.source[this.at] ?? "end")) this.at++;
+  }
+
+  // take goes past a token if it comes next.
+  take(token) {
+    if (!this.source.startsWith(token, this.at)) return false;
+    this.at += token.length;
+    return true;
+  }
+
+  expect(token) {
+    if (!this.take(token)) this.fail(`${token} is needed`);
+  }
+
+  // match goes past a pattern if it comes next, and returns its text.
+  match(pattern) {
+    pattern.lastIndex = this.at;
+    const found = pattern.exec(this.source)?.[0];
+    this.at += found?.length ?? 0;
+    return found;
+  }
+
+  // items goes through an object or an array, and stands before each item when it yields.
+  *items(open, close) {
+    if (++this.depth > maxDepth) this.fail("nested too deep");
+    this.expect(open);
+    this.space();
+    if (!this.take(close)) {
+      do {
+        this.space();
+        yield;
+        this.space();
+      } while (this.take(","));
+      this.expect(close);
+    }
+    this.depth--;
+  }
+
+  // names goes through an object, and stands before the value of each name that it yields.
+  *names() {
+    for (const _ of this.items("{", "}")) {
+      const name = this.text();
+      this.space();
+      this.expect(":");
+      this.space();
+      yield name;
+    }
+  }
+
+  object(shape) {
+    const start = this.at;
+    const value = {};
+    for (const name of this.names()) {
+      if (!Object.hasOwn(shape, name)) {
+        this.skip();
+        continue;
+      }
+      if (Object.hasOwn(value, name)) this.fail(`the member ${name} is given twice`);
+      value[name] = shape[name].read(this);
+    }
+    for (const [name, kind] of Object.entries(shape)) {
+      if (Object.hasOwn(value, name)) continue;
+      if (!kind.optional) this.fail(`the member ${name} is missing`, start);
+      value[name] = null;
+    }
+    return value;
+  }
+
+  // tagged reads an object whose shape one of its members tells, wherever in the object it stands.
+  tagged(tag, table) {
+    const { at, depth } = this;
+    let shape;
+    for (const name of this.names()) {
+      if (name === tag) {
+        shape = table[this.name(Object.keys(table))];
+        break;
+      }
+      this.skip();
+    }
+    Object.assign(this, { at, depth });
+    if (!shape) this.fail(`the member ${tag} is missing`);
+    return this.object({ [tag]: text, ...shape });
+  }
+
+  name(names) {
+    const start = this.at;
+    const name = this.text();
+    if (!names.includes(name)) this.fail("an unknown name", start);
+    return name;
+  }
+
+  text() {
+    const start = this.at;
+    this.expect('"');
+    while (!this.take('"')) {
+      const c = this.source.charCodeAt(this.at);
+      if (!(c >= 0x20)) this.fail("a control character in a text, or no end of it");
+      this.at += c === 0x5c ? 2 : 1;
+    }
+    let value;
+    try {
+      value = JSON.parse(this.source.slice(start, this.at));
+    } catch {
+      this.fail("a bad escape", start);
+    }
+    if (!value.isWellFormed()) this.fail("an unpaired surrogate", start);
+    return value;
+  }
+
+  integer(limit) {
+    const start = this.at;
+    const digits = this.match(plainInteger) ?? this.fail("a plain integer is needed");
+    const n = digits.length > 20 ? limit + 1n : BigInt(digits);
+    if (n > limit) this.fail("the number is out of range", start);
+    return n;
+  }
+
+  bytes() {
+    const payload = [];
+    for (const _ of this.items("[", "]")) {
+      if (payload.length === maxPayload) this.tooLarge();
+      const start = this.at;
+      const b = Number(this.match(plainInteger) ?? this.fail("a plain integer is needed"));
+      if (b > 255) this.fail("the number is out of range", start);
+      payload.push(b);
+    }
+    return Uint8Array.from(payload);
+  }
+
+  // tooLarge gives up on a payload, without reading its rest. Its size is what the commas tell.
+  tooLarge() {
+    let size = maxPayload + 1;
+    for (let at = this.at; at < this.source.length && this.source[at] !== "]"; at++) {
+      if (this.source[at] === ",") size++;
+    }
+    throw new ProtocolError("PayloadTooLarge", { size, max: maxPayload });
+  }
+
+  // skip goes past any value.
+  skip() {
+    switch (this.source[this.at]) {
+      case "{":
+        for (const _ of this.names()) this.skip();
+        return;
+      case "[":
+        for (const _ of this.items("[", "]")) this.skip();
+        return;
+      case '"':
+        this.text();
+        return;
+    }
+    if (this.take("null") || this.take("true") || this.take("false")) return;
+    const number = this.match(anyNumber) ?? this.fail("a value is needed");
+    if (!Number.isFinite(Number(number))) this.fail("the number is out of range");
+  }
+}

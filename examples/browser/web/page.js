@@ -1,0 +1,13 @@
+// Starts page.wasm, and says on the page if that does not work.
+
+import "./wasm_exec.js";
+
+const fail = (error) => {
+  document.getElementById("status").textContent = `The page does not work: ${error.message}`;
+  throw error;
+};
+
+const go = new Go();
+WebAssembly.instantiateStreaming(fetch("page.wasm"), go.importObject)
+  .then(({ instance }) => go.run(instance))
+  .then(() => fail(new Error("its program has ended")), fail);
