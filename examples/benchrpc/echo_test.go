@@ -1,0 +1,129 @@
+package benchrpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/sourcegraph/jsonrpc2"
+	"github.com/workerchannel/workerchannel"
+)
+
+var ways = []struct {
+	name    string
+	connect func(testing.TB) caller
+}{
+	{"workerchannel", workerchannelOverPipes},
+	{"jsonrpc2", jsonrpc2OverPipes},
+}
+
+func TestAPayloadOfAnySizeComesBack(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			c := way.connect(t)
+			for _, size := range append([]int{0, 1}, sizes...) {
+				want := payloadOf(size, 2)
+				got, err := c.Call(t.Context(), want)
+				if err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%d bytes: %d came back, error %v", size, len(got), err)
+				}
+			}
+		})
+	}
+}
+
+// More callers than the window has room for, and more bytes than the pipes: whoever waits for
+// something that waits for it shows here.
+func TestEachOfManyCallersGetsItsOwnPayloadBack(t *testing.T) {
+	for _, load := range []struct{ size, callers int }{
+		{64, maxInflight + 8},
+		{1024, maxInflight + 8},
+		{262144, 8},
+	} {
+		for _, way := range ways {
+			t.Run(way.name+"/"+strconv.Itoa(load.size), func(t *testing.T) {
+				c := way.connect(t)
+				var callers sync.WaitGroup
+				for i := range load.callers {
+					callers.Go(func() {
+						want := payloadOf(load.size, uint64(i))
+						for range 2 {
+							got, err := c.Call(t.Context(), want)
+							if err != nil || !bytes.Equal(got, want) {
+								t.Errorf("caller %d: %d bytes came back, error %v", i, len(got), err)
+								return
+							}
+						}
+					})
+				}
+				callers.Wait()
+			})
+		}
+	}
+}
+
+func TestACallWhoseCallerGoesEnds(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			c := way.connect(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			for range 3 * maxInflight { // more than the window would take, if they stayed in it
+				if _, err := c.Call(ctx, []byte("never mind")); err != nil && !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+			}
+			if got, err := c.Call(t.Context(), []byte("still there?")); string(got) != "still there?" {
+				t.Errorf("%q came back, error %v", got, err)
+			}
+		})
+	}
+}
+
+// A worker that takes a call and dies with it.
+func TestACallFailsWithItsWorker(t *testing.T) {
+	dies := func(first string) func(pipe) error {
+		return func(p pipe) error {
+			defer p.Close()
+			if _, err := io.WriteString(p, first); err != nil {
+				return err
+			}
+			_, err := p.Read(make([]byte, 1))
+			return err
+		}
+	}
+	t.Run("workerchannel", func(t *testing.T) {
+		c := overPipes(t, newHost, dies(announcement(t)))
+		if _, err := c.Call(t.Context(), []byte("x")); !errors.Is(err, errWorkerGone) {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("jsonrpc2", func(t *testing.T) {
+		h, w, err := newPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go dies("")(w)
+		if _, err := newClient(h).Call(t.Context(), []byte("x")); !errors.Is(err, jsonrpc2.ErrClosed) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// announcement is the text by which a worker says that it is ready.
+func announcement(t *testing.T) string {
+	w := workerchannel.NewWorker("short-lived", 1)
+	if err := w.Announce(); err != nil {
+		t.Fatal(err)
+	}
+	env, _ := w.DrainOutbox()
+	text, err := env.AppendJSON(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text) + "\n"
+}

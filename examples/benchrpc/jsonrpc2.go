@@ -1,0 +1,59 @@
+package benchrpc
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/sourcegraph/jsonrpc2"
+)
+
+// message is the params and the result of a call. encoding/json writes the bytes as base64.
+type message struct {
+	Payload []byte `json:"payload"`
+}
+
+// A client calls a worker by JSON-RPC 2.
+type client struct {
+	conn *jsonrpc2.Conn
+}
+
+func newClient(p pipe) *client {
+	return &client{newConn(p, jsonrpc2.HandlerWithError(refuse))}
+}
+
+// Call sends a payload to the worker and returns what comes back.
+func (c *client) Call(ctx context.Context, payload []byte) ([]byte, error) {
+	var result message
+	err := c.conn.Call(ctx, "echo", message{payload}, &result)
+	return result.Payload, err
+}
+
+// Close ends the connection; the worker ends with it.
+func (c *client) Close() error { return c.conn.Close() }
+
+// serveEchoJSONRPC2 is the worker: it sends back the payloads that it is given.
+func serveEchoJSONRPC2(p pipe) error {
+	<-newConn(p, jsonrpc2.HandlerWithError(echo)).DisconnectNotify()
+	return nil
+}
+
+var newStream = func(p pipe) jsonrpc2.ObjectStream { return jsonrpc2.NewPlainObjectStream(p) }
+
+func newConn(p pipe, h jsonrpc2.Handler) *jsonrpc2.Conn {
+	return jsonrpc2.NewConn(context.Background(), newStream(p), h)
+}
+
+func echo(_ context.Context, _ *jsonrpc2.Conn, req *jsonrpc2.Request) (any, error) {
+	var params message
+	if req.Params == nil {
+		return nil, &jsonrpc2.Error{Code: jsonrpc2.CodeInvalidParams, Message: "params are needed"}
+	}
+	if err := json.Unmarshal(*req.Params, &params); err != nil {
+		return nil, &jsonrpc2.Error{Code: jsonrpc2.CodeInvalidParams, Message: err.Error()}
+	}
+	return params, nil
+}
+
+func refuse(context.Context, *jsonrpc2.Conn, *jsonrpc2.Request) (any, error) {
+	return nil, &jsonrpc2.Error{Code: jsonrpc2.CodeMethodNotFound, Message: "the client serves no calls"}
+}
