@@ -217,20 +217,19 @@ func (c *Coordinator) HandleVerified(v Verified) error {
 // Receive reads, verifies and applies one message: Verify and HandleVerified. The envelope is
 // returned whenever it was valid, also with an error of HandleVerified; it aliases nothing of data.
 func (c *Coordinator) Receive(data []byte) (Envelope, error) {
-	v, err := Verify(data)
+	env, err := ParseEnvelope(data)
 	if err != nil {
 		return Envelope{}, err
 	}
-	return v.env, c.apply(&v.env)
+	return env, c.apply(&env)
 }
 
 // DrainOutbox takes the oldest message to be sent, sealed with its digest; false if there is none.
 func (c *Coordinator) DrainOutbox() (Envelope, bool) {
-	m, ok := c.out.take()
-	if !ok {
+	if c.out.len() == 0 {
 		return Envelope{}, false
 	}
-	return NewEnvelope(m.Header, m.op), true
+	return c.out.take(nil), true
 }
 
 // Outbox yields the messages to be sent, oldest first, taking each from the outbox as it goes.
@@ -522,17 +521,12 @@ func byID[J any](jobs *map[uint64]J, job func(uint64) (TrackedJob, bool)) iter.S
 	}
 }
 
-// An outbox numbers one side's messages and keeps them until they are sent. The digest is left for
-// then: a message that is dropped costs none.
+// An outbox numbers one side's messages and keeps them until they are sent. They are sealed only then: a
+// message that is dropped costs no digest.
 type outbox struct {
 	last  Header // the numbers of the last message, and the seed and turn of the next
-	queue []message
+	queue []Envelope
 	head  int // queue[:head] has been taken
-}
-
-type message struct {
-	Header
-	op Op
 }
 
 func newOutbox(seed uint64) outbox { return outbox{last: Header{Seed: seed}} }
@@ -542,25 +536,26 @@ func (o *outbox) send(op Op) uint64 {
 	o.last.MessageID++
 	o.last.SeqNo++
 	o.last.DecisionSeq++
-	o.queue = append(o.queue, message{o.last, op})
+	o.queue = append(o.queue, Envelope{Version: ProtocolVersion, Header: o.last, Op: op})
 	return o.last.SeqNo
 }
 
-// take takes the oldest message, and gives memory back as a long queue gets shorter.
-func (o *outbox) take() (m message, ok bool) {
-	if o.len() == 0 {
-		return message{}, false
-	}
-	m, o.queue[o.head] = o.queue[o.head], message{} // the queue keeps no payload alive
+// take takes the oldest message, of which there must be one, and seals it. It gives memory back as a long
+// queue gets shorter.
+func (o *outbox) take(workerID *string) Envelope {
+	env := o.queue[o.head]
+	o.queue[o.head] = Envelope{} // or it would keep the payload alive
 	o.head++
 	const small = 64
 	switch rest := o.queue[o.head:]; {
 	case cap(o.queue) > small && len(rest) <= o.head:
-		o.queue, o.head = append([]message(nil), rest...), 0
+		o.queue, o.head = append([]Envelope(nil), rest...), 0
 	case len(rest) == 0:
 		o.queue, o.head = o.queue[:0], 0
 	}
-	return m, true
+	env.WorkerID = workerID
+	env.ReplayHash = ReplayHash(env.Header, workerID, env.Op)
+	return env
 }
 
 func (o *outbox) len() int { return len(o.queue) - o.head }

@@ -12,29 +12,29 @@ import (
 // validates it (section 5). A text that is no envelope is a *ParseError with the place; what does not
 // validate is answered as by Validate. The envelope aliases nothing of data.
 func ParseEnvelope(data []byte) (Envelope, error) {
-	v, err := Verify(data)
-	return v.env, err
-}
-
-// Verify is ParseEnvelope, with the result kept as proof for HandleVerified. It touches nothing
-// shared, so that any number of goroutines may verify at once.
-func Verify(data []byte) (Verified, error) {
 	r := reader{data: data, verifying: true}
 	if err := r.readAll(); err != nil {
-		return Verified{}, err
+		return Envelope{}, err
 	}
 	if err := r.env.checkVersion(); err != nil {
-		return Verified{}, err
+		return Envelope{}, err
 	}
 	digest := uint64(r.digest)
 	if !r.digested {
 		digest = replayHash(&r.env.Header, r.env.WorkerID, &r.op)
 	}
 	if err := r.env.checkSealed(&r.op, digest); err != nil {
-		return Verified{}, err
+		return Envelope{}, err
 	}
 	r.env.Op = r.op.op()
-	return Verified{r.env}, nil
+	return r.env, nil
+}
+
+// Verify is ParseEnvelope, with the result kept as proof for HandleVerified. It touches nothing
+// shared, so that any number of goroutines may verify at once.
+func Verify(data []byte) (Verified, error) {
+	env, err := ParseEnvelope(data)
+	return Verified{env}, err
 }
 
 // UnmarshalJSON reads an envelope from any JSON text of the right meaning and does not validate it:
@@ -63,7 +63,7 @@ type reader struct {
 
 	env     Envelope // but for Op
 	op      fields
-	numbers int // how many of the header's numbers have been read
+	headers int // how many numbers of the Header have been read
 
 	verifying bool // a digest is wanted
 	canonical bool // so far, the operation's text is canonical and digest covers it up to summed
@@ -135,19 +135,24 @@ func (r *reader) space() {
 func (r *reader) object(o *shape) {
 	start := r.pos
 	r.depth++
-	var seen uint32
-	for i, m := range o.members {
-		if r.take(o.lead[i]) {
-			seen |= 1 << m
-			r.value(m)
-		} else if m != mSender { // which canonical text leaves out when absent
-			break
+	var seen uint32 // a bit for each member
+	if r.take(o.open) {
+		seen = 1 << o.tag
+		for i, m := range o.members {
+			if r.take(o.lead[i]) {
+				seen |= 1 << m
+				r.value(m)
+				r.sum()
+			} else if m != mSender { // which canonical text leaves out when absent
+				break
+			}
 		}
 	}
+	seen &^= 1 << mNone
 	for name, ok := r.name(seen != 0); ok; name, ok = r.name(true) {
-		m, known := o.find(name)
+		m := o.find(name)
 		switch {
-		case !known:
+		case m == mNone:
 			r.skip()
 		case seen&(1<<m) != 0:
 			r.fail("the member " + m.String() + " is given twice")
@@ -201,6 +206,14 @@ func (r *reader) name(open bool) (name []byte, ok bool) {
 // object it stands, and goes past nothing.
 func (r *reader) tag(m member) (tag []byte, at int) {
 	start, canonical := r.pos, r.canonical
+	if r.take(`{"`) && r.take(m.String()) && r.take(`":"`) { // mostly it comes first
+		tag, _, _ = bytes.Cut(r.data[r.pos:], []byte{'"'})
+		if bytes.IndexByte(tag, '\\') < 0 {
+			at, r.pos = r.pos, start
+			return tag, at
+		}
+	}
+	r.pos = start
 	for name, ok := r.name(false); ok; name, ok = r.name(true) {
 		if string(name) == m.String() {
 			r.space()
@@ -218,22 +231,19 @@ func (r *reader) tag(m member) (tag []byte, at int) {
 // value reads the value of a member.
 func (r *reader) value(m member) {
 	r.space()
-	if n := r.op.number(m); n != nil {
-		*n = r.uint(math.MaxUint64)
-		return
-	}
-	if t := r.op.text(m); t != nil {
-		*t = string(r.textBytes())
-		return
-	}
-	if n := r.env.Header.number(m); n != nil {
-		*n = r.uint(math.MaxUint64)
-		r.numbers++
-		return
-	}
 	switch m {
 	case mVersion:
 		r.env.Version = uint32(r.uint(math.MaxUint32))
+	case mMessageID:
+		r.env.MessageID = r.header()
+	case mSeqNo:
+		r.env.SeqNo = r.header()
+	case mDecisionSeq:
+		r.env.DecisionSeq = r.header()
+	case mSeed:
+		r.env.Seed = r.header()
+	case mIssuedAtTurn:
+		r.env.IssuedAtTurn = r.header()
 	case mSender:
 		r.env.WorkerID = r.optionalText()
 		r.digested = false // if the operation came first, its digest began without the id
@@ -241,19 +251,37 @@ func (r *reader) value(m member) {
 		r.env.ReplayHash = r.uint(math.MaxUint64)
 	case mOp:
 		r.operation()
-	case mOutcome:
-		r.outcome()
 	case mType, mStatus:
-		r.textBytes() // tag has read it
+		r.textBytes() // tag has told it
+	case mWorkerID:
+		r.op.workerID = r.text()
+	case mReason:
+		r.op.reason = r.text()
+	case mCode:
+		r.op.code = r.text()
+	case mCategory:
+		r.op.category = r.text()
+	case mMessage:
+		r.op.message = r.text()
+	case mJobID:
+		r.op.jobID = r.uint(math.MaxUint64)
+	case mRegionID:
+		r.op.regionID = r.uint(math.MaxUint64)
+	case mTaskID:
+		r.op.taskID = r.uint(math.MaxUint64)
+	case mObligationID:
+		r.op.obligationID = r.uint(math.MaxUint64)
 	case mPayload:
 		r.op.payload = r.payload()
-	case mDetail, mMetadata:
-		r.op.optional = r.optionalText()
 	case mState:
 		at := r.pos
 		if r.op.state.UnmarshalText(r.textBytes()) != nil {
 			r.failAt(at, "an unknown job state")
 		}
+	case mDetail, mMetadata:
+		r.op.optional = r.optionalText()
+	case mOutcome:
+		r.outcome()
 	case mLevel:
 		at, name := r.pos, r.textBytes()
 		l := slices.Index(levels[:], string(name))
@@ -264,8 +292,14 @@ func (r *reader) value(m member) {
 	}
 }
 
+// header reads one of the numbers with which the digest begins.
+func (r *reader) header() uint64 {
+	r.headers++
+	return r.uint(math.MaxUint64)
+}
+
 func (r *reader) operation() {
-	if r.verifying && r.numbers == 5 { // the digest begins with them
+	if r.verifying && r.headers == 5 {
 		r.canonical = true
 		r.digest, r.summed = newDigest(&r.env.Header, r.env.WorkerID), r.pos
 	}
@@ -315,9 +349,8 @@ func (r *reader) payload() []byte {
 	}
 	promised := bytes.Count(rest, []byte{','}) + 1
 	payload := make([]byte, 0, min(promised, MaxPayloadBytes))
-	if r.sum(); r.canonical {
-		payload = r.payloadRun(payload)
-	}
+	r.sum()
+	payload = r.payloadRun(payload)
 	for r.err == nil {
 		r.space()
 		at := r.pos
@@ -364,19 +397,19 @@ func (r *reader) payloadRun(payload []byte) []byte {
 
 // uint reads a plain integer up to a limit.
 func (r *reader) uint(limit uint64) (n uint64) {
-	start := r.pos
-	for {
-		d := uint64(r.peek() - '0')
+	start, i := r.pos, r.pos
+	for ; i < len(r.data); i++ {
+		d := uint64(r.data[i] - '0')
 		if d > 9 {
 			break
 		}
-		if n > math.MaxUint64/10 || n*10 > math.MaxUint64-d {
+		if i-start >= 19 && (n > math.MaxUint64/10 || n*10 > math.MaxUint64-d) {
 			r.failAt(start, "the number is out of range")
 			return 0
 		}
 		n = n*10 + d
-		r.pos++
 	}
+	r.pos = i
 	switch c := r.peek(); {
 	case r.pos == start:
 		r.fail("a plain integer is needed")
@@ -394,9 +427,11 @@ func (r *reader) optionalText() *string {
 	if r.take("null") {
 		return nil
 	}
-	s := string(r.textBytes())
+	s := r.text()
 	return &s
 }
+
+func (r *reader) text() string { return string(r.textBytes()) }
 
 // textBytes reads a text. What it returns may alias data.
 func (r *reader) textBytes() []byte {

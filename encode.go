@@ -16,40 +16,34 @@ func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
 	if err := checkPayload(f.payload); err != nil {
 		return dst, err
 	}
-	return writeEnvelope(jsonText(dst), &e, &f), nil
+	return e.write(slices.Grow(dst, 512), &f), nil // most messages are shorter
 }
 
 // MarshalJSON is AppendJSON for users of encoding/json. Mind that json.Marshal rewrites what it is
 // given (it escapes <, >, & and two more), so that its text means the same but is not canonical.
 func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
 
-// A sink takes the pieces of a canonical JSON text: jsonText keeps them, digest hashes them.
+// write appends the members of section 1. The texts are spelled out, not taken from envelopeShape: as
+// constants they are written without a call.
+func (e *Envelope) write(t jsonText, f *fields) jsonText {
+	t = append(t, `{"version":`...).number(uint64(e.Version))
+	t = append(t, `,"message_id":`...).number(e.MessageID)
+	t = append(t, `,"seq_no":`...).number(e.SeqNo)
+	t = append(t, `,"decision_seq":`...).number(e.DecisionSeq)
+	t = append(t, `,"seed":`...).number(e.Seed)
+	t = append(t, `,"issued_at_turn":`...).number(e.IssuedAtTurn)
+	if e.WorkerID != nil { // else absent, not null
+		t = writeText(append(t, `,"worker_id":`...), *e.WorkerID)
+	}
+	t = append(t, `,"replay_hash":`...).number(e.ReplayHash)
+	return append(writeOp(append(t, `,"op":`...), f), '}')
+}
+
+// A sink takes the pieces of an operation's canonical text: jsonText keeps them, digest hashes them.
 type sink[S any] interface {
 	literal(text string) S // as it stands
 	number(n uint64) S
 	bytes(p []byte) S // as an array of numbers
-}
-
-func writeEnvelope[S sink[S]](s S, e *Envelope, f *fields) S {
-	for i, m := range envelopeShape.members {
-		if m == mSender && e.WorkerID == nil {
-			continue // absent, not null
-		}
-		s = s.literal(envelopeShape.lead[i])
-		switch m {
-		case mVersion:
-			s = s.number(uint64(e.Version))
-		case mSender:
-			s = writeText(s, *e.WorkerID)
-		case mReplayHash:
-			s = s.number(e.ReplayHash)
-		case mOp:
-			s = writeOp(s, f)
-		default:
-			s = s.number(*e.Header.number(m))
-		}
-	}
-	return s.literal("}")
 }
 
 // writeOp writes the operation alone, which is what the replay digest is taken over.
@@ -61,43 +55,46 @@ func writeOp[S sink[S]](s S, f *fields) S {
 }
 
 func writeObject[S sink[S]](s S, o *shape, f *fields) S {
+	s = s.literal(o.open)
 	for i, m := range o.members {
 		s = s.literal(o.lead[i])
-		if n := f.number(m); n != nil {
-			s = s.number(*n)
-		} else if t := f.text(m); t != nil {
-			s = writeText(s, *t)
-		} else {
-			s = writeSpecial(s, m, f)
+		switch m {
+		case mWorkerID:
+			s = writeText(s, f.workerID)
+		case mReason:
+			s = writeText(s, f.reason)
+		case mCode:
+			s = writeText(s, f.code)
+		case mCategory:
+			s = writeText(s, f.category)
+		case mMessage:
+			s = writeText(s, f.message)
+		case mJobID:
+			s = s.number(f.jobID)
+		case mRegionID:
+			s = s.number(f.regionID)
+		case mTaskID:
+			s = s.number(f.taskID)
+		case mObligationID:
+			s = s.number(f.obligationID)
+		case mPayload:
+			s = s.bytes(f.payload)
+		case mState:
+			s = writeText(s, f.state.wire())
+		case mLevel:
+			s = writeText(s, f.level.String())
+		case mOutcome:
+			s = writeObject(s, &outcomeTable[f.status].shape, f)
+		case mDetail, mMetadata:
+			if f.optional == nil {
+				s = s.literal("null")
+			} else {
+				s = writeText(s, *f.optional)
+			}
 		}
 	}
 	return s.literal("}")
 }
-
-func writeSpecial[S sink[S]](s S, m member, f *fields) S {
-	switch m {
-	case mType:
-		return writeName(s, opTable[f.typ].name)
-	case mStatus:
-		return writeName(s, outcomeTable[f.status].name)
-	case mPayload:
-		return s.bytes(f.payload)
-	case mState:
-		return writeName(s, f.state.wire())
-	case mLevel:
-		return writeName(s, f.level.String())
-	case mOutcome:
-		return writeObject(s, &outcomeTable[f.status].shape, f)
-	case mDetail, mMetadata:
-		if f.optional == nil {
-			return s.literal("null")
-		}
-		return writeText(s, *f.optional)
-	}
-	return s
-}
-
-func writeName[S sink[S]](s S, name string) S { return s.literal(`"`).literal(name).literal(`"`) }
 
 func writeText[S sink[S]](s S, text string) S {
 	s = s.literal(`"`)

@@ -15,24 +15,6 @@ type Header struct {
 	IssuedAtTurn uint64 // the sender's turn when it made the message
 }
 
-// number returns where a member of the envelope is kept; nil for any that is not a number of the
-// header.
-func (h *Header) number(m member) *uint64 {
-	switch m {
-	case mMessageID:
-		return &h.MessageID
-	case mSeqNo:
-		return &h.SeqNo
-	case mDecisionSeq:
-		return &h.DecisionSeq
-	case mSeed:
-		return &h.Seed
-	case mIssuedAtTurn:
-		return &h.IssuedAtTurn
-	}
-	return nil
-}
-
 // An Envelope is one message (PROTOCOL section 1). It is a plain value: its holder may change it,
 // and nothing is believed of it that Validate has not just recomputed.
 type Envelope struct {

@@ -262,32 +262,40 @@ func (s Sender) String() string {
 	return "unknown_sender_" + utoa(uint64(s))
 }
 
-// A shape is the form of one JSON object: its members in wire order.
+// A shape is the form of one JSON object: its members in wire order, and in most the tag before them,
+// the member that tells which of several shapes it is.
 type shape struct {
+	tag     member // mNone: there is none
+	open    string // the canonical text of the brace and the tag, `{"type":"PollStatus"`
 	members []member
-	lead    []string // lead[i]: the canonical text from the end of the value before to members[i]'s value
+	lead    []string // lead[i]: the canonical text before the value of members[i], `,"job_id":`
 }
 
-func newShape(members ...member) (s shape) {
-	s.members = members
-	for i, m := range members {
-		open := ","
-		if i == 0 {
-			open = "{"
-		}
-		s.lead = append(s.lead, open+`"`+m.String()+`":`)
+func newShape(tag member, name string, members ...member) shape {
+	s := shape{tag: tag, members: members}
+	before := "{"
+	if tag != mNone {
+		s.open = `{"` + tag.String() + `":"` + name + `"`
+		before = ","
+	}
+	for _, m := range members {
+		s.lead = append(s.lead, before+`"`+m.String()+`":`)
+		before = ","
 	}
 	return s
 }
 
-// find returns the member of a name.
-func (s *shape) find(name []byte) (member, bool) {
+// find returns the member of a name; mNone if there is none.
+func (s *shape) find(name []byte) member {
+	if s.tag != mNone && s.tag.String() == string(name) {
+		return s.tag
+	}
 	for _, m := range s.members {
 		if m.String() == string(name) {
-			return m, true
+			return m
 		}
 	}
-	return 0, false
+	return mNone
 }
 
 // A member is a member of any of the protocol's JSON objects. Equal names are one member where the
@@ -295,7 +303,9 @@ func (s *shape) find(name []byte) (member, bool) {
 type member uint8
 
 const (
-	mVersion member = iota
+	mNone member = iota
+
+	mVersion
 	mMessageID
 	mSeqNo
 	mDecisionSeq
@@ -326,7 +336,7 @@ const (
 )
 
 var memberNames = [...]string{
-	"version", "message_id", "seq_no", "decision_seq", "seed", "issued_at_turn", "worker_id", "replay_hash", "op",
+	"", "version", "message_id", "seq_no", "decision_seq", "seed", "issued_at_turn", "worker_id", "replay_hash", "op",
 	"type", "worker_id", "reason", "job_id", "region_id", "task_id", "obligation_id", "payload", "state", "detail",
 	"outcome", "level", "category", "message", "metadata",
 	"status", "code",
@@ -335,7 +345,7 @@ var memberNames = [...]string{
 func (m member) String() string { return memberNames[m] }
 
 // envelopeShape is the table of section 1.
-var envelopeShape = newShape(mVersion, mMessageID, mSeqNo, mDecisionSeq, mSeed, mIssuedAtTurn, mSender, mReplayHash, mOp)
+var envelopeShape = newShape(mNone, "", mVersion, mMessageID, mSeqNo, mDecisionSeq, mSeed, mIssuedAtTurn, mSender, mReplayHash, mOp)
 
 // opTable is the table of section 2: who sends an operation, and its members in wire order.
 var opTable = [...]opRow{
@@ -363,7 +373,7 @@ type opRow struct {
 }
 
 func newOp(name string, sender Sender, members ...member) opRow {
-	return opRow{name, sender, newShape(append([]member{mType}, members...)...)}
+	return opRow{name, sender, newShape(mType, name, members...)}
 }
 
 // outcomeTable is the same for outcomes.
@@ -389,7 +399,7 @@ type outcomeRow struct {
 }
 
 func newOutcome(name string, members ...member) outcomeRow {
-	return outcomeRow{name, newShape(append([]member{mStatus}, members...)...)}
+	return outcomeRow{name, newShape(mStatus, name, members...)}
 }
 
 func (t OpType) known() bool { return t != 0 && int(t) < len(opTable) }
@@ -525,38 +535,6 @@ func (f *fields) outcome() Outcome {
 	return nil
 }
 
-// number returns where a member that is a 64-bit integer is kept; nil for any other member.
-func (f *fields) number(m member) *uint64 {
-	switch m {
-	case mJobID:
-		return &f.jobID
-	case mRegionID:
-		return &f.regionID
-	case mTaskID:
-		return &f.taskID
-	case mObligationID:
-		return &f.obligationID
-	}
-	return nil
-}
-
-// text returns where a member that is a required text is kept; nil for any other member.
-func (f *fields) text(m member) *string {
-	switch m {
-	case mWorkerID:
-		return &f.workerID
-	case mReason:
-		return &f.reason
-	case mCode:
-		return &f.code
-	case mCategory:
-		return &f.category
-	case mMessage:
-		return &f.message
-	}
-	return nil
-}
-
 // check refuses what no peer could send, in wire order.
 func (f *fields) check() error {
 	switch {
@@ -571,29 +549,34 @@ func (f *fields) check() error {
 	return f.checkMembers(outcomeTable[f.status].shape.members)
 }
 
-func (f *fields) checkMembers(members []member) error {
+func (f *fields) checkMembers(members []member) (err error) {
 	for _, m := range members {
-		if t := f.text(m); t != nil {
-			if err := checkText(m.String(), *t); err != nil {
-				return err
-			}
-			continue
-		}
 		switch m {
+		case mWorkerID:
+			err = checkText("worker_id", f.workerID)
+		case mReason:
+			err = checkText("reason", f.reason)
+		case mCode:
+			err = checkText("code", f.code)
+		case mCategory:
+			err = checkText("category", f.category)
+		case mMessage:
+			err = checkText("message", f.message)
+		case mDetail, mMetadata:
+			if f.optional != nil {
+				err = checkText(m.String(), *f.optional)
+			}
 		case mState:
 			if !f.state.known() {
-				return &ValueError{"state", "is not one of the eight"}
+				err = &ValueError{"state", "is not one of the eight"}
 			}
 		case mLevel:
 			if !f.level.known() {
-				return &ValueError{"level", "is not one of the three"}
+				err = &ValueError{"level", "is not one of the three"}
 			}
-		case mDetail, mMetadata:
-			if f.optional != nil {
-				if err := checkText(m.String(), *f.optional); err != nil {
-					return err
-				}
-			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

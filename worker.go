@@ -209,20 +209,19 @@ func (w *Worker) HandleVerified(v Verified) error {
 // Receive reads, verifies and applies one message: Verify and HandleVerified. The envelope is
 // returned whenever it was valid, also with an error of HandleVerified; it aliases nothing of data.
 func (w *Worker) Receive(data []byte) (Envelope, error) {
-	v, err := Verify(data)
+	env, err := ParseEnvelope(data)
 	if err != nil {
 		return Envelope{}, err
 	}
-	return v.env, w.apply(&v.env)
+	return env, w.apply(&env)
 }
 
 // DrainOutbox takes the oldest message to be sent, sealed with its digest; false if there is none.
 func (w *Worker) DrainOutbox() (Envelope, bool) {
-	m, ok := w.out.take()
-	if !ok {
+	if w.out.len() == 0 {
 		return Envelope{}, false
 	}
-	return NewWorkerEnvelope(w.id, m.Header, m.op), true
+	return w.out.take(cloneText(&w.id)), true
 }
 
 // Outbox yields the messages to be sent, oldest first, taking each from the outbox as it goes.
