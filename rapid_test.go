@@ -865,12 +865,12 @@ func (p *plainCoordinator) operation(op Op) error {
 		if err := unknown(op.JobID); err != nil || p.shutdown {
 			return err
 		}
-		return p.move(op.JobID, StateDraining, DrainJob{op.JobID})
+		return p.move(op.JobID, StateDraining, DrainJob(op))
 	case DrainCompleted:
 		if err := unknown(op.JobID); err != nil || p.shutdown {
 			return err
 		}
-		return p.move(op.JobID, StateFinalizing, FinalizeJob{op.JobID})
+		return p.move(op.JobID, StateFinalizing, FinalizeJob(op))
 	case FinalizeCompleted:
 		if err := unknown(op.JobID); err != nil {
 			return err
