@@ -1404,6 +1404,22 @@ func TestMessagesQueuedWhileTheOutboxIsDrainedAreDrainedToo(t *testing.T) {
 	assert.Equal(t, []Op{jobOf(1), PollStatus{1}}, ops)
 }
 
+func TestOutboxLenTellsHowManyMessagesWait(t *testing.T) {
+	h := readyHostScene(t)
+	assert.Equal(t, 0, h.OutboxLen())
+	h.ok(h.SpawnJob(jobOf(1)))
+	h.ok(h.PollStatus(1))
+	h.ok(h.CancelJob(1, ""))
+	assert.Equal(t, 3, h.OutboxLen())
+	_, ok := h.DrainOutbox()
+	assert.True(t, ok)
+	assert.Equal(t, 2, h.OutboxLen())
+	h.ok(h.RequestShutdown(""))
+	assert.Equal(t, 1, h.OutboxLen())
+	h.WorkerLost()
+	assert.Equal(t, 0, h.OutboxLen())
+}
+
 // TestDrainedAndDiscardedMessagesAreNotKeptAlive watches payloads by weak pointers, which a collection
 // clears once nothing else refers to them.
 func TestDrainedAndDiscardedMessagesAreNotKeptAlive(t *testing.T) {

@@ -714,10 +714,12 @@ func TestAWorkersOutboxStopsEarlyWithoutLosingTheRest(t *testing.T) {
 	w.ok(w.Announce())
 	w.ok(w.Diagnose(Diagnostic{Message: "1"}))
 	w.ok(w.Diagnose(Diagnostic{Message: "2"}))
+	assert.Equal(t, 3, w.OutboxLen())
 	for env := range w.Outbox() {
 		assert.Equal(t, BootstrapReady{"w"}, env.Op)
 		break
 	}
+	assert.Equal(t, 2, w.OutboxLen())
 	w.sends(Diagnostic{Message: "1"}, Diagnostic{Message: "2"})
 }
 
@@ -769,112 +771,112 @@ func TestAWorkersJobsAreListedByAscendingIDAndItMayBeCalledMeanwhile(t *testing.
 
 // Both halves.
 
-// A link joins both halves by an ordered lossless transport of bytes, and neither may refuse the other.
-type link struct {
+// A pairScene joins both halves by an ordered lossless transport of bytes, and neither may refuse the other.
+type pairScene struct {
 	*hostScene
 	w      *workerScene
 	toHost [][]byte
 	toWork [][]byte
 }
 
-func newLink(t *testing.T) *link {
-	l := &link{hostScene: newHostScene(t), w: newWorkerScene(t)}
-	l.ok(l.w.Announce())
-	l.settle()
-	return l
+func newPairScene(t *testing.T) *pairScene {
+	p := &pairScene{hostScene: newHostScene(t), w: newWorkerScene(t)}
+	p.ok(p.w.Announce())
+	p.settle()
+	return p
 }
 
 // post puts what both sides have to say on its way; what is on its way has not arrived.
-func (l *link) post() {
-	for env := range l.Outbox() {
+func (p *pairScene) post() {
+	for env := range p.Outbox() {
 		text, err := env.AppendJSON(nil)
-		l.ok(err)
-		l.toWork = append(l.toWork, text)
+		p.ok(err)
+		p.toWork = append(p.toWork, text)
 	}
-	for env := range l.w.Outbox() {
+	for env := range p.w.Outbox() {
 		text, err := env.AppendJSON(nil)
-		l.ok(err)
-		l.toHost = append(l.toHost, text)
+		p.ok(err)
+		p.toHost = append(p.toHost, text)
 	}
 }
 
 // settle lets everything arrive, until nothing is on its way.
-func (l *link) settle() {
-	l.t.Helper()
-	for l.post(); len(l.toWork)+len(l.toHost) > 0; l.post() {
-		for _, text := range l.toWork {
-			_, err := l.w.Receive(text)
-			assert.NoError(l.t, err, "%s", text)
+func (p *pairScene) settle() {
+	p.t.Helper()
+	for p.post(); len(p.toWork)+len(p.toHost) > 0; p.post() {
+		for _, text := range p.toWork {
+			_, err := p.w.Receive(text)
+			assert.NoError(p.t, err, "%s", text)
 		}
-		for _, text := range l.toHost {
-			_, err := l.Receive(text)
-			assert.NoError(l.t, err, "%s", text)
+		for _, text := range p.toHost {
+			_, err := p.Receive(text)
+			assert.NoError(p.t, err, "%s", text)
 		}
-		l.toWork, l.toHost = nil, nil
+		p.toWork, p.toHost = nil, nil
 	}
 }
 
 func TestMessagesMayCrossOnTheWire(t *testing.T) {
 	// Each pair is called on both sides before either hears of the other's.
 	for name, cross := range map[string]struct {
-		host   func(l *link) error
-		worker func(l *link) error
+		host   func(p *pairScene) error
+		worker func(p *pairScene) error
 		want   JobState
 	}{
-		"cancel and start":      {func(l *link) error { return l.CancelJob(1, "") }, func(l *link) error { return l.w.Start(1) }, StateCancelRequested},
-		"cancel and report":     {func(l *link) error { return l.CancelJob(1, "") }, func(l *link) error { return l.w.Report(1, "") }, StateCancelRequested},
-		"cancel and completion": {func(l *link) error { return l.CancelJob(1, "") }, func(l *link) error { return l.w.Complete(1, OutcomeOk{}) }, StateCompleted},
-		"cancel and failure":    {func(l *link) error { return l.CancelJob(1, "") }, func(l *link) error { return l.w.CompleteShutdown() }, StateFailed},
-		"poll and start":        {func(l *link) error { return l.PollStatus(1) }, func(l *link) error { return l.w.Start(1) }, StateRunning},
-		"poll and completion":   {func(l *link) error { return l.PollStatus(1) }, func(l *link) error { return l.w.Complete(1, OutcomeOk{}) }, StateCompleted},
-		"shutdown and start":    {func(l *link) error { return l.RequestShutdown("") }, func(l *link) error { return l.w.Start(1) }, StateRunning},
-		"shutdown and report":   {func(l *link) error { return l.RequestShutdown("") }, func(l *link) error { return l.w.Report(1, "") }, StateQueued},
-		"shutdown and shutdown": {func(l *link) error { return l.RequestShutdown("") }, func(l *link) error { return l.w.CompleteShutdown() }, StateFailed},
-		"spawn and shutdown":    {func(l *link) error { return l.SpawnJob(jobOf(2)) }, func(l *link) error { return l.w.CompleteShutdown() }, StateFailed},
+		"cancel and start":      {func(p *pairScene) error { return p.CancelJob(1, "") }, func(p *pairScene) error { return p.w.Start(1) }, StateCancelRequested},
+		"cancel and report":     {func(p *pairScene) error { return p.CancelJob(1, "") }, func(p *pairScene) error { return p.w.Report(1, "") }, StateCancelRequested},
+		"cancel and completion": {func(p *pairScene) error { return p.CancelJob(1, "") }, func(p *pairScene) error { return p.w.Complete(1, OutcomeOk{}) }, StateCompleted},
+		"cancel and failure":    {func(p *pairScene) error { return p.CancelJob(1, "") }, func(p *pairScene) error { return p.w.CompleteShutdown() }, StateFailed},
+		"poll and start":        {func(p *pairScene) error { return p.PollStatus(1) }, func(p *pairScene) error { return p.w.Start(1) }, StateRunning},
+		"poll and completion":   {func(p *pairScene) error { return p.PollStatus(1) }, func(p *pairScene) error { return p.w.Complete(1, OutcomeOk{}) }, StateCompleted},
+		"shutdown and start":    {func(p *pairScene) error { return p.RequestShutdown("") }, func(p *pairScene) error { return p.w.Start(1) }, StateRunning},
+		"shutdown and report":   {func(p *pairScene) error { return p.RequestShutdown("") }, func(p *pairScene) error { return p.w.Report(1, "") }, StateQueued},
+		"shutdown and shutdown": {func(p *pairScene) error { return p.RequestShutdown("") }, func(p *pairScene) error { return p.w.CompleteShutdown() }, StateFailed},
+		"spawn and shutdown":    {func(p *pairScene) error { return p.SpawnJob(jobOf(2)) }, func(p *pairScene) error { return p.w.CompleteShutdown() }, StateFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLink(t)
-			l.ok(l.SpawnJob(jobOf(1)))
-			l.settle()
-			l.ok(cross.host(l))
-			l.ok(cross.worker(l))
-			l.settle()
-			l.is(1, cross.want)
+			p := newPairScene(t)
+			p.ok(p.SpawnJob(jobOf(1)))
+			p.settle()
+			p.ok(cross.host(p))
+			p.ok(cross.worker(p))
+			p.settle()
+			p.is(1, cross.want)
 		})
 	}
 }
 
 func TestBothHalvesTakeEveryJobToItsEnd(t *testing.T) {
-	l := newLink(t)
+	p := newPairScene(t)
 	for id := range uint64(6) {
-		l.ok(l.SpawnJob(jobOf(id)))
+		p.ok(p.SpawnJob(jobOf(id)))
 	}
-	l.settle()
+	p.settle()
 	for id := range uint64(3) {
-		l.ok(l.w.Start(id))
-		l.ok(l.CancelJob(id+1, "job "+strconv.Itoa(int(id))))
+		p.ok(p.w.Start(id))
+		p.ok(p.CancelJob(id+1, "job "+strconv.Itoa(int(id))))
 	}
-	l.settle()
-	l.ok(l.w.Complete(0, OutcomeOk{}))
-	l.ok(l.w.Complete(1, OutcomeCancelled{"as asked"}))
-	l.ok(l.w.AcknowledgeCancel(2))
-	l.ok(l.w.AcknowledgeCancel(3))
-	l.settle()
-	l.ok(l.w.CompleteDrain(2))
-	l.ok(l.w.CompleteDrain(3))
-	l.settle()
-	l.ok(l.w.CompleteFinalize(2))
-	l.settle()
-	l.ok(l.RequestShutdown(""))
-	l.settle()
-	assert.True(t, l.w.ShutdownRequested())
-	l.ok(l.w.Complete(4, OutcomeOk{}))
-	l.ok(l.w.CompleteShutdown())
-	l.settle()
+	p.settle()
+	p.ok(p.w.Complete(0, OutcomeOk{}))
+	p.ok(p.w.Complete(1, OutcomeCancelled{"as asked"}))
+	p.ok(p.w.AcknowledgeCancel(2))
+	p.ok(p.w.AcknowledgeCancel(3))
+	p.settle()
+	p.ok(p.w.CompleteDrain(2))
+	p.ok(p.w.CompleteDrain(3))
+	p.settle()
+	p.ok(p.w.CompleteFinalize(2))
+	p.settle()
+	p.ok(p.RequestShutdown(""))
+	p.settle()
+	assert.True(t, p.w.ShutdownRequested())
+	p.ok(p.w.Complete(4, OutcomeOk{}))
+	p.ok(p.w.CompleteShutdown())
+	p.settle()
 	var states []JobState
-	for _, job := range l.Reap() {
+	for _, job := range p.Reap() {
 		states = append(states, job.State)
 	}
 	assert.Equal(t, []JobState{StateCompleted, StateCompleted, StateCompleted, StateFailed, StateCompleted, StateFailed}, states)
-	assert.Equal(t, 0, l.InflightCount())
+	assert.Equal(t, 0, p.InflightCount())
 }
