@@ -237,7 +237,7 @@ func TestAWorkerSendsNothingButItsBootstrapBeforeItHasAnnouncedItself(t *testing
 	w.hears(jobOf(1), jobOf(2), PollStatus{1}, CancelJob{2, ""}) // what arrives counts all the same
 	w.is(1, StateQueued)
 	w.is(2, StateCancelRequested)
-	for name, call := range workerCalls(1) {
+	for name, call := range applicationCalls(1) {
 		if name != "Announce" && name != "Fail" {
 			w.refuses(ErrWorkerNotReady, func() error { return call(w.Worker) })
 		}
@@ -268,7 +268,7 @@ func TestAClosedWorkerRefusesEveryCallAndIgnoresWhateverArrives(t *testing.T) {
 			w.ok(end(w.Worker))
 			for range w.Outbox() {
 			}
-			for _, call := range workerCalls(1) {
+			for _, call := range applicationCalls(1) {
 				w.refuses(ErrWorkerNotReady, func() error { return call(w.Worker) })
 			}
 			for _, op := range everyOp("w") {
@@ -292,8 +292,8 @@ func first(errs ...error) error {
 	return nil
 }
 
-// workerCalls are the application's calls, those about a job with the id.
-func workerCalls(id uint64) map[string]func(w *Worker) error {
+// applicationCalls are the application's calls, those about a job with the id.
+func applicationCalls(id uint64) map[string]func(w *Worker) error {
 	return map[string]func(w *Worker) error{
 		"Announce":          (*Worker).Announce,
 		"Fail":              func(w *Worker) error { return w.Fail("no") },
@@ -354,7 +354,7 @@ FinalizeJob       UnknownJobID InvalidTransition          InvalidTransition     
 `
 
 func TestEveryCallAndMessageInEveryPhaseOfAJobDoesWhatTheTableSays(t *testing.T) {
-	calls := workerCalls(1)
+	calls := applicationCalls(1)
 	messages := map[string]Op{
 		"SpawnJob": jobOf(1), "PollStatus": PollStatus{1}, "CancelJob": CancelJob{1, ""}, "DrainJob": DrainJob{1}, "FinalizeJob": FinalizeJob{1},
 	}
@@ -523,7 +523,7 @@ func TestAWorkerWithAnIllFormedIDCanSayNothing(t *testing.T) {
 	w := &workerScene{Worker: NewWorker(illFormed, 42), t: t}
 	w.refuses(invalid("worker_id", notText), w.Announce)
 	w.refuses(invalid("worker_id", notText), func() error { return w.Fail("") })
-	for name, call := range workerCalls(1) {
+	for name, call := range applicationCalls(1) {
 		assert.Error(t, call(w.Worker), name)
 	}
 	w.sends()
@@ -581,10 +581,10 @@ func TestRefusalsLeaveTheWorkerDeeplyEqual(t *testing.T) {
 		{"no envelope", invalid("envelope", "is nil"), nil, func(w *workerScene) error { return w.HandleInbound(nil) }},
 		{"no proof", invalid("envelope", "was not made by Verify"), nil, func(w *workerScene) error { return w.HandleVerified(Verified{}) }},
 	}
-	for name, call := range workerCalls(1) {
+	for name, call := range applicationCalls(1) {
 		rows = append(rows, refusal{name + ", closed", ErrWorkerNotReady, (*Worker).CompleteShutdown, func(w *workerScene) error { return call(w.Worker) }})
 	}
-	for name, call := range workerCalls(99) {
+	for name, call := range applicationCalls(99) {
 		if _, about := map[string]bool{"Announce": true, "Fail": true, "Diagnose": true, "CompleteShutdown": true}[name]; !about {
 			rows = append(rows, refusal{name + ", unknown", &JobError{Kind: ErrUnknownJobID, JobID: 99}, nil, func(w *workerScene) error { return call(w.Worker) }})
 		}
