@@ -564,7 +564,7 @@ func TestWhatIsNoEnvelopeIsRefusedWithThePlaceAndTheCause(t *testing.T) {
 			{stopText, `"r"`, "\"▸\xf4\x90\x80\x80\"", utf8},
 			{stopText, `"r"`, "\"▸\\n\xff\"", utf8},
 			{snapshotText, `"worker_id":"w"`, "\"worker_id\":\"▸\xff\"", utf8},
-			{pollText, `"PollStatus"`, "\"▸PollStatus\xff\"", utf8},
+			{snapshotText, `"Running"`, "\"▸Running\xff\"", utf8},
 			{pollText, `8}}`, "8},\"x\":[{\"y\":\"▸\xff\"}]}", utf8},
 			{pollText, `8}}`, "8,\"▸\xff\":0}}", utf8},
 		},
