@@ -218,8 +218,9 @@ func (r *reader) tag(m member) (tag []byte, at int) {
 		if string(name) == m.String() {
 			r.space()
 			at = r.pos
-			tag = r.textBytes()
-			r.pos, r.canonical = start, canonical
+			if tag = r.textBytes(); r.err == nil {
+				r.pos, r.canonical = start, canonical
+			}
 			return tag, at
 		}
 		r.skip()

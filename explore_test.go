@@ -1,6 +1,7 @@
 package workerchannel
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -143,6 +144,7 @@ const (
 	hostSpawns      = 15
 	hostRemoves     = 18
 	hostReaps       = 19
+	hostStops       = 20
 )
 
 // A scope tells for what a row is done, one by one.
@@ -314,7 +316,7 @@ func (x *world) write(b []byte, order [3]byte) []byte {
 	}
 	b = append(b, 0xff)
 	for _, m := range x.c.out.queue[x.c.out.head:] {
-		op(m.op, false, origin{active, m.SeqNo})
+		op(m.Op, false, origin{active, m.SeqNo})
 	}
 	b = append(b, 0xff)
 	for _, l := range x.toWorker {
@@ -394,6 +396,12 @@ func judge(x, y *world, s step, err error) string {
 	}
 	if ended && (y.c.InflightCount() != 0 || y.c.OutboxLen() != 0) {
 		return "the end of a session ends all jobs and empties the outbox"
+	}
+	switch {
+	case s.row == hostStops && y.c.OutboxLen() != 1:
+		return "a request for shutdown drops what has not been sent, and is sent alone"
+	case x.c.shutdown && y.c.shutdown && y.c.OutboxLen() > x.c.OutboxLen():
+		return "a worker that has been asked to stop is asked for nothing more"
 	}
 	for id := uint64(1); id <= uint64(x.jobs); id++ {
 		before, was := x.c.JobState(id)
@@ -575,6 +583,25 @@ func everything(sender string, seq uint64) (all []letter) {
 	return all
 }
 
+// judgeAnything tells which promise is broken if the active worker says anything at all next, right or wrong.
+func judgeAnything(x *world) string {
+	if !x.c.active {
+		return ""
+	}
+	x = x.clone()
+	x.hostile = true
+	says := step{hostReceives, 1}
+	for _, l := range everything(x.c.worker, top) {
+		l.about = x.spawned[fieldsOf(l.Op).jobID] // it may well be about the right job
+		x.toHost = []letter{l}
+		y := x.clone()
+		if broken := judge(x, y, says, says.do(y)); broken != "" {
+			return says.in(x) + "\n" + broken
+		}
+	}
+	return ""
+}
+
 // judgeRefusals tells which promise a refusal breaks in a world, if one.
 func judgeRefusals(x *world, refused []step) string {
 	if tryRefusals(x, refused, false) == "" {
@@ -647,7 +674,7 @@ func (e *exploration) run(t *testing.T, first *world) {
 	steps := 0
 	for i := int32(0); int(i) < len(e.nodes); i++ {
 		x := e.nodes[i].world
-		if broken := judgeState(x, e.room); broken != "" {
+		if broken := cmp.Or(judgeState(x, e.room), judgeAnything(x)); broken != "" {
 			t.Fatal(e.transcript(i) + broken)
 		}
 		next := int32(-1)
@@ -806,7 +833,7 @@ func (x *world) String() string {
 		s += fmt.Sprint(", job ", j.JobID, " ", j.State)
 	}
 	for _, m := range x.c.out.queue[x.c.out.head:] {
-		s += fmt.Sprint(", has ", letter{Envelope: Envelope{Header: m.Header, Op: m.op}}, " to send")
+		s += fmt.Sprint(", has ", letter{Envelope: Envelope{Header: m.Header, Op: m.Op}}, " to send")
 	}
 	s += "; under way:"
 	for _, l := range slices.Concat(x.toWorker, x.toHost) {

@@ -44,7 +44,7 @@ type workerJob struct {
 // coordinator refuses one whose session has ended. It must be well-formed UTF-8, or Announce and Fail
 // are refused.
 func NewWorker(id string, seed uint64) *Worker {
-	return &Worker{id: id, out: newOutbox(seed), jobs: make(map[uint64]*workerJob)}
+	return &Worker{id: id, out: newOutbox(seed)}
 }
 
 // Announce tells the coordinator that the worker is ready. A second time is an ErrAlreadyAnnounced.
@@ -285,6 +285,9 @@ func (w *Worker) apply(env *Envelope) error {
 	case SpawnJob:
 		if _, tracked := w.jobs[op.JobID]; tracked {
 			return &JobError{Kind: ErrDuplicateJobID, JobID: op.JobID}
+		}
+		if w.jobs == nil {
+			w.jobs = make(map[uint64]*workerJob)
 		}
 		w.jobs[op.JobID] = &workerJob{TrackedJob: TrackedJob{JobID: op.JobID, RegionID: op.RegionID, State: StateQueued}}
 	case PollStatus:
