@@ -493,7 +493,9 @@ type hostRefusal struct {
 // arrives is the call that gives an envelope to the coordinator, in every way that there is.
 func arrives(env Envelope) func(h *hostScene) error {
 	return func(h *hostScene) error {
+		before := env
 		err := h.HandleInbound(&env)
+		assert.Equal(h.t, before, env, "the envelope is the caller's")
 		text, unwritable := env.AppendJSON(nil)
 		if unwritable != nil {
 			return err

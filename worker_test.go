@@ -546,7 +546,9 @@ func TestRefusalsLeaveTheWorkerDeeplyEqual(t *testing.T) {
 	mark := busyWorkerScene(t).seq
 	arrives := func(env Envelope) func(w *workerScene) error {
 		return func(w *workerScene) error {
+			before := env
 			err := w.HandleInbound(&env)
+			assert.Equal(w.t, before, env, "the envelope is the caller's")
 			text, unwritable := env.AppendJSON(nil)
 			if unwritable != nil {
 				return err
@@ -585,7 +587,9 @@ func TestRefusalsLeaveTheWorkerDeeplyEqual(t *testing.T) {
 		rows = append(rows, refusal{name + ", closed", ErrWorkerNotReady, (*Worker).CompleteShutdown, func(w *workerScene) error { return call(w.Worker) }})
 	}
 	for name, call := range applicationCalls(99) {
-		if _, about := map[string]bool{"Announce": true, "Fail": true, "Diagnose": true, "CompleteShutdown": true}[name]; !about {
+		switch name {
+		case "Announce", "Fail", "Diagnose", "CompleteShutdown": // are about no job
+		default:
 			rows = append(rows, refusal{name + ", unknown", &JobError{Kind: ErrUnknownJobID, JobID: 99}, nil, func(w *workerScene) error { return call(w.Worker) }})
 		}
 	}
