@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -85,8 +86,8 @@ func (x *world) clone() *world {
 	y := *x
 	w := *x.w
 	w.out.queue = slices.Clone(w.out.queue)
-	w.jobs = make(map[uint64]*workerJob, len(x.w.jobs))
-	for id, j := range x.w.jobs {
+	w.jobs = maps.Clone(x.w.jobs)
+	for id, j := range w.jobs {
 		twin := *j
 		w.jobs[id] = &twin
 	}
@@ -383,9 +384,9 @@ func judge(x, y *world, s step, err error) string {
 		if !x.hostile {
 			return "over an ordered lossless network no side refuses the other: " + err.Error()
 		}
-		z := y.clone()
-		z.c.lastSeen, z.w.lastSeen = x.c.lastSeen, x.w.lastSeen
-		if !reflect.DeepEqual(z.c, x.c) || !reflect.DeepEqual(z.w, x.w) {
+		c, w := *y.c, *y.w
+		c.lastSeen, w.lastSeen = x.c.lastSeen, x.w.lastSeen
+		if !reflect.DeepEqual(&c, x.c) || !reflect.DeepEqual(&w, x.w) {
 			return "a message that does not fit changes nothing but the high-water mark: " + err.Error()
 		}
 	}
@@ -678,7 +679,7 @@ func (e *exploration) run(t *testing.T, first *world) {
 			t.Fatal(e.transcript(i) + broken)
 		}
 		next := int32(-1)
-		all, s, broken := e.expand(x, func(s step, y *world, key string) {
+		all, broken := e.expand(x, func(s step, y *world, key string) {
 			steps++
 			to, known := e.index[key]
 			switch {
@@ -692,13 +693,13 @@ func (e *exploration) run(t *testing.T, first *world) {
 			}
 		})
 		if broken != "" {
-			t.Fatal(e.transcript(i) + s.in(x) + "\n" + broken)
+			t.Fatal(e.transcript(i) + broken)
 		}
 		n := &e.nodes[i]
 		n.world, n.next, n.all, n.ended = nil, next, all, x.c.InflightCount() == 0
 	}
 	for _, twin := range e.twins {
-		if all, _, broken := e.expand(twin.world, func(step, *world, string) {}); all != e.nodes[twin.of].all || broken != "" {
+		if all, broken := e.expand(twin.world, func(step, *world, string) {}); all != e.nodes[twin.of].all || broken != "" {
 			t.Fatalf("%sworlds with one key have one future, but not %v and this: %s", e.transcript(twin.of), twin.world, broken)
 		}
 	}
@@ -717,19 +718,19 @@ func (e *exploration) add(x *world, parent int32, by step) int32 {
 
 // expand makes every step in a world and answers with a digest of what comes of each, and with the promise
 // that one of them breaks.
-func (e *exploration) expand(x *world, visit func(s step, y *world, key string)) (all uint64, s step, broken string) {
+func (e *exploration) expand(x *world, visit func(s step, y *world, key string)) (all uint64, broken string) {
 	var refused []step
 	y := x.clone()
 	for r := range rows {
 		for n := 1; n <= x.count(rows[r].over); n++ {
-			s = step{uint8(r), uint8(n)}
+			s := step{uint8(r), uint8(n)}
 			err := s.do(y)
 			if received := s.row <= hostReceives; err != nil && !received || x.hostile && refusal(err) {
 				refused = append(refused, s)
 				continue // with y, which is still x: judgeRefusals makes sure
 			}
 			if broken := judge(x, y, s, err); broken != "" {
-				return 0, s, broken
+				return 0, s.in(x) + "\n" + broken
 			}
 			y.settle()
 			if e.fits(x, y, s) {
@@ -740,7 +741,7 @@ func (e *exploration) expand(x *world, visit func(s step, y *world, key string))
 			y = x.clone()
 		}
 	}
-	return all, s, judgeRefusals(x, refused)
+	return all, judgeRefusals(x, refused)
 }
 
 // fits tells whether the queues had room for what a step from x to y put into them. Only the coordinator
