@@ -487,7 +487,7 @@ func judgeState(x *world, room int) string {
 			return d
 		}
 	}
-	return lose(x.clone())
+	return lose(clone(x.c))
 }
 
 // disagreement tells about which job the two sides differ, in a session in which nothing is on its way.
@@ -502,16 +502,16 @@ func disagreement(x *world) string {
 	return ""
 }
 
-// lose loses the worker of a world, and tells which promise that breaks.
-func lose(x *world) string {
+// lose loses the worker of a coordinator, and tells which promise that breaks.
+func lose(c *Coordinator) string {
 	const promise = "worker lost ends everything, and the next worker starts afresh: "
-	x.c.WorkerLost()
-	for j := range x.c.Jobs() {
+	c.WorkerLost()
+	for j := range c.Jobs() {
 		if !j.State.Terminal() {
 			return fmt.Sprint(promise, "job ", j.JobID, " is ", j.State)
 		}
 	}
-	if x.c.InflightCount() != 0 || x.c.OutboxLen() != 0 || x.c.WorkerReady() || x.c.ShutdownRequested() {
+	if c.InflightCount() != 0 || c.OutboxLen() != 0 || c.WorkerReady() || c.ShutdownRequested() {
 		return promise + "something of the session is left"
 	}
 	w := NewWorker("next", 1)
@@ -519,15 +519,15 @@ func lose(x *world) string {
 		return promise + err.Error()
 	}
 	hello, _ := w.DrainOutbox()
-	if err := x.c.HandleInbound(&hello); err != nil {
+	if err := c.HandleInbound(&hello); err != nil {
 		return promise + err.Error()
 	}
-	x.c.Reap()
-	if err := x.c.SpawnJob(SpawnJob{JobID: 1}); err != nil {
+	c.Reap()
+	if err := c.SpawnJob(SpawnJob{JobID: 1}); err != nil {
 		return promise + err.Error()
 	}
-	job, _ := x.c.DrainOutbox()
-	if x.c.OutboxLen() != 0 || w.HandleInbound(&job) != nil || w.InflightCount() != 1 {
+	job, _ := c.DrainOutbox()
+	if c.OutboxLen() != 0 || w.HandleInbound(&job) != nil || w.InflightCount() != 1 {
 		return promise + "the first job does not arrive alone"
 	}
 	return ""
@@ -589,15 +589,16 @@ func judgeAnything(x *world) string {
 	if !x.c.active {
 		return ""
 	}
-	x = x.clone()
-	x.hostile = true
+	before := *x
+	before.hostile = true
 	says := step{hostReceives, 1}
 	for _, l := range everything(x.c.worker, top) {
 		l.about = x.spawned[fieldsOf(l.Op).jobID] // it may well be about the right job
-		x.toHost = []letter{l}
-		y := x.clone()
-		if broken := judge(x, y, says, says.do(y)); broken != "" {
-			return says.in(x) + "\n" + broken
+		before.toHost = []letter{l}
+		after := before
+		after.c = clone(x.c)
+		if broken := judge(&before, &after, says, says.do(&after)); broken != "" {
+			return says.in(&before) + "\n" + broken
 		}
 	}
 	return ""
