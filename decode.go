@@ -284,8 +284,8 @@ func (r *reader) value(m member) {
 	case mOutcome:
 		r.outcome()
 	case mLevel:
-		at, name := r.pos, r.textBytes()
-		l := slices.Index(levels[:], string(name))
+		at := r.pos
+		l := slices.Index(levels[:], string(r.textBytes()))
 		if l < 0 {
 			r.failAt(at, "an unknown level")
 		}
