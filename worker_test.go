@@ -713,6 +713,24 @@ func TestAWorkersMessagesCarryItsOwnNumbersSeedAndTurn(t *testing.T) {
 	assert.Zero(t, env)
 }
 
+func TestTheZeroWorkerIsOneWithAnEmptyIDAndSeedZero(t *testing.T) {
+	play := func(worker *Worker) (texts []string) {
+		w := &workerScene{Worker: worker, t: t}
+		assert.Empty(t, collect(w.Jobs()))
+		assert.ErrorIs(t, w.Start(1), ErrWorkerNotReady)
+		w.ok(w.Announce())
+		assert.ErrorIs(t, w.Start(1), ErrUnknownJobID)
+		w.hears(PollStatus{1}, CancelJob{1, ""}, jobOf(1), PollStatus{1})
+		w.ok(w.Complete(1, OutcomeOk{}))
+		w.ok(w.CompleteShutdown())
+		for env := range w.Outbox() {
+			texts = append(texts, textOf(t, env))
+		}
+		return texts
+	}
+	assert.Equal(t, play(NewWorker("", 0)), play(new(Worker)))
+}
+
 func TestAWorkersOutboxStopsEarlyWithoutLosingTheRest(t *testing.T) {
 	w := newWorkerScene(t)
 	w.ok(w.Announce())
