@@ -337,29 +337,31 @@ func TestNumbersAndTextsAreReadWhole(t *testing.T) {
 }
 
 func TestAPayloadAtTheLimitIsReadAndOneByteMoreIsRefusedWhileReading(t *testing.T) {
-	for _, base := range []struct{ name, text, payload string }{
-		{"spawn", spawnText, `"payload":[1,2,255]`},
-		{"outcome", doneText, `"payload":[1,2,255]`},
+	const payload = `"payload":[1,2,255]`
+	for name, text := range map[string]string{
+		"spawn":                spawnText,
+		"outcome":              doneText,
+		"spawn, type last":     replaceOnce(t, replaceOnce(t, spawnText, `"type":"SpawnJob",`, ``), payload, payload+`,"type":"SpawnJob"`),
+		"outcome, status last": replaceOnce(t, doneText, `"status":"Ok",`+payload, payload+` , "status":"Ok"`),
 	} {
-		for _, space := range []string{"", " "} {
-			t.Run(base.name+space, func(t *testing.T) {
-				at := func(size int) string {
-					return replaceOnce(t, base.text, base.payload, `"payload":`+space+payloadText(size))
-				}
-				var env Envelope
-				require.NoError(t, env.UnmarshalJSON([]byte(at(MaxPayloadBytes))))
-				f := fieldsOf(env.Op)
-				assert.Equal(t, bytes.Repeat([]byte{7}, MaxPayloadBytes), f.payload)
+		t.Run(name, func(t *testing.T) {
+			largest := replaceOnce(t, text, payload, `"payload":`+payloadText(MaxPayloadBytes))
+			var env Envelope
+			require.NoError(t, env.UnmarshalJSON([]byte(largest)))
+			f := fieldsOf(env.Op)
+			assert.Equal(t, bytes.Repeat([]byte{7}, MaxPayloadBytes), f.payload)
 
-				text := at(MaxPayloadBytes + 1)
-				want := &ParseError{Offset: strings.LastIndex(text, "7]"), Err: &PayloadError{MaxPayloadBytes + 1, MaxPayloadBytes}}
-				refusedByEveryReader(t, text, want)
-				// A text that goes on and on, or has no end, is read no further.
-				refusedByEveryReader(t, text[:strings.LastIndex(text, "]")]+strings.Repeat(",999", 100), &ParseError{
-					Offset: want.Offset, Err: &PayloadError{MaxPayloadBytes + 101, MaxPayloadBytes}})
-			})
-		}
+			tooLarge := replaceOnce(t, text, payload, `"payload":`+payloadText(MaxPayloadBytes+1))
+			want := &ParseError{Offset: strings.LastIndex(tooLarge, "7]"), Err: &PayloadError{MaxPayloadBytes + 1, MaxPayloadBytes}}
+			refusedByEveryReader(t, tooLarge, want)
+		})
 	}
+	t.Run("without an end", func(t *testing.T) { // is read no further
+		before, _, _ := strings.Cut(spawnText, "[")
+		endless := before + "[" + strings.Repeat("7,", MaxPayloadBytes)
+		want := &ParseError{Offset: len(endless), Err: &PayloadError{MaxPayloadBytes + 100, MaxPayloadBytes}}
+		refusedByEveryReader(t, endless+strings.Repeat("7,", 99)+"x", want)
+	})
 }
 
 // refusedByEveryReader also takes care that the envelope that was there stays as it was.
