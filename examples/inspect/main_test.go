@@ -126,24 +126,23 @@ func TestALineThatIsNotHexadecimalIsAnsweredInItsPlace(t *testing.T) {
 func TestALineOf8MiBIsReadAndALongerOneSkipped(t *testing.T) {
 	envelope := strings.TrimSpace(spawn(t, 3))
 	full := envelope + strings.Repeat(" ", maxLine-len(envelope))
-	for _, end := range []string{"", "\n"} {
-		in := full + "\n" + full + " \n" + strings.Repeat(full, 3) + "\n" + full + " \r\n" + envelope + "\n" + full + end
-		out, notes := inspectText(t, in)
-		lines := strings.SplitAfter(out, "\n")
-		require.Len(t, lines, 7)
-		for i, want := range []string{
-			`     1  valid .* 8388608 bytes`,
-			`     2  unreadable .* 8388609 bytes  the line is longer than 8388608 bytes`,
-			`     3  unreadable .* 25165824 bytes  the line is longer than 8388608 bytes`,
-			`     4  unreadable .* 8388610 bytes  the line is longer than 8388608 bytes`,
-			`     5  valid .* ` + "2..",
-			`     6  valid .* 8388608 bytes`,
-		} {
-			assert.Regexp(t, "^"+want, lines[i])
-		}
-		assert.Empty(t, notes)
+	in := full + "\n" + full + " \n" + strings.Repeat(full, 3) + "\n" + full + " \r\n" + envelope + "\n" + full
+	out, notes := inspectText(t, in)
+	lines := strings.SplitAfter(out, "\n")
+	require.Len(t, lines, 7)
+	for i, want := range []string{
+		`     1  valid .* 8388608 bytes`,
+		`     2  unreadable .* 8388609 bytes  the line is longer than 8388608 bytes`,
+		`     3  unreadable .* 25165824 bytes  the line is longer than 8388608 bytes`,
+		`     4  unreadable .* 8388610 bytes  the line is longer than 8388608 bytes`,
+		`     5  valid .* ` + strconv.Itoa(len(envelope)) + ` bytes`,
+		`     6  valid .* 8388608 bytes`,
+	} {
+		assert.Regexp(t, "^"+want+"\n$", lines[i])
 	}
-	out, notes := inspectText(t, full+full, "-json")
+	assert.Empty(t, notes)
+
+	out, notes = inspectText(t, full+full, "-json")
 	assert.Equal(t, "{\"accept\":false}\n", out)
 	assert.Equal(t, "inspect: line 1: the line is longer than 8388608 bytes\n", notes)
 }
@@ -153,11 +152,9 @@ func TestAHundredThousandLinesAreAllAnswered(t *testing.T) {
 	var out bytes.Buffer
 	status := run([]string{"-json"}, &repeated{text: spawn(t, 16), times: lines}, &out, io.Discard)
 	assert.Zero(t, status)
-	answers := strings.SplitAfter(out.String(), "\n")
-	require.Len(t, answers, lines+1)
-	for _, a := range answers[1:lines] {
-		require.Equal(t, answers[0], a)
-	}
+	first, _, _ := strings.Cut(out.String(), "\n")
+	assert.Contains(t, first, `{"accept":true,`)
+	assert.True(t, strings.Repeat(first+"\n", lines) == out.String(), "all answers are alike")
 }
 
 // Whoever types or pipes slowly sees every answer before the next line is due.

@@ -34,7 +34,7 @@ func readObject(text []byte) (*object, error) {
 	var o object
 	err := json.Unmarshal(text, &o.members)
 	if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
-		return nil, fmt.Errorf("at byte %d: %w", syntax.Offset, err)
+		return nil, fmt.Errorf("after %d bytes: %w", syntax.Offset, err)
 	}
 	if err == nil && o.members == nil {
 		err = errNull

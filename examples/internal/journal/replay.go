@@ -59,32 +59,43 @@ func Replay(line []byte, diverged func(Divergence)) (steps int, err error) {
 	if session.err != nil {
 		return 0, session.err
 	}
-	var noted Step
-	r := Record(wc.NewCoordinator(seed, wc.WithFirstDecisionSeq(first)), func(s Step) { noted = s })
+	r := Record(wc.NewCoordinator(seed, wc.WithFirstDecisionSeq(first)), nil)
 	for i, text := range texts {
-		in, err := readObject(text)
+		err := r.replay(text, func(d Divergence) {
+			d.Step = i
+			diverged(d)
+		})
 		if err != nil {
 			return i, fmt.Errorf("step %d: %w", i, err)
 		}
-		name := in.text("call")
-		call, known := calls[name]
-		if known {
-			call.make(r, in)
-		} else {
-			in.fail("call", fmt.Errorf("%s is unknown", show(name)))
-		}
-		c := comparison{in, func(field string, wanted, got any) {
-			w, g := cut(show(wanted), show(got))
-			diverged(Divergence{i, name, field, w, g})
-		}}
-		if in.err == nil {
-			c.step(call.answers, noted)
-		}
-		if in.err != nil {
-			return i, fmt.Errorf("step %d: %w", i, in.err)
-		}
 	}
 	return len(texts), nil
+}
+
+// replay makes the call of a step and compares.
+func (r *Recorder) replay(text []byte, diverged func(Divergence)) error {
+	in, err := readObject(text)
+	if err != nil {
+		return err
+	}
+	name := in.text("call")
+	call, known := calls[name]
+	if !known {
+		in.fail("call", fmt.Errorf("%s is unknown", show(name)))
+		return in.err
+	}
+	var noted Step
+	r.note = func(s Step) { noted = s }
+	call.make(r, in)
+	if in.err != nil {
+		return in.err
+	}
+	c := comparison{in, func(field string, wanted, got any) {
+		w, g := cut(show(wanted), show(got))
+		diverged(Divergence{Call: name, Field: field, Wanted: w, Got: g})
+	}}
+	c.step(call.answers, noted)
+	return in.err
 }
 
 // A comparison reports what a step wants and has not got.
@@ -102,7 +113,7 @@ func (c *comparison) step(answers []string, noted Step) {
 }
 
 func (c *comparison) whole(field string, wanted, got any) {
-	if !reflect.DeepEqual(wanted, got) {
+	if c.in.err == nil && !reflect.DeepEqual(wanted, got) {
 		c.report(field, wanted, got)
 	}
 }

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	sessions   = "../../testdata/sessions.jsonl"
+	quickstart = "../quickstart/testdata/session.jsonl"
+)
+
+func TestJournalsOfAnIndependentImplementationReplayWithoutDivergence(t *testing.T) {
+	data := read(t, sessions)
+	want := summary(data)
+	for name, test := range map[string]struct {
+		args  []string
+		stdin string
+	}{
+		"a file":            {[]string{sessions}, ""},
+		"standard input":    {nil, data},
+		"named -":           {[]string{"-"}, data},
+		"blank lines":       {nil, "\n" + strings.ReplaceAll(data, "\n", "\r\n \n")},
+		"last line not one": {nil, strings.TrimSpace(data)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, out, notes := replay(test.stdin, test.args...)
+			assert.Equal(t, want, out)
+			assert.Empty(t, notes)
+			assert.Zero(t, status)
+		})
+	}
+}
+
+func TestTheJournalOfQuickstartReplaysWithoutDivergence(t *testing.T) {
+	status, out, _ := replay("", quickstart)
+	assert.Equal(t, summary(read(t, quickstart)), out)
+	assert.Zero(t, status)
+}
+
+func TestSeveralFilesAreCountedTogether(t *testing.T) {
+	status, out, _ := replay("", quickstart, sessions, quickstart)
+	assert.Equal(t, summary(read(t, quickstart)+read(t, sessions)+read(t, quickstart)), out)
+	assert.Zero(t, status)
+}
+
+func TestADivergenceIsOneLineWithItsPlace(t *testing.T) {
+	good := session(`{"call":"spawn_job","job_id":1,"region_id":1,"task_id":1,"obligation_id":1,"payload":[],"error":{"kind":"WorkerNotReady"},` + idle + `}`)
+	bad := session(`{"call":"advance_turn",`+idle+`}`,
+		`{"call":"poll_status","job_id":18446744073709551615,"error":{"kind":"UnknownJobID","job_id":18446744073709551614},`+idle+`}`,
+		`{"call":"drain_outbox","wire":"\u009b\ud83d\ude00",`+strings.Replace(idle, `"outbox":0`, `"outbox":1`, 1)+`}`)
+	file := filepath.Join(t.TempDir(), "bad.jsonl")
+	require.NoError(t, os.WriteFile(file, []byte(good+bad), 0o666))
+	for name, test := range map[string]struct {
+		place, stdin string
+		args         []string
+	}{
+		"file":  {file, "", []string{file}},
+		"stdin": {"stdin", good + bad, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, out, notes := replay(test.stdin, test.args...)
+			assert.Equal(t, strings.ReplaceAll(
+				`PLACE:2: step 1: poll_status: error: wanted {"job_id":18446744073709551614,"kind":"UnknownJobID"}, got {"job_id":18446744073709551615,"kind":"UnknownJobID"}
+PLACE:2: step 2: drain_outbox: wire: wanted "\u009b😀", got null
+PLACE:2: step 2: drain_outbox: after.outbox: wanted 1, got 0
+2 sessions, 4 steps, 3 divergences
+`, "PLACE", test.place), out)
+			assert.Empty(t, notes)
+			assert.Equal(t, 1, status)
+		})
+	}
+}
+
+func TestUnreadableInputExitsWith2AndItsPlace(t *testing.T) {
+	good := session(`{"call":"advance_turn",` + idle + `}`)
+	for name, test := range map[string]struct{ in, place string }{
+		"no JSON":       {"{]\n", "stdin:2: after 2 bytes: "},
+		"cut off":       {good[:len(good)/2], fmt.Sprintf("stdin:2: after %d bytes: ", len(good)/2)},
+		"two values":    {"{} {}\n", "stdin:2: after 4 bytes: "},
+		"no object":     {"[]\n", "stdin:2: "},
+		"null":          {"null\n", "stdin:2: "},
+		"ill-formed":    {"{\"\xff\":1}\n", "stdin:2: at byte 2: "},
+		"unknown call":  {session(`{"call":"advance_turn",`+idle+`}`, `{"call":"dance"}`), `stdin:2: step 1: call: "dance" is unknown`},
+		"missing field": {session(`{"call":"reap",` + idle + `}`), "stdin:2: step 0: reaped: the member is missing"},
+		"no envelope":   {session(`{"call":"handle_inbound","wire":"{}","error":null,` + idle + `}`), "stdin:2: step 0: wire: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, out, notes := replay(good + test.in)
+			assert.Equal(t, 2, status)
+			assert.Empty(t, out, "no closing line")
+			assert.True(t, strings.HasPrefix(notes, "replay: "+test.place), notes)
+			assert.Equal(t, 1, strings.Count(notes, "\n"))
+		})
+	}
+	t.Run("no file", func(t *testing.T) {
+		status, _, notes := replay("", quickstart, "testdata/nothing.jsonl")
+		assert.Equal(t, 2, status)
+		assert.Contains(t, notes, "testdata/nothing.jsonl")
+	})
+	t.Run("input fails", func(t *testing.T) {
+		var notes strings.Builder
+		in := io.MultiReader(strings.NewReader(good+"{"), iotest.ErrReader(errors.New("unplugged")))
+		assert.Equal(t, 2, run(nil, in, io.Discard, &notes))
+		assert.Equal(t, "replay: stdin:2: unplugged\n", notes.String())
+	})
+}
+
+func TestDivergencesBeforeUnreadableInputAreStillPrinted(t *testing.T) {
+	status, out, notes := replay(session(`{"call":"drain_outbox","wire":"",`+idle+`}`, `{"call":"dance"}`))
+	assert.Equal(t, "stdin:1: step 0: drain_outbox: wire: wanted \"\", got null\n", out)
+	assert.Contains(t, notes, "stdin:1: step 1: ")
+	assert.Equal(t, 2, status)
+}
+
+func TestALongLineIsRead(t *testing.T) {
+	step := `{"call":"advance_turn",` + idle + `}`
+	const steps = 10_000
+	long := session(strings.TrimSuffix(strings.Repeat(step+",", steps), ","))
+	status, out, _ := replay(long)
+	assert.Equal(t, fmt.Sprintf("1 sessions, %d steps, 0 divergences\n", steps), out)
+	assert.Zero(t, status)
+}
+
+func TestFailuresOfOutputAndUseExitWith2(t *testing.T) {
+	var notes strings.Builder
+	assert.Equal(t, 2, run(nil, strings.NewReader(""), brokenWriter{}, &notes))
+	assert.Equal(t, "replay: no room\n", notes.String())
+	assert.Equal(t, 2, run([]string{"-nonsense"}, nil, nil, io.Discard))
+	assert.Equal(t, 0, run([]string{"-help"}, nil, nil, io.Discard))
+}
+
+// idle is what a step has that leaves a coordinator without worker and jobs.
+const idle = `"after":{"worker_ready":false,"shutdown_requested":false,"inflight":0,"outbox":0,"jobs":[]}`
+
+func session(steps ...string) string {
+	return `{"seed":1,"first_decision_seq":1,"steps":[` + strings.Join(steps, ",") + "]}\n"
+}
+
+func replay(stdin string, args ...string) (status int, out, notes string) {
+	var stdout, stderr strings.Builder
+	status = run(args, strings.NewReader(stdin), &stdout, &stderr)
+	return status, stdout.String(), stderr.String()
+}
+
+// summary is the closing line for journals without divergence.
+func summary(journals string) string {
+	return fmt.Sprintf("%d sessions, %d steps, 0 divergences\n", strings.Count(journals, "\n"), strings.Count(journals, `"call":`))
+}
+
+func read(t *testing.T, file string) string {
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NotEmpty(t, data)
+	return string(data)
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no room") }
