@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -55,6 +56,7 @@ func TestEveryFileIsServedAsWhatItIs(t *testing.T) {
 // The steps that the page's own test goes through, which is page/selftest.go.
 var steps = []string{
 	"cancel in mid-picture",
+	"cancel in mid-job",
 	"shut down in mid-picture",
 	"a successor finishes",
 	"replace in mid-picture, by the other kind",
@@ -67,8 +69,8 @@ func TestThePageKeepsItsPromisesInABrowser(t *testing.T) {
 	browser := tool(t, "chromium", "chromium-browser", "google-chrome")
 	for _, kind := range []string{"go", "js"} {
 		t.Run(kind, func(t *testing.T) {
-			posted, console := visit(t, browser, "/?test="+kind)
-			assert.Empty(t, console, "the browser's console")
+			posted, troubles := visit(t, browser, "/?test="+kind)
+			assert.Empty(t, troubles)
 
 			var report []struct {
 				Name     string
@@ -96,15 +98,27 @@ func TestTheJavaScriptWorkerSpeaksTheProtocol(t *testing.T) {
 }
 
 // visit opens a path of the site, waits for the page to post its report, and returns all that it has
-// posted, and the lines of the browser's console.
-func visit(t *testing.T, browser, path string) (posted map[string][]byte, console []string) {
+// posted, and what a page should not have: files that are not there, and lines on the console.
+func visit(t *testing.T, browser, path string) (posted map[string][]byte, troubles []string) {
 	handler, err := site()
 	require.NoError(t, err)
 	posted = make(map[string][]byte)
 	var mu sync.Mutex
 	reported := make(chan struct{})
+	finish := sync.OnceFunc(func() { close(reported) })
 	mux := http.NewServeMux()
-	mux.Handle("/", handler)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, r)
+		if answer.Code != http.StatusOK {
+			mu.Lock()
+			defer mu.Unlock()
+			troubles = append(troubles, fmt.Sprint(answer.Code, " ", r.URL))
+		}
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = answer.Body.WriteTo(w) // the browser may have gone
+	})
 	mux.HandleFunc("POST /test/{name}", func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		mu.Lock()
@@ -112,8 +126,8 @@ func visit(t *testing.T, browser, path string) (posted map[string][]byte, consol
 		if assert.NoError(t, err) {
 			posted[r.PathValue("name")] = body
 		}
-		if len(posted) == 3 { // two pictures and the report
-			close(reported)
+		if len(posted) == 4 { // the report, two pictures, and the name of the step begun last
+			finish()
 		}
 	})
 	// The browser takes its screenshot and ends when all is loaded; so one image is late.
@@ -132,31 +146,39 @@ func visit(t *testing.T, browser, path string) (posted map[string][]byte, consol
 	defer server.Close()
 
 	shot := filepath.Join(t.TempDir(), "shot.png")
-	if *screenshot != "" {
-		shot = *screenshot
-	}
-	const patience = 2 * time.Minute // for a page that hangs
+	const patience = 4 * time.Minute // for a page that hangs
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 		"--user-data-dir="+t.TempDir(), "--enable-logging=stderr", "--hide-scrollbars",
-		"--window-size=1320,1010", "--screenshot="+shot, server.URL+"/test/frame")
+		"--window-size=1320,970", "--screenshot="+shot, server.URL+"/test/frame")
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
+	server.Close()
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, ":CONSOLE") {
-			console = append(console, line)
+			troubles = append(troubles, line)
 		}
 	}
-	require.NoError(t, err, "console: %q; posted: %d", console, len(posted))
+	require.NoError(t, err, "in the step %q; %q", posted["begun"], troubles)
 
-	f, err := os.Open(shot)
+	if *screenshot != "" {
+		shrink(t, shot, *screenshot)
+	}
+	return posted, troubles
+}
+
+// shrink copies a picture with the best compression.
+func shrink(t *testing.T, from, to string) {
+	data, err := os.ReadFile(from)
 	require.NoError(t, err)
-	defer f.Close()
-	_, err = png.Decode(f)
+	picture, err := png.Decode(bytes.NewReader(data))
 	require.NoError(t, err)
-	return posted, console
+	var out bytes.Buffer
+	best := png.Encoder{CompressionLevel: png.BestCompression}
+	require.NoError(t, best.Encode(&out, picture))
+	require.NoError(t, os.WriteFile(to, out.Bytes(), 0o644))
 }
 
 // reference computes the first view, here and by itself, as the bytes of a canvas.

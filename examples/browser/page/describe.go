@@ -4,46 +4,52 @@ package main
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/workerchannel/workerchannel"
 )
 
-// describe gives a message as a line of the log.
+// describe gives a message as a line of the log: its sequence number, what it is, and of which job.
 func describe(env workerchannel.Envelope) string {
-	s := env.Op.Type().String()
+	job, more := "", ""
 	switch op := env.Op.(type) {
-	case workerchannel.SpawnJob:
-		return s + job(op.JobID) + " " + strconv.Itoa(len(op.Payload)) + " bytes"
-	case workerchannel.StatusSnapshot:
-		s += job(op.JobID) + " " + op.State.String()
-		if op.Detail != nil {
-			s += ", " + clip(*op.Detail)
-		}
-		return s
-	case workerchannel.JobCompleted:
-		return s + job(op.JobID) + " " + describeOutcome(op.Outcome)
-	case workerchannel.CancelJob:
-		return s + job(op.JobID) + " " + op.Reason
-	case workerchannel.CancelAcknowledged:
-		return s + job(op.JobID)
-	case workerchannel.DrainJob:
-		return s + job(op.JobID)
-	case workerchannel.DrainCompleted:
-		return s + job(op.JobID)
-	case workerchannel.FinalizeJob:
-		return s + job(op.JobID)
-	case workerchannel.FinalizeCompleted:
-		return s + job(op.JobID)
-	case workerchannel.ShutdownWorker:
-		return s + " " + op.Reason
 	case workerchannel.BootstrapReady:
-		return s + " " + clip(op.WorkerID)
+		more = clip(op.WorkerID)
 	case workerchannel.BootstrapFailed:
-		return s + " " + clip(op.WorkerID) + ": " + clip(op.Reason)
+		more = clip(op.WorkerID) + ": " + clip(op.Reason)
+	case workerchannel.SpawnJob:
+		job, more = utoa(op.JobID), strconv.Itoa(len(op.Payload))+" bytes"
+	case workerchannel.PollStatus:
+		job = utoa(op.JobID)
+	case workerchannel.StatusSnapshot:
+		job, more = utoa(op.JobID), op.State.String()
+		if op.Detail != nil {
+			more += ", " + clip(*op.Detail)
+		}
+	case workerchannel.JobCompleted:
+		job, more = utoa(op.JobID), describeOutcome(op.Outcome)
+	case workerchannel.CancelJob:
+		job, more = utoa(op.JobID), op.Reason
+	case workerchannel.CancelAcknowledged:
+		job = utoa(op.JobID)
+	case workerchannel.DrainJob:
+		job = utoa(op.JobID)
+	case workerchannel.DrainCompleted:
+		job = utoa(op.JobID)
+	case workerchannel.FinalizeJob:
+		job = utoa(op.JobID)
+	case workerchannel.FinalizeCompleted:
+		job = utoa(op.JobID)
+	case workerchannel.ShutdownWorker:
+		more = op.Reason
+	case workerchannel.ShutdownCompleted:
 	case workerchannel.Diagnostic:
-		return s + " " + op.Level.String() + " " + clip(op.Category) + ": " + clip(op.Message)
+		more = op.Level.String() + " " + clip(op.Category) + ": " + clip(op.Message)
 	}
-	return s
+	if job != "" {
+		job = "job " + job
+	}
+	return pad("seq "+utoa(env.SeqNo), 10) + pad(env.Op.Type().String(), 20) + pad(job, 10) + more
 }
 
 func describeOutcome(outcome workerchannel.Outcome) string {
@@ -60,7 +66,10 @@ func describeOutcome(outcome workerchannel.Outcome) string {
 	return ""
 }
 
-func job(id uint64) string { return " job " + strconv.FormatUint(id, 10) }
+func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// pad makes a column of the log.
+func pad(s string, width int) string { return s + strings.Repeat(" ", max(width-len(s), 1)) }
 
 // clip bounds what a worker says.
 func clip(s string) string {

@@ -80,7 +80,7 @@ func (g *page) startWorker() {
 	script := "worker-" + element("kind").Get("value").String() + ".js"
 	g.log("note", "starting "+script)
 	seed := g.picture.host.coordinator.Seed()
-	g.picture.host.Start(script + "?seed=" + strconv.FormatUint(seed, 10))
+	g.picture.host.Start(script + "?seed=" + utoa(seed))
 }
 
 // draw shows the values of a tile.
@@ -120,8 +120,8 @@ func (g *page) log(kind, s string) {
 	if len(g.lines) == logSize {
 		g.lines = g.lines[1:] // it would not stay
 	}
-	turn := strconv.FormatUint(g.picture.host.coordinator.Turn(), 10)
-	g.lines = append(g.lines, line{kind, turn + "  " + s})
+	turn := "turn " + utoa(g.picture.host.coordinator.Turn())
+	g.lines = append(g.lines, line{kind, pad(turn, 11) + s})
 }
 
 // update has the page painted in the next frame.
@@ -151,7 +151,7 @@ func (g *page) paint() {
 	show("time", p.seconds())
 	show("active", choose(active, worker, "none"))
 	show("inflight", strconv.Itoa(c.InflightCount()))
-	show("turn", strconv.FormatUint(c.Turn(), 10))
+	show("turn", utoa(c.Turn()))
 	show("cancelled", strconv.Itoa(p.tally.cancelled))
 	show("failed", strconv.Itoa(p.tally.failed+p.tally.erred))
 	show("refused", strconv.Itoa(p.tally.refused))
@@ -175,7 +175,7 @@ func (g *page) paintJobs() {
 			state = s.String()
 		}
 		place := strconv.Itoa(e.tile.Col/mandel.TileSize) + ", " + strconv.Itoa(e.tile.Row/mandel.TileSize)
-		for column, s := range []string{strconv.FormatUint(e.job, 10), place, e.worker, state, e.detail} {
+		for column, s := range []string{utoa(e.job), place, e.worker, state, e.detail} {
 			row.Get("children").Index(column).Set("textContent", s)
 		}
 		row.Set("className", state)

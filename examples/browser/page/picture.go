@@ -13,7 +13,7 @@ import (
 
 const (
 	window      = 8  // jobs in flight at most
-	historySize = 18 // jobs in the table
+	historySize = 26 // jobs in the table
 )
 
 // A picture is the application: it has the tiles of a view rendered, one job a tile, and sees to it
@@ -163,7 +163,7 @@ func (p *picture) TurnEnded() {
 func (p *picture) JobEnded(job workerchannel.TrackedJob, outcome workerchannel.Outcome) {
 	index, current := p.jobs[job.JobID]
 	delete(p.jobs, job.JobID)
-	ended, detail := "completed", ""
+	ended, detail := "completed", describeOutcome(outcome)
 	switch {
 	case isTile(outcome):
 		if current {
@@ -171,22 +171,25 @@ func (p *picture) JobEnded(job workerchannel.TrackedJob, outcome workerchannel.O
 		}
 	case outcome != nil:
 		p.tally.erred++
-		ended, detail = "failed", describeOutcome(outcome)
+		ended = "failed"
 	case job.State == workerchannel.StateFailed:
 		p.tally.failed++
-		ended, detail = "failed", "its worker is gone"
+		ended, detail = "failed", "worker gone"
 		if current {
 			p.waiting = slices.Insert(p.waiting, 0, index)
 		}
 	default:
 		p.tally.cancelled++
-		ended = "cancelled"
+		ended = "cancelled" // and what it reported last tells how far it came
 	}
 	if current && ended == "failed" {
 		p.page.mark(p.tiles[index], ended)
 	}
 	if e := p.find(job.JobID); e != nil {
-		e.ended, e.detail = ended, detail
+		e.ended = ended
+		if detail != "" {
+			e.detail = detail
+		}
 	}
 }
 

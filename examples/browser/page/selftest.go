@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"syscall/js"
 
@@ -44,12 +45,22 @@ func (s *selfTest) run(kind string) {
 	s.press("render")
 	s.until(drawn(12))
 	first := worker()
-	s.press("cancel")
-	s.until(func() bool { return c.InflightCount() == 0 })
+	s.cancel()
 	s.expect(tally.cancelled > 0, "jobs went through the cancel handshake")
 	s.expect(tally.failed == 0, "no job failed")
 	s.expect(!p.complete() && len(p.waiting) == 0, "the rest of the picture is given up")
 	s.expect(worker() == first && strings.HasPrefix(first, kind+"-"), "the worker lives on")
+
+	s.begin("cancel in mid-job")
+	for range 20 { // it may be between two jobs
+		s.press("render")
+		s.until(drawn(1))
+		s.cancel()
+		if s.interrupted() {
+			break
+		}
+	}
+	s.expect(s.interrupted(), "a job was cancelled that had begun")
 
 	s.begin("shut down in mid-picture")
 	s.press("render")
@@ -81,7 +92,7 @@ func (s *selfTest) run(kind string) {
 	s.expect(p.draws+len(p.waiting)+len(p.jobs) == tileCount, "no tile is lost")
 
 	s.begin("kill in mid-picture")
-	s.until(drawn(tileCount - 16))
+	s.until(drawn(tileCount - 10))
 	failed, inflight := tally.failed, c.InflightCount()
 	s.press("kill")
 	s.expect(worker() == "", "the worker is gone")
@@ -117,6 +128,7 @@ func (s *selfTest) run(kind string) {
 func (s *selfTest) begin(name string) {
 	s.step = map[string]any{"name": name, "problems": []any{}}
 	s.steps = append(s.steps, s.step)
+	post("begun", js.ValueOf(name))
 }
 
 func (s *selfTest) expect(ok bool, what string) {
@@ -136,6 +148,17 @@ func (s *selfTest) press(button string) {
 	s.p.page.paint()
 	s.expect(!element(button).Get("disabled").Bool(), button+" can be pressed")
 	element(button).Call("click")
+}
+
+// cancel presses the button, and waits until the worker has put down its jobs.
+func (s *selfTest) cancel() {
+	s.press("cancel")
+	s.until(func() bool { return s.p.host.coordinator.InflightCount() == 0 })
+}
+
+// interrupted tells whether the table has a cancelled job that had reported progress.
+func (s *selfTest) interrupted() bool {
+	return slices.ContainsFunc(s.p.history, func(e entry) bool { return e.ended == "cancelled" && e.detail != "" })
 }
 
 func (s *selfTest) choose(kind string) { element("kind").Set("value", kind) }
