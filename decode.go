@@ -207,9 +207,9 @@ func (r *reader) name(open bool) (name []byte, ok bool) {
 func (r *reader) tag(m member) (tag []byte, at int) {
 	start, canonical := r.pos, r.canonical
 	if r.take(`{"`) && r.take(m.String()) && r.take(`":"`) { // mostly it comes first
-		tag, _, _ = bytes.Cut(r.data[r.pos:], []byte{'"'})
-		if bytes.IndexByte(tag, '\\') < 0 {
-			at, r.pos = r.pos, start
+		at = r.pos - 1
+		if tag, _, _ = bytes.Cut(r.data[r.pos:], []byte{'"'}); bytes.IndexByte(tag, '\\') < 0 {
+			r.pos = start
 			return tag, at
 		}
 	}
