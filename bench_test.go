@@ -412,3 +412,78 @@ func BenchmarkStdlibEncode(b *testing.B) {
 		}
 	})
 }
+
+// heapInUse returns how many bytes are alive.
+func heapInUse() float64 {
+	runtime.GC()
+	runtime.GC() // finishes the sweep of the first
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}
+
+// BenchmarkMemory reports what stays alive: of each of 1,000,000 jobs in flight; after as many have been
+// spawned, completed and reaped one by one; after they all failed at once and were reaped; and of an outbox
+// of 100,000 messages when it has been drained one by one, or discarded by a shutdown.
+func BenchmarkMemory(b *testing.B) {
+	const jobs, messages = 1_000_000, 100_000
+	run := func(name, unit string, each float64, use func(c *Coordinator)) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				c := readyCoordinator(b)
+				before := heapInUse()
+				use(c)
+				b.ReportMetric((heapInUse()-before)/each, unit)
+				runtime.KeepAlive(c)
+			}
+		})
+	}
+	run("tracked1M", "B/job", jobs, func(c *Coordinator) { trackJobs(b, c, jobs) })
+	run("reaped1M", "B", 1, func(c *Coordinator) {
+		done := NewWorkerEnvelope("worker-1", Header{SeqNo: 2}, JobCompleted{7, OutcomeOk{}})
+		for range jobs {
+			c.lastSeen = 1
+			must(b, c.SpawnJob(SpawnJob{JobID: 7}))
+			sinkEnvelope, _ = c.DrainOutbox()
+			must(b, c.HandleInbound(&done))
+			c.Reap()
+		}
+	})
+	run("failed1M", "B", 1, func(c *Coordinator) {
+		trackJobs(b, c, jobs)
+		c.WorkerLost()
+		if n := len(c.Reap()); n != jobs {
+			b.Fatal("reaped", n)
+		}
+	})
+	fill := func(c *Coordinator) {
+		must(b, c.SpawnJob(SpawnJob{JobID: 7}))
+		for c.OutboxLen() < messages {
+			must(b, c.PollStatus(7))
+		}
+	}
+	run("filled100k", "B/message", messages, fill)
+	run("drained100k", "B", 1, func(c *Coordinator) {
+		fill(c)
+		for range c.Outbox() {
+		}
+	})
+	run("discarded100k", "B", 1, func(c *Coordinator) {
+		fill(c)
+		must(b, c.RequestShutdown(""))
+	})
+}
+
+// BenchmarkReap is what the end of a session has put off, for each of its jobs.
+func BenchmarkReap(b *testing.B) {
+	const jobs = 100_000
+	for b.Loop() {
+		b.StopTimer()
+		c := readyCoordinator(b)
+		trackJobs(b, c, jobs)
+		c.WorkerLost()
+		b.StartTimer()
+		c.Reap()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/jobs, "ns/job")
+}
