@@ -128,20 +128,23 @@ func inspect(in io.Reader, out *bufio.Writer, isHex bool, print func(*verdict) e
 // readLine returns the next line without its end, in the reader's buffer, and its size. Of a line over
 // maxLine it returns the size only.
 func readLine(lines *bufio.Reader) (line []byte, size int, err error) {
-	part, err := lines.ReadSlice('\n')
-	size = len(part)
+	line, err = lines.ReadSlice('\n')
+	size = len(line)
+	long := err == bufio.ErrBufferFull
 	for err == bufio.ErrBufferFull {
-		part, err = lines.ReadSlice('\n')
-		size += len(part)
+		line, err = lines.ReadSlice('\n')
+		size += len(line)
 	}
 	if err == io.EOF && size > 0 {
 		err = nil // the last line has no end
 	}
-	size -= len(part) - len(bytes.TrimSuffix(part, []byte("\n")))
-	if size > maxLine {
+	if bytes.HasSuffix(line, []byte("\n")) {
+		line, size = line[:len(line)-1], size-1
+	}
+	if long {
 		return nil, size, err
 	}
-	line = bytes.TrimSuffix(part[:size], []byte("\r"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
 	return line, len(line), err
 }
 
