@@ -249,7 +249,7 @@ func TestMemoryIsInProportionToTheMessage(t *testing.T) {
 		"a diagnostic":                  {func() []byte { return forge("w", next, Diagnostic{Message: mib(64, "x")}) }, nil, 2},
 		"a diagnostic in escapes":       {func() []byte { return forge("w", next, Diagnostic{Message: mib(4, "\n")}) }, nil, 2},
 		"a worker id":                   {func() []byte { return forge(mib(4, "x"), 1, ShutdownCompleted{}) }, ErrWorkerSessionMismatch, 2},
-		"a payload one byte over":       {func() []byte { return payloadOf(strings.Repeat("0,", MaxPayloadBytes) + "0]") }, ErrPayloadTooLarge, 2},
+		"a payload one byte over":       {func() []byte { return payloadOf(zeros(MaxPayloadBytes+1) + "]") }, ErrPayloadTooLarge, 2},
 		"a payload of that size":        {func() []byte { return payloadOf(mib(64, "0,")) }, ErrPayloadTooLarge, 2},
 		"a payload of commas":           {func() []byte { return payloadOf(mib(4, ",")) }, ErrMalformed, 1},
 		"a payload of white space":      {func() []byte { return payloadOf(mib(4, " ")) }, ErrMalformed, 0},
@@ -271,6 +271,9 @@ func TestMemoryIsInProportionToTheMessage(t *testing.T) {
 		})
 	}
 }
+
+// zeros is so many elements of an array.
+func zeros(n int) string { return strings.Repeat("0,", n-1) + "0" }
 
 // payloadOf is an outcome with a payload that ends with a text.
 func payloadOf(text string) []byte {
