@@ -31,7 +31,7 @@ type job struct {
 // loop is the host's event loop, which is the one to copy: nothing else touches the coordinator.
 func (h *host) loop() {
 	for {
-		h.c.AdvanceTurn()
+		h.c.AdvanceTurn() // a turn is one event and all that follows from it
 		select {
 		case data := <-h.fromWorkers: // the bytes of one message
 			env, err := h.c.Receive(data) // read, verify and apply in one pass
@@ -57,7 +57,7 @@ func (h *host) loop() {
 		for _, j := range h.c.Reap() {
 			h.settle(j) // nobody waits forever
 		}
-		h.moving.Done()
+		h.moving.Done() // for the story, not for you
 	}
 }
 

@@ -86,7 +86,7 @@ func (r *replayer) journal(name string, in io.Reader) error {
 		line, end := lines.ReadBytes('\n')
 		place := fmt.Sprintf("%s:%d", name, n)
 		if len(bytes.TrimSpace(line)) > 0 && (end == nil || end == io.EOF) {
-			if err := r.session(place, line); err != nil {
+			if err := r.session(place, bytes.TrimRight(line, "\r\n")); err != nil {
 				return fmt.Errorf("%s: %w", place, err)
 			}
 		}

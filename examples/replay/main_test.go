@@ -86,6 +86,7 @@ func TestUnreadableInputExitsWith2AndItsPlace(t *testing.T) {
 	for name, test := range map[string]struct{ in, place string }{
 		"no JSON":       {"{]\n", "stdin:2: after 2 bytes: "},
 		"cut off":       {good[:len(good)/2], fmt.Sprintf("stdin:2: after %d bytes: ", len(good)/2)},
+		"cut in text":   {"{\"seed\n", "stdin:2: after 6 bytes: unexpected end"},
 		"two values":    {"{} {}\n", "stdin:2: after 4 bytes: "},
 		"no object":     {"[]\n", "stdin:2: "},
 		"null":          {"null\n", "stdin:2: "},
