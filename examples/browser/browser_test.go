@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"image/png"
 	"io"
 	"maps"
 	"net/http"
@@ -55,7 +54,6 @@ func TestEveryFileIsServedAsWhatItIs(t *testing.T) {
 
 // The steps that the page's own test goes through, which is page/selftest.go.
 var steps = []string{
-	"cancel in mid-picture",
 	"cancel in mid-job",
 	"shut down in mid-picture",
 	"a successor finishes",
@@ -145,14 +143,17 @@ func visit(t *testing.T, browser, path string) (posted map[string][]byte, troubl
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
-	shot := filepath.Join(t.TempDir(), "shot.png")
+	shot := *screenshot
+	if shot == "" {
+		shot = filepath.Join(t.TempDir(), "shot.png")
+	}
 	const patience = 4 * time.Minute // for a page that hangs
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 		"--user-data-dir="+t.TempDir(), "--enable-logging=stderr", "--hide-scrollbars",
-		"--window-size=1320,970", "--screenshot="+shot, server.URL+"/test/frame")
+		"--window-size=1320,985", "--screenshot="+shot, server.URL+"/test/frame")
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
 	server.Close()
@@ -163,22 +164,7 @@ func visit(t *testing.T, browser, path string) (posted map[string][]byte, troubl
 	}
 	require.NoError(t, err, "in the step %q; %q", posted["begun"], troubles)
 
-	if *screenshot != "" {
-		shrink(t, shot, *screenshot)
-	}
 	return posted, troubles
-}
-
-// shrink copies a picture with the best compression.
-func shrink(t *testing.T, from, to string) {
-	data, err := os.ReadFile(from)
-	require.NoError(t, err)
-	picture, err := png.Decode(bytes.NewReader(data))
-	require.NoError(t, err)
-	var out bytes.Buffer
-	best := png.Encoder{CompressionLevel: png.BestCompression}
-	require.NoError(t, best.Encode(&out, picture))
-	require.NoError(t, os.WriteFile(to, out.Bytes(), 0o644))
 }
 
 // reference computes the first view, here and by itself, as the bytes of a canvas.
