@@ -19,11 +19,11 @@ var (
 
 	// Sessions (section 7, inbound steps 2 and 3).
 
-	ErrUnexpectedDirection     = errors.New("workerchannel: operation sent in the wrong direction")      // *DirectionError
-	ErrInboundSequenceNotFresh = errors.New("workerchannel: inbound sequence number is not fresh")       // *SequenceError
-	ErrWorkerSessionMismatch   = errors.New("workerchannel: message of a worker that is not the active") // *WorkerError
-	ErrRetiredWorker           = errors.New("workerchannel: bootstrap of a worker whose session ended")  // *WorkerError
-	ErrBootstrapFailed         = errors.New("workerchannel: worker bootstrap failed")                    // *WorkerError
+	ErrUnexpectedDirection     = errors.New("workerchannel: operation sent in the wrong direction")          // *DirectionError
+	ErrInboundSequenceNotFresh = errors.New("workerchannel: inbound sequence number is not fresh")           // *SequenceError
+	ErrWorkerSessionMismatch   = errors.New("workerchannel: message of a worker that is not the active one") // *WorkerError
+	ErrRetiredWorker           = errors.New("workerchannel: bootstrap of a worker whose session ended")      // *WorkerError
+	ErrBootstrapFailed         = errors.New("workerchannel: worker bootstrap failed")                        // *WorkerError
 
 	// Jobs (sections 6 and 7).
 

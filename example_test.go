@@ -123,7 +123,7 @@ func ExampleCoordinator_WorkerLost() {
 		fmt.Println("job", job.JobID, job.State)
 	}
 	// Output:
-	// workerchannel: message of a worker that is not the active: worker "worker-1", expected none
+	// workerchannel: message of a worker that is not the active one: worker "worker-1", expected none
 	// job 1 failed
 	// job 2 failed
 }
