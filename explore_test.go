@@ -15,13 +15,13 @@ import (
 )
 
 // These tests go through every state that a coordinator and a worker can be in together, breadth-first,
-// and make every call and every delivery in each: with two jobs, queues of bounded length, and workers
-// that die and are replaced without end. Both halves are the real ones; what connects them is a world.
-// What goes wrong is printed as the shortest sequence of steps that leads to it.
+// and make every call and every delivery in each: with up to two jobs, queues of bounded length, and
+// workers that die and are replaced without end. Both halves are the real ones; what connects them is a
+// world. What goes wrong is printed as the shortest sequence of steps that leads to it.
 
 var (
-	exploreJobs  = flag.Int("explore.jobs", 2, "how many jobs the exploration has at a time, 1 or 2")
-	exploreQueue = flag.Int("explore.queue", 0, "how many messages each of its queues holds; 0 for the quick choice of both")
+	exploreJobs  = flag.Int("explore.jobs", 2, "with -explore.queue: how many jobs there are at a time, 1 or 2")
+	exploreQueue = flag.Int("explore.queue", 0, "explore with queues of so many messages; 0 for what is done in seconds")
 )
 
 func TestEveryStateOverAnOrderedLosslessNetwork(t *testing.T) {
@@ -463,16 +463,9 @@ func judgeState(x *world, room int) string {
 			}
 		}
 	}
-	live, ended := 0, 0
-	for j := x.c.live.first; j != nil; j = j.next {
-		live++
-	}
-	for j := x.c.ended.first; j != nil; j = j.next {
-		ended++
-	}
 	_, active := x.c.ActiveWorker()
 	switch {
-	case x.c.InflightCount() != inflight || live != inflight || live+ended != len(collect(x.c.Jobs())):
+	case x.c.InflightCount() != inflight:
 		return "the count of jobs in flight agrees with the jobs"
 	case x.c.WorkerReady() && !active:
 		return "a ready worker is the active one"
@@ -487,7 +480,7 @@ func judgeState(x *world, room int) string {
 			return d
 		}
 	}
-	return lose(clone(x.c))
+	return lose(clone(x.c), inflight)
 }
 
 // disagreement tells about which job the two sides differ, in a session in which nothing is on its way.
@@ -502,14 +495,23 @@ func disagreement(x *world) string {
 	return ""
 }
 
-// lose loses the worker of a coordinator, and tells which promise that breaks.
-func lose(c *Coordinator) string {
+// lose loses the worker of a coordinator with so many jobs in flight, and tells which promise that breaks.
+func lose(c *Coordinator, inflight int) string {
 	const promise = "worker lost ends everything, and the next worker starts afresh: "
-	c.WorkerLost()
-	for j := range c.Jobs() {
+	for _, j := range c.Reap() {
 		if !j.State.Terminal() {
+			return "only jobs that have ended are reaped"
+		}
+	}
+	c.WorkerLost()
+	failed := c.Reap()
+	for _, j := range failed {
+		if j.State != StateFailed {
 			return fmt.Sprint(promise, "job ", j.JobID, " is ", j.State)
 		}
+	}
+	if len(failed) != inflight || len(collect(c.Jobs())) != 0 {
+		return promise + "not all jobs have failed that were in flight"
 	}
 	if c.InflightCount() != 0 || c.OutboxLen() != 0 || c.WorkerReady() || c.ShutdownRequested() {
 		return promise + "something of the session is left"
@@ -522,7 +524,6 @@ func lose(c *Coordinator) string {
 	if err := c.HandleInbound(&hello); err != nil {
 		return promise + err.Error()
 	}
-	c.Reap()
 	if err := c.SpawnJob(SpawnJob{JobID: 1}); err != nil {
 		return promise + err.Error()
 	}
@@ -537,29 +538,26 @@ func lose(c *Coordinator) string {
 // session has left behind, those of the ended session, those of a worker that has not announced itself, and
 // a side's own.
 func outcasts(x *world) (toHost, toWorker [][]letter) {
-	toHost = [][]letter{everything("", top), everything("stranger", 0), everything("stranger", top)[bootstraps:]}
+	toHost = [][]letter{everything("", math.MaxUint64), everything("stranger", 0), everything("stranger", math.MaxUint64)[bootstraps:]}
 	if n := len(x.c.retired); n > 0 {
-		toHost = append(toHost, everything(x.c.retired[n-1], top))
+		toHost = append(toHost, everything(x.c.retired[n-1], math.MaxUint64))
 	}
 	if x.c.active {
 		toHost = append(toHost, everything(x.c.worker, 0), everything(x.c.worker, x.c.lastSeen))
 	}
-	toWorker = [][]letter{everything(x.w.id, top), everything("", 0), everything("", x.w.lastSeen)}
+	toWorker = [][]letter{everything(x.w.id, math.MaxUint64), everything("", 0), everything("", x.w.lastSeen)}
 	if x.w.Closed() {
-		toWorker = append(toWorker, everything("", top))
+		toWorker = append(toWorker, everything("", math.MaxUint64))
 	}
 	return toHost, toWorker
 }
 
-const (
-	top        = math.MaxUint64
-	bootstraps = 2
-)
+// bootstraps is how many of a worker's messages in everything are bootstraps. They come first.
+const bootstraps = 2
 
 var everythingOf = map[origin][]letter{}
 
-// everything returns all that a worker, or without a name the coordinator, could say under a number. A
-// worker's bootstraps come first.
+// everything returns all that a worker, or without a name the coordinator, could say under a number.
 func everything(sender string, seq uint64) (all []letter) {
 	if all, ok := everythingOf[origin{sender, seq}]; ok {
 		return all
@@ -592,7 +590,7 @@ func judgeAnything(x *world) string {
 	before := *x
 	before.hostile = true
 	says := step{hostReceives, 1}
-	for _, l := range everything(x.c.worker, top) {
+	for _, l := range everything(x.c.worker, math.MaxUint64) {
 		l.about = x.spawned[fieldsOf(l.Op).jobID] // it may well be about the right job
 		before.toHost = []letter{l}
 		after := before
@@ -826,10 +824,11 @@ func (x *world) String() string {
 	if id, ok := x.c.ActiveWorker(); ok {
 		s += " " + id
 	}
-	for flag, on := range map[string]bool{" ready": x.c.ready, " shutdown requested": x.c.shutdown} {
-		if on {
-			s += flag
-		}
+	if x.c.WorkerReady() {
+		s += " ready"
+	}
+	if x.c.ShutdownRequested() {
+		s += ", shutdown requested"
 	}
 	for j := range x.c.Jobs() {
 		s += fmt.Sprint(", job ", j.JobID, " ", j.State)

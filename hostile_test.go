@@ -154,7 +154,6 @@ func heap() uint64 {
 }
 
 func TestAttacksThatComeToNothing(t *testing.T) {
-	const top = math.MaxUint64
 	for name, attack := range map[string]struct {
 		message []byte
 		want    error
@@ -163,16 +162,16 @@ func TestAttacksThatComeToNothing(t *testing.T) {
 		"a failure under a number that was used":  {forge("w", 2, BootstrapFailed{"w", "crash"}), ErrInboundSequenceNotFresh},
 		"an outcome under a number that was used": {forge("w", 2, JobCompleted{2, OutcomeOk{}}), ErrInboundSequenceNotFresh},
 		"the bootstrap of an ended worker":        {forge("predecessor", 1, BootstrapReady{"predecessor"}), ErrRetiredWorker},
-		"the same under the highest number":       {forge("predecessor", top, BootstrapReady{"predecessor"}), ErrRetiredWorker},
-		"a late failure of an ended worker":       {forge("predecessor", top, BootstrapFailed{"predecessor", "crash"}), ErrRetiredWorker},
-		"a late outcome of an ended worker":       {forge("predecessor", top, JobCompleted{2, OutcomeOk{}}), ErrWorkerSessionMismatch},
-		"an outcome from a stranger":              {forge("stranger", top, JobCompleted{2, OutcomeOk{}}), ErrWorkerSessionMismatch},
-		"the end of the session from a stranger":  {forge("stranger", top, ShutdownCompleted{}), ErrWorkerSessionMismatch},
+		"the same under the highest number":       {forge("predecessor", math.MaxUint64, BootstrapReady{"predecessor"}), ErrRetiredWorker},
+		"a late failure of an ended worker":       {forge("predecessor", math.MaxUint64, BootstrapFailed{"predecessor", "crash"}), ErrRetiredWorker},
+		"a late outcome of an ended worker":       {forge("predecessor", math.MaxUint64, JobCompleted{2, OutcomeOk{}}), ErrWorkerSessionMismatch},
+		"an outcome from a stranger":              {forge("stranger", math.MaxUint64, JobCompleted{2, OutcomeOk{}}), ErrWorkerSessionMismatch},
+		"the end of the session from a stranger":  {forge("stranger", math.MaxUint64, ShutdownCompleted{}), ErrWorkerSessionMismatch},
 		"a bootstrap under the number 0":          {forge("stranger", 0, BootstrapReady{"stranger"}), ErrInboundSequenceNotFresh},
-		"a bootstrap in an envelope of another":   {forge("w", top, BootstrapReady{"stranger"}), ErrWorkerIdentityMismatch},
-		"an echo of our own message":              {seal(Envelope{Header: Header{SeqNo: top}, Op: ShutdownWorker{"echo"}}), ErrUnexpectedDirection},
-		"our own operation under a worker's name": {seal(Envelope{Header: Header{SeqNo: top}, WorkerID: new("w"), Op: CancelJob{1, "echo"}}), ErrUnexpectedWorkerIdentity},
-		"a worker's operation under no name":      {seal(Envelope{Header: Header{SeqNo: top}, Op: JobCompleted{2, OutcomeOk{}}}), ErrMissingWorkerIdentity},
+		"a bootstrap in an envelope of another":   {forge("w", math.MaxUint64, BootstrapReady{"stranger"}), ErrWorkerIdentityMismatch},
+		"an echo of our own message":              {seal(Envelope{Header: Header{SeqNo: math.MaxUint64}, Op: ShutdownWorker{"echo"}}), ErrUnexpectedDirection},
+		"our own operation under a worker's name": {seal(Envelope{Header: Header{SeqNo: math.MaxUint64}, WorkerID: new("w"), Op: CancelJob{1, "echo"}}), ErrUnexpectedWorkerIdentity},
+		"a worker's operation under no name":      {seal(Envelope{Header: Header{SeqNo: math.MaxUint64}, Op: JobCompleted{2, OutcomeOk{}}}), ErrMissingWorkerIdentity},
 		"a name that was taken off":               {altered(`"worker_id":"w",`, ``), ErrReplayHashMismatch},
 		"one bit that changed":                    {altered(`"message":"message"`, `"message":"lessage"`), ErrReplayHashMismatch},
 		"a number that was raised":                {altered(`"seq_no":3`, `"seq_no":18446744073709551615`), ErrReplayHashMismatch},
