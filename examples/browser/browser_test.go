@@ -64,7 +64,7 @@ var steps = []string{
 }
 
 func TestThePageKeepsItsPromisesInABrowser(t *testing.T) {
-	browser := tool(t, "chromium", "chromium-browser", "google-chrome")
+	browser := tool(t, "chromium", "chromium", "chromium-browser", "google-chrome")
 	for _, kind := range []string{"go", "js"} {
 		t.Run(kind, func(t *testing.T) {
 			posted, troubles := visit(t, browser, "/?test="+kind)
@@ -91,7 +91,7 @@ func TestThePageKeepsItsPromisesInABrowser(t *testing.T) {
 }
 
 func TestTheJavaScriptWorkerSpeaksTheProtocol(t *testing.T) {
-	out, err := exec.Command(tool(t, "node"), "--test", "javascript_test.mjs").CombinedOutput()
+	out, err := exec.Command(tool(t, "nodejs", "node"), "--test", "javascript_test.mjs").CombinedOutput()
 	assert.NoError(t, err, "%s", out)
 }
 
@@ -181,14 +181,15 @@ func reference() []byte {
 	return canvas
 }
 
-// tool finds a program by any of its names. Where there is none the test is skipped, but not in CI.
-func tool(t *testing.T, names ...string) string {
+// tool finds a program, in Debian's package pkg, by any of its names. Where there is none the test is
+// skipped, but not in CI.
+func tool(t *testing.T, pkg string, names ...string) string {
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
-	message := "this test needs " + strings.Join(names, " or ") + "; on Debian: apt-get install " + names[0]
+	message := "this test needs " + strings.Join(names, " or ") + "; on Debian: apt-get install " + pkg
 	if os.Getenv("CI") == "true" {
 		t.Fatal(message)
 	}

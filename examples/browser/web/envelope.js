@@ -13,6 +13,9 @@ export class ProtocolError extends Error {
   }
 }
 
+// Text in JavaScript can have unpaired surrogates, which UTF-8 cannot.
+const wellFormed = (s) => !/\p{Surrogate}/u.test(s);
+
 // --- What is on the wire (sections 1 to 3) ---
 // A kind of value reads itself from a Reader and writes itself as canonical text.
 
@@ -27,7 +30,7 @@ const u32 = {
 const text = {
   read: (r) => r.text(),
   write(s) {
-    if (!s.isWellFormed()) throw new ProtocolError("InvalidValue", { cause: "an unpaired surrogate" });
+    if (!wellFormed(s)) throw new ProtocolError("InvalidValue", { cause: "an unpaired surrogate" });
     return JSON.stringify(s); // which escapes just what section 3 says
   },
 };
@@ -187,7 +190,7 @@ class Reader {
 
   constructor(source) {
     this.source = source;
-    if (!source.isWellFormed()) this.fail("the text is not well-formed");
+    if (!wellFormed(source)) this.fail("the text is not well-formed");
   }
 
   fail(cause, at = this.at) {
@@ -301,7 +304,7 @@ class Reader {
     } catch {
       this.fail("a bad escape", start);
     }
-    if (!value.isWellFormed()) this.fail("an unpaired surrogate", start);
+    if (!wellFormed(value)) this.fail("an unpaired surrogate", start);
     return value;
   }
 
