@@ -400,7 +400,7 @@ func TestPayloadsOfEverySizeSurvive(t *testing.T) {
 	}
 }
 
-// survives checks that a valid envelope has canonical text, and is had back from it.
+// survives checks that a valid envelope has canonical text, and is read back from it.
 func survives(t require.TestingT, env Envelope) {
 	text, err := env.AppendJSON([]byte("before"))
 	require.NoError(t, err)
@@ -901,7 +901,7 @@ type coordinatorTrial struct {
 // The ids are few, so that they meet often.
 var (
 	fewJobs  = rapid.SampledFrom([]uint64{1, 2, 3, math.MaxUint64})
-	anyTexts = rapid.SampledFrom([]string{"", "why", "\u2028\"", "ill-formed \xff"})
+	fewTexts = rapid.SampledFrom([]string{"", "why", "\u2028\"", "ill-formed \xff"})
 	tooLarge = make([]byte, MaxPayloadBytes+1)
 	payloads = rapid.SampledFrom([][]byte{nil, {}, {0, 9, 10, 99, 100, 255}})
 )
@@ -909,8 +909,8 @@ var (
 func TestCoordinatorDoesWhatSection7Says(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed, decision := anyNumber.Draw(t, "seed"), anyNumber.Draw(t, "first decision seq")
-		make := func() *Coordinator { return NewCoordinator(seed, WithFirstDecisionSeq(decision)) }
-		s := &coordinatorTrial{newPlainCoordinator(seed, decision), [3]*Coordinator{make(), make(), make()}, make()}
+		fresh := func() *Coordinator { return NewCoordinator(seed, WithFirstDecisionSeq(decision)) }
+		s := &coordinatorTrial{newPlainCoordinator(seed, decision), [3]*Coordinator{fresh(), fresh(), fresh()}, fresh()}
 		s.repeat(t)
 	})
 }
@@ -973,7 +973,7 @@ func (s *coordinatorTrial) spawn(t *rapid.T) {
 }
 
 func (s *coordinatorTrial) cancel(t *rapid.T) {
-	s.cancelJob(t, fewJobs.Draw(t, "job id"), anyTexts.Draw(t, "reason"))
+	s.cancelJob(t, fewJobs.Draw(t, "job id"), fewTexts.Draw(t, "reason"))
 }
 
 func (s *coordinatorTrial) cancelJob(t *rapid.T, id uint64, reason string) {
@@ -986,7 +986,7 @@ func (s *coordinatorTrial) poll(t *rapid.T) {
 }
 
 func (s *coordinatorTrial) requestShutdown(t *rapid.T) {
-	reason := anyTexts.Draw(t, "reason")
+	reason := fewTexts.Draw(t, "reason")
 	s.call(t, s.model.requestShutdown(reason), func(c *Coordinator) error { return c.RequestShutdown(reason) })
 }
 
@@ -1513,8 +1513,8 @@ func TestWorkerDoesWhatSection10Says(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := anyNumber.Draw(t, "seed")
 		id := rapid.SampledFrom([]string{"worker", "worker", "\n\U0001f600", "", "\xff"}).Draw(t, "id")
-		make := func() *Worker { return NewWorker(id, seed) }
-		s := &workerTrial{newPlainWorker(id, seed), [3]*Worker{make(), make(), make()}, make()}
+		fresh := func() *Worker { return NewWorker(id, seed) }
+		s := &workerTrial{newPlainWorker(id, seed), [3]*Worker{fresh(), fresh(), fresh()}, fresh()}
 		s.repeat(t)
 	})
 }
@@ -1559,7 +1559,7 @@ func (s *workerTrial) call(t *rapid.T, want error, call func(*Worker) error) {
 func (s *workerTrial) announce(t *rapid.T) { s.call(t, s.model.announce(), (*Worker).Announce) }
 
 func (s *workerTrial) fail(t *rapid.T) {
-	reason := anyTexts.Draw(t, "reason")
+	reason := fewTexts.Draw(t, "reason")
 	s.call(t, s.model.fail(reason), func(w *Worker) error { return w.Fail(reason) })
 }
 
@@ -1573,7 +1573,7 @@ func (s *workerTrial) start(t *rapid.T) {
 }
 
 func (s *workerTrial) report(t *rapid.T) {
-	id, detail := fewJobs.Draw(t, "job id"), anyTexts.Draw(t, "detail")
+	id, detail := fewJobs.Draw(t, "job id"), fewTexts.Draw(t, "detail")
 	s.call(t, s.model.report(id, detail), func(w *Worker) error { return w.Report(id, detail) })
 }
 
@@ -1603,7 +1603,7 @@ func (s *workerTrial) answerPhase(t *rapid.T, id uint64, phase JobState) {
 }
 
 func (s *workerTrial) diagnose(t *rapid.T) {
-	d := Diagnostic{Level(rapid.IntRange(0, 3).Draw(t, "level")), anyTexts.Draw(t, "category"), anyTexts.Draw(t, "message"), anyDetail.Draw(t, "metadata")}
+	d := Diagnostic{Level(rapid.IntRange(0, 3).Draw(t, "level")), fewTexts.Draw(t, "category"), fewTexts.Draw(t, "message"), anyDetail.Draw(t, "metadata")}
 	s.call(t, s.model.diagnose(d), func(w *Worker) error { return w.Diagnose(d) })
 }
 
