@@ -316,6 +316,53 @@ func TestACallThatIsGivenUpIsCancelledAtTheWorker(t *testing.T) {
 	assert.Equal(t, Stats{Joined: 1, Left: 1}, d.stop(t))
 }
 
+// The coordinator here is the test's, so that the request to drain comes while the job still runs.
+func TestAJobIsDrainedWhenItHasReturned(t *testing.T) {
+	url := newServer(t)
+	nc := dial(t, url)
+	up := subscribe(t, nc, upward(prefix, "*"))
+	returns := make(chan bool)
+	runWorker(t, t.Context(), url, func(context.Context, []byte) ([]byte, error) {
+		<-returns
+		return nil, nil
+	})
+	c := workerchannel.NewCoordinator(0)
+	down := link{nc: nc}
+	receive := func() workerchannel.Op {
+		env, err := c.Receive(next(t, up).Data)
+		require.NoError(t, err)
+		return env.Op
+	}
+	send := func() {
+		for env := range c.Outbox() {
+			require.NoError(t, down.send(env))
+		}
+	}
+	ready := receive().(workerchannel.BootstrapReady)
+	down.to = downward(prefix, ready.WorkerID)
+
+	for job := range uint64(2) {
+		require.NoError(t, c.SpawnJob(workerchannel.SpawnJob{JobID: job}))
+		send()
+		require.Equal(t, workerchannel.StatusSnapshot{JobID: job, State: workerchannel.StateRunning}, receive())
+	}
+	require.NoError(t, c.CancelJob(0, "test"))
+	send()
+	require.Equal(t, workerchannel.CancelAcknowledged{JobID: 0}, receive())
+	require.NoError(t, c.PollStatus(1))
+	send() // the request to drain, and then the poll
+	require.Equal(t, workerchannel.StatusSnapshot{JobID: 1, State: workerchannel.StateRunning}, receive())
+
+	returns <- true // to one of the two, and now to the other
+	returns <- true
+	assert.ElementsMatch(t, []workerchannel.Op{
+		workerchannel.DrainCompleted{JobID: 0},
+		workerchannel.JobCompleted{JobID: 1, Outcome: workerchannel.OutcomeOk{Payload: []byte{}}},
+	}, []workerchannel.Op{receive(), receive()})
+	send()
+	assert.Equal(t, workerchannel.FinalizeCompleted{JobID: 0}, receive())
+}
+
 func TestACallThatIsGivenUpBeforeItRunsIsForgotten(t *testing.T) {
 	url := newServer(t)
 	d := newTestDispatcher(t, url, nil)
