@@ -1258,14 +1258,21 @@ func TestARemovedIDMayBeUsedAgain(t *testing.T) {
 	}
 }
 
-func TestManyForgottenJobsLeaveRoomForMore(t *testing.T) {
+func TestTheRoomOfManyForgottenJobsIsGivenBackAndNoneOfTheOthersLost(t *testing.T) {
+	const many = 2000
 	h := readyHostScene(t)
 	for range 2 {
-		for id := range uint64(2000) {
+		for id := range uint64(many) {
 			h.ok(h.SpawnJob(SpawnJob{JobID: id}))
 		}
+		for id := range uint64(many - 1) {
+			h.hears(JobCompleted{id, OutcomeOk{}})
+		}
+		assert.Len(t, h.Reap(), many-1)
+		h.is(many-1, StateQueued)
 		h.WorkerLost()
-		assert.Len(t, h.Reap(), 2000)
+		assert.Len(t, h.Reap(), 1)
+		assert.Nil(t, h.jobs, "a map never shrinks")
 		h.announces(h.worker + "+")
 	}
 	h.into(1, StateCompleted)
