@@ -72,8 +72,7 @@ func (p *process) read(stdout io.Reader) {
 	p.err = fmt.Errorf("the worker process ended: %w", p.err)
 }
 
-func (p *process) write(stdin io.WriteCloser) {
-	defer stdin.Close()
+func (p *process) write(stdin io.Writer) {
 	for {
 		line, ok := p.out.take()
 		if !ok {
