@@ -1,0 +1,59 @@
+package workerchannel
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func readFile(t *testing.T, name string) string {
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func TestTheReadmesEventLoopIsTheCompiledOne(t *testing.T) {
+	_, loop, ok := strings.Cut(readFile(t, "example_test.go"), "// README: begin\n")
+	require.True(t, ok)
+	loop, _, ok = strings.Cut(loop, "\t\t// README: end")
+	require.True(t, ok)
+	loop = strings.TrimPrefix(strings.ReplaceAll(loop, "\n\t\t", "\n"), "\t\t")
+	assert.Contains(t, readFile(t, "README.md"), "```go\n"+loop+"```\n")
+}
+
+func TestTheReadmesDiagramIsTheTransitionTable(t *testing.T) {
+	want := []string{"[*] --> " + StateCreated.String()}
+	for from := range jobStates {
+		for _, to := range jobStates[from].next {
+			want = append(want, fmt.Sprint(JobState(from), " --> ", to))
+		}
+		if JobState(from).Terminal() {
+			want = append(want, JobState(from).String()+" --> [*]")
+		}
+	}
+	got := regexp.MustCompile(`\S+ --> \S+`).FindAllString(readFile(t, "README.md"), -1)
+	assert.Equal(t, want, got)
+}
+
+func TestTheReadmeNamesTestsThatExist(t *testing.T) {
+	files, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	var tests []string
+	for _, f := range files {
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Benchmark)\w+)\(`).FindAllStringSubmatch(readFile(t, f), -1) {
+			tests = append(tests, m[1])
+		}
+	}
+	named := regexp.MustCompile("`((?:Test|Benchmark)[A-Z]\\w+)").FindAllStringSubmatch(readFile(t, "README.md"), -1)
+	assert.NotEmpty(t, named)
+	for _, m := range named {
+		assert.True(t, slices.Contains(tests, m[1]), m[1])
+	}
+}
