@@ -39,7 +39,7 @@ const prefix = "test"
 
 func TestEveryResultComesOnceThoughTwoOfFourWorkersAreKilled(t *testing.T) {
 	const jobs, size = 2000, 5000
-	o := options{url: newServer(t), prefix: prefix, turn: 100 * time.Millisecond}
+	o := options{url: newServer(t), prefix: prefix, turn: 250 * time.Millisecond}
 	d := newTestDispatcher(t, o.url, time.Tick(o.turn))
 
 	// The dispatcher speaks to those who have joined.
