@@ -137,9 +137,7 @@ func (e *end) send(env workerchannel.Envelope, probe bool) *message {
 		<-before
 		buf := bytes.Clone(data)
 		m.err = e.conn.Send(buf)
-		for i := range buf {
-			buf[i] = '#' // Send must not have kept it
-		}
+		clear(buf) // Send must not have kept it
 	}()
 	return m
 }
@@ -360,7 +358,7 @@ func (c *conversation) part(first *end) {
 
 // last is sent over connections that have been closed. It fills the buffers that there may be.
 var last = func() []byte {
-	reason := string(bytes.Repeat([]byte("late "), 50_000))
+	reason := string(bytes.Repeat([]byte("late "), 20_000))
 	data, _ := workerchannel.NewEnvelope(workerchannel.Header{SeqNo: 1 << 41}, workerchannel.ShutdownWorker{Reason: reason}).AppendJSON(nil)
 	return data
 }()

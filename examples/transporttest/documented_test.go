@@ -6,4 +6,5 @@ import (
 	"github.com/workerchannel/workerchannel/examples/transporttest"
 )
 
-func TestDocumentedExamplePasses(t *testing.T) { transporttest.Test(t, openLines) }
+// The documented example is a test like any other.
+func TestLinesOverNetPipePass(t *testing.T) { transporttest.Test(t, openLines) }

@@ -30,9 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestGoChannelsPass(t *testing.T)       { Test(t, openChannels) }
-func TestLinesOverNetPipePass(t *testing.T) { Test(t, openPipe) }
-func TestLinesOverTCPPass(t *testing.T)     { Test(t, openTCP) }
+func TestGoChannelsPass(t *testing.T)   { Test(t, openChannels) }
+func TestLinesOverTCPPass(t *testing.T) { Test(t, openTCP) }
 
 func TestPipesOfAChildProcessPass(t *testing.T) {
 	checks := flag.Lookup("rapid.checks").Value
@@ -111,11 +110,6 @@ func (c *lineConn) Recv() ([]byte, error) {
 		return nil, err // also for half a line
 	}
 	return line[:len(line)-1], nil
-}
-
-func openPipe() (host, worker Conn, stop func(), err error) {
-	a, b := net.Pipe()
-	return newLineConn(a), newLineConn(b), func() {}, nil
 }
 
 func openTCP() (host, worker Conn, stop func(), err error) {
