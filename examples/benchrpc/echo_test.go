@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"testing"
@@ -13,12 +14,52 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
+type caller interface {
+	Call(ctx context.Context, payload []byte) ([]byte, error)
+	Close() error
+}
+
+// overPipes joins a caller and a worker by pipes. Both have ended when the test has.
+func overPipes[C caller](t testing.TB, call func(pipe) C, serve func(pipe) error) caller {
+	h, w, err := newPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var worker sync.WaitGroup
+	worker.Go(func() { serve(w) })
+	c := call(h)
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		worker.Wait()
+	})
+	return c
+}
+
+func workerchannelOverPipes(t testing.TB) caller { return overPipes(t, newHost, serveEcho) }
+func jsonrpc2OverPipes(t testing.TB) caller      { return overPipes(t, newClient, serveEchoJSONRPC2) }
+func jsonrpc2AsyncOverPipes(t testing.TB) caller {
+	return overPipes(t, newClient, serveEchoJSONRPC2Async)
+}
+
+var sizes = []int{64, 1024, 262144}
+
+// payloadOf returns uniformly random bytes, the same for the same seed.
+func payloadOf(size int, seed uint64) []byte {
+	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
+	p := make([]byte, size)
+	r.Read(p)
+	return p
+}
+
 var ways = []struct {
 	name    string
 	connect func(testing.TB) caller
 }{
 	{"workerchannel", workerchannelOverPipes},
 	{"jsonrpc2", jsonrpc2OverPipes},
+	{"jsonrpc2 async", jsonrpc2AsyncOverPipes},
 }
 
 func TestAPayloadOfAnySizeComesBack(t *testing.T) {
@@ -42,7 +83,7 @@ func TestEachOfManyCallersGetsItsOwnPayloadBack(t *testing.T) {
 	for _, load := range []struct{ size, callers int }{
 		{64, maxInflight + 8},
 		{1024, maxInflight + 8},
-		{262144, 8},
+		{262144, 4},
 	} {
 		for _, way := range ways {
 			t.Run(way.name+"/"+strconv.Itoa(load.size), func(t *testing.T) {
