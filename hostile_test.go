@@ -227,21 +227,21 @@ func TestMemoryIsInProportionToTheMessage(t *testing.T) {
 	}{
 		"brackets":          {func() []byte { return []byte(mib(64, "[")) }, ErrMalformed, 0},
 		"nested arrays":     {func() []byte { return extra(mib(64, "[")) }, ErrMalformed, 0},
-		"nested objects":    {func() []byte { return extra(mib(64, `{"x":`)) }, ErrMalformed, 0},
-		"nested operations": {func() []byte { return altered(`"op":{`, `"op":{`+mib(64, `"op":{`)) }, ErrMalformed, 0},
+		"nested objects":    {func() []byte { return extra(mib(4, `{"x":`)) }, ErrMalformed, 0},
+		"nested operations": {func() []byte { return altered(`"op":{`, `"op":{`+mib(4, `"op":{`)) }, ErrMalformed, 0},
 		"nested outcomes": {func() []byte {
-			return altered(`"op":{`, `"op":{"type":"JobCompleted","outcome":`+mib(64, `{"outcome":`))
+			return altered(`"op":{`, `"op":{"type":"JobCompleted","outcome":`+mib(4, `{"outcome":`))
 		}, ErrMalformed, 0},
 		"white space":                   {func() []byte { return []byte(mib(4, " ")) }, ErrMalformed, 0},
-		"a number":                      {func() []byte { return altered(`"seq_no":3`, `"seq_no":`+mib(64, "3")) }, ErrMalformed, 0},
+		"a number":                      {func() []byte { return altered(`"seq_no":3`, `"seq_no":`+mib(4, "3")) }, ErrMalformed, 0},
 		"an unknown number":             {func() []byte { return extra(mib(4, "3")) }, nil, 0},
 		"an unknown array":              {func() []byte { return extra("[" + mib(4, "0,") + "0]") }, nil, 0},
 		"an unknown string":             {func() []byte { return extra(`"` + mib(64, "x") + `"`) }, nil, 0},
-		"a string without an end":       {func() []byte { return extra(`"` + mib(64, "x")) }, ErrMalformed, 0},
+		"a string without an end":       {func() []byte { return extra(`"` + mib(4, "x")) }, ErrMalformed, 0},
 		"ill-formed UTF-8":              {func() []byte { return extra(`"` + mib(4, "\xff") + `"`) }, ErrMalformed, 0},
 		"unpaired surrogates":           {func() []byte { return extra(`"` + mib(4, `\ud800`) + `"`) }, ErrMalformed, 0},
 		"unknown members":               {func() []byte { return extra("0," + mib(4, `"y":0,`) + `"y":0`) }, nil, 0},
-		"unknown members in escapes":    {func() []byte { return extra("0," + mib(4, `"\u0079":0,`) + `"y":0`) }, nil, 1},
+		"unknown members in escapes":    {func() []byte { return extra("0," + mib(4, `"\u0079":0,`) + `"y":0`) }, nil, 2},
 		"one unknown member in escapes": {func() []byte { return extra(`0,"` + mib(4, `\u0079`) + `":0`) }, nil, 1},
 		"a type":                        {func() []byte { return altered(`"Diagnostic"`, `"`+mib(4, "x")+`"`) }, ErrMalformed, 0},
 		"a type in escapes":             {func() []byte { return altered(`"Diagnostic"`, `"`+mib(4, `\u0079`)+`"`) }, ErrMalformed, 1},
@@ -249,7 +249,7 @@ func TestMemoryIsInProportionToTheMessage(t *testing.T) {
 		"a diagnostic in escapes":       {func() []byte { return forge("w", next, Diagnostic{Message: mib(4, "\n")}) }, nil, 2},
 		"a worker id":                   {func() []byte { return forge(mib(4, "x"), 1, ShutdownCompleted{}) }, ErrWorkerSessionMismatch, 2},
 		"a payload one byte over":       {func() []byte { return payloadOf(zeros(MaxPayloadBytes+1) + "]") }, ErrPayloadTooLarge, 2},
-		"a payload of that size":        {func() []byte { return payloadOf(mib(64, "0,")) }, ErrPayloadTooLarge, 2},
+		"a payload of that size":        {func() []byte { return payloadOf(mib(4, "0,")) }, ErrPayloadTooLarge, 2},
 		"a payload of commas":           {func() []byte { return payloadOf(mib(4, ",")) }, ErrMalformed, 1},
 		"a payload of white space":      {func() []byte { return payloadOf(mib(4, " ")) }, ErrMalformed, 0},
 	} {
