@@ -454,6 +454,7 @@ func TestDigestIsThePlainRule(t *testing.T) {
 // However a text is written, it is read as the same and judged the same: with the digest that Verify
 // takes along with the scan of a canonical text, or with the one that it computes afterwards.
 func TestRewrittenTextMeansTheSame(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		env := drawEnvelope(t, smallPayload)
 		if rapid.Bool().Draw(t, "damaged") {
@@ -623,6 +624,7 @@ func (w *rewriter) char(c rune) string {
 }
 
 func TestAnyChangedByteIsRefusedOrMeansTheSame(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		env := drawEnvelope(t, smallPayload)
 		text := []byte(plainWire(env))
@@ -907,6 +909,7 @@ var (
 )
 
 func TestCoordinatorDoesWhatSection7Says(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		seed, decision := anyNumber.Draw(t, "seed"), anyNumber.Draw(t, "first decision seq")
 		fresh := func() *Coordinator { return NewCoordinator(seed, WithFirstDecisionSeq(decision)) }
@@ -1510,6 +1513,7 @@ type workerTrial struct {
 }
 
 func TestWorkerDoesWhatSection10Says(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		seed := anyNumber.Draw(t, "seed")
 		id := rapid.SampledFrom([]string{"worker", "worker", "\n\U0001f600", "", "\xff"}).Draw(t, "id")
