@@ -1142,7 +1142,7 @@ func TestErrorTextsAreShortOnOneLineAndWellFormedWhateverThePeerSays(t *testing.
 	}
 
 	h := newHostScene(t)
-	reason := strings.Repeat("no memory\n", 64<<20/10)
+	reason := strings.Repeat("no memory\n", 1<<16)
 	env := fromWorker("w", 1, BootstrapFailed{"w", reason})
 	err := h.HandleInbound(&env)
 	assert.ErrorIs(t, err, ErrBootstrapFailed)
