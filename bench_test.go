@@ -354,11 +354,11 @@ func BenchmarkSessionEnd(b *testing.B) {
 		b.Run(size.name, func(b *testing.B) {
 			c := readyCoordinator(b)
 			trackJobs(b, c, size.jobs)
-			session, live := c.sessionStart, c.live
+			session, live := c.sessionEnd, c.live
 			for b.Loop() {
 				c.WorkerLost()
 				sinkNumber = uint64(c.InflightCount())
-				c.sessionStart, c.live, c.ended, c.inflight = session, live, jobList{}, size.jobs
+				c.sessionEnd, c.live, c.ended, c.inflight = session, live, jobList{}, size.jobs
 			}
 		})
 	}

@@ -11,8 +11,10 @@
 //
 //  1. Own the Coordinator in one goroutine. It is not safe for concurrent use. Verify is, and may
 //     run elsewhere; its result goes to HandleVerified.
-//  2. Give every message that arrives, whole and in the order in which the worker sent it, to Receive.
-//  3. When the transport sees the worker die, call WorkerLost.
+//  2. Give every message that arrives, whole and in the order in which the worker sent it, to Receive. Bound
+//     the size of a message before you read it: payloads have a limit, other texts have none.
+//  3. When the transport sees the worker die, call WorkerLost. Give a successor a channel of its own:
+//     messages to a worker name none, so one that was meant for its predecessor would be obeyed.
 //  4. After each of these and after calls of your own, send what Outbox yields, in that order.
 //  5. Then Reap, and settle the jobs that have ended: nobody waits for them any longer.
 //
@@ -49,10 +51,10 @@ type Coordinator struct {
 	inflight int     // how many there are
 	ended    jobList // those in a terminal state
 
-	// sessionStart is the first sequence number of this session. A job that never reached a terminal
-	// state itself and was last written about before it has Failed with its session, which is how
+	// sessionEnd is the last sequence number of the session before. A job that reached no terminal
+	// state itself and about which nothing was sent since has failed with its session, which is how
 	// all jobs of a session fail at once.
-	sessionStart uint64
+	sessionEnd uint64
 }
 
 // retiredMost is how many ended workers are remembered.
@@ -61,7 +63,8 @@ const retiredMost = 1024
 // An Option changes how NewCoordinator makes a Coordinator.
 type Option func(*Coordinator)
 
-// WithFirstDecisionSeq makes n the decision sequence number of the first message, in place of 1.
+// WithFirstDecisionSeq makes n the decision sequence number of the first message, in place of 1. Any number
+// will do; 0 follows 2^64−1, and no reader minds.
 func WithFirstDecisionSeq(n uint64) Option {
 	return func(c *Coordinator) { c.out.last.DecisionSeq = n - 1 }
 }
@@ -76,7 +79,8 @@ func NewCoordinator(seed uint64, opts ...Option) *Coordinator {
 }
 
 // SpawnJob hands a job to the worker: it is tracked as StateQueued until Reap or RemoveJob forgets it.
-// The payload is not copied, and must not be changed until its envelope has been drained and written.
+// Any id will do, 0 included. The payload is not copied, and must not be changed until its envelope has been
+// drained and written; nil is the empty payload.
 //
 // It is refused with, in this order, ErrWorkerNotReady, ErrShutdownInProgress, ErrPayloadTooLarge,
 // and ErrDuplicateJobID for any tracked job, also one that has ended.
@@ -155,7 +159,8 @@ func (c *Coordinator) RequestShutdown(reason string) error {
 
 // WorkerLost ends the session because the transport saw the worker die: every job in flight becomes
 // StateFailed, the outbox is emptied, and a later message of that worker is refused. Calling it again,
-// or without a worker, does no harm. It takes constant time; Reap then pays for the jobs.
+// or without a worker, does no harm; but a late notice of a worker that has been replaced would end the
+// session of its successor. It takes constant time; Reap then pays for the jobs.
 func (c *Coordinator) WorkerLost() { c.endSession() }
 
 // RemoveJob forgets a job that has ended, and answers its last state. The id may be used again.
@@ -187,7 +192,7 @@ func (c *Coordinator) Reap() []TrackedJob {
 	return reaped
 }
 
-// AdvanceTurn begins the host's next turn; messages carry the turn in which they were made.
+// AdvanceTurn begins the host's next turn; messages carry the turn in which they were made. 0 follows 2^64−1.
 func (c *Coordinator) AdvanceTurn() { c.out.last.IssuedAtTurn++ }
 
 // HandleInbound validates a message of the worker and applies it (section 7, Inbound). The envelope
@@ -244,7 +249,8 @@ func (c *Coordinator) WorkerReady() bool { return c.ready }
 // ShutdownRequested tells whether the worker has been asked to stop and is not yet gone.
 func (c *Coordinator) ShutdownRequested() bool { return c.shutdown }
 
-// ActiveWorker returns the id of the worker whose session this is, if there is one.
+// ActiveWorker returns the id of the worker whose session this is; ok tells if there is one, as an id may
+// be empty.
 func (c *Coordinator) ActiveWorker() (id string, ok bool) { return c.worker, c.active }
 
 // InflightCount returns how many tracked jobs have not ended.
@@ -397,7 +403,7 @@ func (c *Coordinator) endSession() {
 	c.out.clear()
 	c.ended.take(&c.live)
 	c.inflight = 0
-	c.sessionStart = c.out.last.SeqNo + 1
+	c.sessionEnd = c.out.last.SeqNo
 }
 
 // A job is one tracked job, and its place in the list of the jobs in flight or of those that ended.
@@ -432,7 +438,7 @@ func (c *Coordinator) find(jobID uint64) (*job, error) {
 
 // state returns the state that a job is in, which after the end of its session is not the one noted.
 func (c *Coordinator) state(j *job) JobState {
-	if !j.State.Terminal() && j.LastSeqNo < c.sessionStart {
+	if !j.State.Terminal() && j.LastSeqNo <= c.sessionEnd {
 		return StateFailed
 	}
 	return j.State

@@ -358,6 +358,7 @@ func (r *reader) payload() []byte {
 		b := byte(r.uint(math.MaxUint8))
 		if len(payload) == MaxPayloadBytes {
 			r.failWith(&ParseError{Offset: at, Err: &PayloadError{promised, MaxPayloadBytes}})
+			break
 		}
 		payload = append(payload, b)
 		r.space()

@@ -9,7 +9,7 @@ const MaxPayloadBytes = 256 << 10
 // A Header is the numbers of a message (PROTOCOL section 1).
 type Header struct {
 	MessageID    uint64 // unique within the coordination session
-	SeqNo        uint64 // strictly increasing per sender
+	SeqNo        uint64 // strictly increasing per sender, from 1; after 2^64−1 a sender can say nothing more
 	DecisionSeq  uint64 // the deterministic decision order, for replay parity; often equal to SeqNo
 	Seed         uint64 // the seed of the session's deterministic random numbers
 	IssuedAtTurn uint64 // the sender's turn when it made the message

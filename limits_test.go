@@ -79,7 +79,7 @@ func TestTheHighestNumberIsTheLast(t *testing.T) {
 }
 
 func TestTheEndOfASessionEndsAllJobsWhateverTheirNumbers(t *testing.T) {
-	for _, seq := range []uint64{2, maxUint64 - 1} {
+	for _, seq := range []uint64{2, maxUint64 - 1, maxUint64} {
 		s := session(t, NewCoordinator(42), NewWorker("w", 42), 1)
 		s.c.out.last.SeqNo = seq - 1 // session has used one
 		require.NoError(t, s.c.PollStatus(1))

@@ -9,8 +9,8 @@ type Op interface {
 	sealedOp()
 }
 
-// The operations. A payload is owned bytes, at most MaxPayloadBytes; all text must be well-formed
-// UTF-8.
+// The operations. A payload is owned bytes, at most MaxPayloadBytes; nil is the empty one, and one that was
+// read is never nil. All text must be well-formed UTF-8.
 type (
 	// BootstrapReady: the worker runs and takes jobs. WorkerID names this runtime instance; a
 	// restarted worker has a new one.

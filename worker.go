@@ -41,8 +41,8 @@ type workerJob struct {
 }
 
 // NewWorker returns the worker of one runtime instance. The id must be new for every instance: the
-// coordinator refuses one whose session has ended. It must be well-formed UTF-8, or Announce and Fail
-// are refused.
+// coordinator refuses one whose session has ended. It may be empty, and must be well-formed UTF-8, or
+// Announce and Fail are refused.
 func NewWorker(id string, seed uint64) *Worker {
 	return &Worker{id: id, out: newOutbox(seed)}
 }

@@ -403,11 +403,18 @@ func TestOfALossyTransport(t *testing.T) {
 	if os.Getenv(lossyEnv) == "" {
 		t.Skip("it fails; TestFailureReadsWell runs it")
 	}
-	Test(t, openSpoiled("host", spoilers["loses"].spoiler))
+	Test(t, openSpoiled("host", func() spoiler {
+		return func(_ int, msg []byte, send func([]byte) error) error {
+			if len(msg) > 1000 {
+				return nil // as a datagram that is too large
+			}
+			return send(msg)
+		}
+	}))
 }
 
 func TestFailureReadsWell(t *testing.T) {
-	cmd := exec.Command(os.Args[0], "-test.run=^TestOfALossyTransport$/^Conversation$", "-rapid.nofailfile")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestOfALossyTransport$/^Conversation$", "-rapid.nofailfile", "-rapid.steps=15", "-rapid.seed=5")
 	cmd.Env = append(os.Environ(), lossyEnv+"=1")
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
@@ -415,13 +422,13 @@ func TestFailureReadsWell(t *testing.T) {
 	t.Log(text)
 	for _, want := range []string{
 		"--- FAIL: TestOfALossyTransport/Conversation",
-		"lost: at the worker's end, h6 (",
-		") came before h5 (",
+		"lost: at the worker's end, h",
+		") came before h",
 		"   1  the worker sends w1 (BootstrapReady, ",
 		"To reproduce, specify -run=\"TestOfALossyTransport/Conversation\" -rapid.seed=",
 	} {
 		assert.Contains(t, text, want)
 	}
 	assert.NotContains(t, text, "draw", "rapid's own log")
-	assert.Less(t, strings.Count(text, "\n"), 50)
+	assert.Less(t, strings.Count(text, "\n"), 30, "it has been shrunk")
 }
