@@ -34,6 +34,9 @@ func TestEveryStateOverANetworkThatLosesRepeatsAndReorders(t *testing.T) {
 
 // explore looks at all worlds with few jobs and much on its way, and with more jobs and less.
 func explore(t *testing.T, hostile bool) {
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
 	bounds := []struct{ jobs, room int }{{1, 2}, {2, 1}}
 	if *exploreQueue > 0 {
 		bounds = bounds[:1]

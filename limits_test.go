@@ -187,6 +187,9 @@ func TestAPayloadHasAtMost262144Bytes(t *testing.T) {
 }
 
 func TestAMillionJobsAndNothingOfThemLeft(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
 	const million = 1_000_000
 	s := session(t, NewCoordinator(42), NewWorker("w", 42), maxUint64)
 	empty := heap()
