@@ -261,6 +261,7 @@ func pipes(change func(net.Conn) Conn) opener {
 }
 
 func TestMistakesOfRealTransportsAreCaughtAndNamed(t *testing.T) {
+	t.Parallel()
 	never := make(chan struct{})
 	t.Cleanup(func() { close(never) })
 	cases := []faulty{
@@ -414,6 +415,7 @@ func TestOfALossyTransport(t *testing.T) {
 }
 
 func TestFailureReadsWell(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestOfALossyTransport$/^Conversation$", "-rapid.nofailfile", "-rapid.steps=15", "-rapid.seed=5")
 	cmd.Env = append(os.Environ(), lossyEnv+"=1")
 	out, err := cmd.CombinedOutput()

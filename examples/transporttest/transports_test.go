@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	_ = flag.Set("rapid.nofailfile", "true") // most failures here are what the test wants
 	if os.Getenv(lossyEnv) == "" {
-		_ = flag.Set("rapid.shrinktime", "300ms") // the diagnosis is enough
+		_ = flag.Set("rapid.shrinktime", "100ms") // the diagnosis is enough
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector has each child linger for a second
 	os.Exit(m.Run())
