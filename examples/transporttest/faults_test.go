@@ -271,20 +271,24 @@ func TestMistakesOfRealTransportsAreCaughtAndNamed(t *testing.T) {
 		{"sends a message when the next one comes", playConversation, hang, "when another message was sent after it", changed(8, func(c *channelConn, _ chan struct{}) Conn {
 			return newLagging(c, bytes.Clone, func(*channelConn, []byte) {})
 		})},
-		{"flushes when it closes", playConversation, hang, "nothing flushed it", pipes(func(stream net.Conn) Conn {
+		{"flushes when it closes", playConversation, hang, "nothing flushed it", changed(1000, func(c *channelConn, _ chan struct{}) Conn {
 			var mu sync.Mutex
-			w := bufio.NewWriterSize(stream, 1<<20)
-			return altered{Conn: newLineConn(stream),
+			var held [][]byte
+			return altered{Conn: c,
 				send: func(msg []byte) error {
 					mu.Lock()
 					defer mu.Unlock()
-					_, err := w.Write(append(bytes.Clone(msg), '\n'))
-					return err
+					held = append(held, bytes.Clone(msg))
+					return nil
 				},
 				close: func() error {
 					mu.Lock()
 					defer mu.Unlock()
-					return errors.Join(w.Flush(), stream.Close())
+					for _, msg := range held {
+						c.out <- msg
+					}
+					held = nil
+					return c.Close()
 				}}
 		})},
 		{"does not deliver at all", playConversation, lost, "nor when the worker's end was closed", changed(8, func(c *channelConn, _ chan struct{}) Conn {
