@@ -222,11 +222,11 @@ func (c *Coordinator) HandleVerified(v Verified) error {
 // Receive reads, verifies and applies one message: Verify and HandleVerified. The envelope is
 // returned whenever it was valid, also with an error of HandleVerified; it aliases nothing of data.
 func (c *Coordinator) Receive(data []byte) (Envelope, error) {
-	env, err := ParseEnvelope(data)
-	if err != nil {
+	r := reader{data: data, verifying: true}
+	if err := r.verify(); err != nil {
 		return Envelope{}, err
 	}
-	return env, c.apply(&env)
+	return r.env, c.apply(&r.env)
 }
 
 // DrainOutbox takes the oldest message to be sent, sealed with its digest; false if there is none.

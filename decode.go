@@ -13,39 +13,30 @@ import (
 // validate is answered as by Validate. The envelope aliases nothing of data.
 func ParseEnvelope(data []byte) (Envelope, error) {
 	r := reader{data: data, verifying: true}
-	if err := r.readAll(); err != nil {
+	if err := r.verify(); err != nil {
 		return Envelope{}, err
 	}
-	if err := r.env.checkVersion(); err != nil {
-		return Envelope{}, err
-	}
-	digest := uint64(r.digest)
-	if !r.digested {
-		digest = replayHash(&r.env.Header, r.env.WorkerID, &r.op)
-	}
-	if err := r.env.checkSealed(&r.op, digest); err != nil {
-		return Envelope{}, err
-	}
-	r.env.Op = r.op.op()
 	return r.env, nil
 }
 
 // Verify is ParseEnvelope, with the result kept as proof for HandleVerified. It touches nothing
 // shared, so that any number of goroutines may verify at once.
 func Verify(data []byte) (Verified, error) {
-	env, err := ParseEnvelope(data)
-	return Verified{env}, err
+	r := reader{data: data, verifying: true}
+	if err := r.verify(); err != nil {
+		return Verified{}, err
+	}
+	return Verified{r.env}, nil
 }
 
 // UnmarshalJSON reads an envelope from any JSON text of the right meaning and does not validate it:
 // its digest, for one, may be wrong. On an error the envelope stays as it was.
 func (e *Envelope) UnmarshalJSON(data []byte) error {
 	r := reader{data: data}
-	if err := r.readAll(); err != nil {
+	if err := r.read(); err != nil {
 		return err
 	}
 	*e = r.env
-	e.Op = r.op.op()
 	return nil
 }
 
@@ -61,7 +52,7 @@ type reader struct {
 	depth int   // of the object or array at pos
 	err   error // the first failure, which ends the reading
 
-	env     Envelope // but for Op
+	env     Envelope // without Op until all has been read
 	op      fields
 	headers int // how many numbers of the Header have been read
 
@@ -72,13 +63,32 @@ type reader struct {
 	summed    int
 }
 
-func (r *reader) readAll() error {
+// read reads the envelope.
+func (r *reader) read() error {
 	r.object(&envelopeShape)
 	r.space()
 	if r.pos < len(r.data) {
 		r.fail("nothing may follow the envelope")
 	}
+	if r.err == nil {
+		r.env.Op = r.op.op()
+	}
 	return r.err
+}
+
+// verify reads the envelope and validates it.
+func (r *reader) verify() error {
+	if err := r.read(); err != nil {
+		return err
+	}
+	if err := r.env.checkVersion(); err != nil {
+		return err
+	}
+	digest := uint64(r.digest)
+	if !r.digested {
+		digest = replayHash(&r.env.Header, r.env.WorkerID, &r.op)
+	}
+	return r.env.checkSealed(&r.op, digest)
 }
 
 func (r *reader) fail(cause string) { r.failAt(r.pos, cause) }

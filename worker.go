@@ -209,11 +209,11 @@ func (w *Worker) HandleVerified(v Verified) error {
 // Receive reads, verifies and applies one message: Verify and HandleVerified. The envelope is
 // returned whenever it was valid, also with an error of HandleVerified; it aliases nothing of data.
 func (w *Worker) Receive(data []byte) (Envelope, error) {
-	env, err := ParseEnvelope(data)
-	if err != nil {
+	r := reader{data: data, verifying: true}
+	if err := r.verify(); err != nil {
 		return Envelope{}, err
 	}
-	return env, w.apply(&env)
+	return r.env, w.apply(&r.env)
 }
 
 // DrainOutbox takes the oldest message to be sent, sealed with its digest; false if there is none.
