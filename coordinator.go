@@ -230,12 +230,7 @@ func (c *Coordinator) Receive(data []byte) (Envelope, error) {
 }
 
 // DrainOutbox takes the oldest message to be sent, sealed with its digest; false if there is none.
-func (c *Coordinator) DrainOutbox() (Envelope, bool) {
-	if c.out.len() == 0 {
-		return Envelope{}, false
-	}
-	return c.out.take(nil), true
-}
+func (c *Coordinator) DrainOutbox() (Envelope, bool) { return c.out.take(nil) }
 
 // Outbox yields the messages to be sent, oldest first, taking each from the outbox as it goes.
 func (c *Coordinator) Outbox() iter.Seq[Envelope] { return drain(c.DrainOutbox) }
@@ -546,11 +541,14 @@ func (o *outbox) send(op Op) uint64 {
 	return o.last.SeqNo
 }
 
-// take takes the oldest message, of which there must be one, and seals it. It gives memory back as a long
-// queue gets shorter.
-func (o *outbox) take(workerID *string) Envelope {
-	env := o.queue[o.head]
-	o.queue[o.head] = Envelope{} // or it would keep the payload alive
+// take takes the oldest message, if there is one, and seals it. It gives memory back as a long queue gets
+// shorter.
+func (o *outbox) take(workerID *string) (env Envelope, ok bool) {
+	if o.len() == 0 {
+		return Envelope{}, false
+	}
+	env = o.queue[o.head]
+	o.queue[o.head] = Envelope{} // or the queue would keep the payload alive
 	o.head++
 	const small = 64
 	switch rest := o.queue[o.head:]; {
@@ -561,7 +559,7 @@ func (o *outbox) take(workerID *string) Envelope {
 	}
 	env.WorkerID = workerID
 	env.ReplayHash = ReplayHash(env.Header, workerID, env.Op)
-	return env
+	return env, true
 }
 
 func (o *outbox) len() int { return len(o.queue) - o.head }

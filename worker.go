@@ -217,12 +217,7 @@ func (w *Worker) Receive(data []byte) (Envelope, error) {
 }
 
 // DrainOutbox takes the oldest message to be sent, sealed with its digest; false if there is none.
-func (w *Worker) DrainOutbox() (Envelope, bool) {
-	if w.out.len() == 0 {
-		return Envelope{}, false
-	}
-	return w.out.take(cloneText(&w.id)), true
-}
+func (w *Worker) DrainOutbox() (Envelope, bool) { return w.out.take(cloneText(&w.id)) }
 
 // Outbox yields the messages to be sent, oldest first, taking each from the outbox as it goes.
 func (w *Worker) Outbox() iter.Seq[Envelope] { return drain(w.DrainOutbox) }
