@@ -12,14 +12,15 @@
 //  1. Own the Coordinator in one goroutine. It is not safe for concurrent use. Verify is, and may
 //     run elsewhere; its result goes to HandleVerified.
 //  2. Give every message that arrives, whole and in the order in which the worker sent it, to Receive. Bound
-//     the size of a message before you read it: payloads have a limit, other texts have none.
+//     the size of a message before you read it: payloads have a limit, other texts have none, and the ids of the latest 1,024 workers
+//     are kept.
 //  3. When the transport sees the worker die, call WorkerLost. Give a successor a channel of its own:
 //     messages to a worker name none, so one that was meant for its predecessor would be obeyed.
 //  4. After each of these and after calls of your own, send what Outbox yields, in that order.
 //  5. Then Reap, and settle the jobs that have ended: nobody waits for them any longer.
 //
 // An error of Receive is for the log, unless it is an ErrBootstrapFailed, which says that there is no
-// worker. The protocol authenticates nobody: who can write to the channel can be the worker.
+// worker. The protocol authenticates nobody: whoever can write to the channel can be the worker.
 package workerchannel
 
 import (
@@ -46,7 +47,7 @@ type Coordinator struct {
 	retired  []string // the latest workers whose sessions ended, oldest first
 
 	jobs     map[uint64]*job
-	peak     int     // how many jobs the map has held
+	peak     int     // the most jobs that the map has held
 	live     jobList // the jobs in flight
 	inflight int     // how many there are
 	ended    jobList // those in a terminal state
@@ -64,7 +65,7 @@ const retiredMost = 1024
 type Option func(*Coordinator)
 
 // WithFirstDecisionSeq makes n the decision sequence number of the first message, in place of 1. Any number
-// will do; 0 follows 2^64−1, and no reader minds.
+// will do; 0 follows 2^64−1; no reader checks its order.
 func WithFirstDecisionSeq(n uint64) Option {
 	return func(c *Coordinator) { c.out.last.DecisionSeq = n - 1 }
 }
@@ -73,7 +74,9 @@ func WithFirstDecisionSeq(n uint64) Option {
 func NewCoordinator(seed uint64, opts ...Option) *Coordinator {
 	c := &Coordinator{out: newOutbox(seed)}
 	for _, opt := range opts {
-		opt(c)
+		if opt != nil {
+			opt(c)
+		}
 	}
 	return c
 }
@@ -97,7 +100,8 @@ func (c *Coordinator) SpawnJob(spawn SpawnJob) error {
 	if _, tracked := c.jobs[spawn.JobID]; tracked {
 		return &JobError{Kind: ErrDuplicateJobID, JobID: spawn.JobID}
 	}
-	c.track(&job{TrackedJob{spawn.JobID, spawn.RegionID, StateQueued, c.out.send(spawn)}, nil, nil})
+	seq := c.out.send(spawn)
+	c.track(&job{TrackedJob: TrackedJob{spawn.JobID, spawn.RegionID, StateQueued, seq}})
 	return nil
 }
 
@@ -138,7 +142,7 @@ func (c *Coordinator) PollStatus(jobID uint64) error {
 }
 
 // RequestShutdown asks the worker to stop. All that is still in the outbox is dropped, and no job can
-// be spawned, cancelled or polled until another worker has announced itself. Jobs in flight may still
+// be spawned, cancelled or polled until a worker announces itself again. Jobs in flight may still
 // complete; the rest fails when the worker is done. A worker that never answers is for WorkerLost.
 // It works without a ready worker.
 //
@@ -219,7 +223,7 @@ func (c *Coordinator) HandleVerified(v Verified) error {
 	return c.apply(&v.env)
 }
 
-// Receive reads, verifies and applies one message: Verify and HandleVerified. The envelope is
+// Receive reads, verifies and applies one message: Verify and HandleVerified (less a copy). The envelope is
 // returned whenever it was valid, also with an error of HandleVerified; it aliases nothing of data.
 func (c *Coordinator) Receive(data []byte) (Envelope, error) {
 	r := reader{data: data, verifying: true}
@@ -238,7 +242,8 @@ func (c *Coordinator) Outbox() iter.Seq[Envelope] { return drain(c.DrainOutbox) 
 // OutboxLen returns how many messages wait to be sent.
 func (c *Coordinator) OutboxLen() int { return c.out.len() }
 
-// WorkerReady tells whether jobs can be spawned, but for a shutdown.
+// WorkerReady is true from a worker's BootstrapReady to the end of its session. SpawnJob also needs that no
+// shutdown has been requested.
 func (c *Coordinator) WorkerReady() bool { return c.ready }
 
 // ShutdownRequested tells whether the worker has been asked to stop and is not yet gone.
@@ -295,9 +300,9 @@ func (c *Coordinator) apply(env *Envelope) error {
 	case JobCompleted:
 		return c.complete(op.JobID)
 	case CancelAcknowledged:
-		return c.proceed(op.JobID, StateDraining, DrainJob(op))
+		return c.proceed(op.JobID, StateDraining, DrainJob{op.JobID})
 	case DrainCompleted:
-		return c.proceed(op.JobID, StateFinalizing, FinalizeJob(op))
+		return c.proceed(op.JobID, StateFinalizing, FinalizeJob{op.JobID})
 	case FinalizeCompleted:
 		return c.finalize(op.JobID)
 	case ShutdownCompleted:
@@ -511,7 +516,7 @@ func (l *jobList) take(other *jobList) {
 	*other = jobList{}
 }
 
-// byID yields jobs by ascending id.
+// byID yields jobs by ascending id. It looks at the map only when the iteration starts.
 func byID[J any](jobs *map[uint64]J, job func(uint64) (TrackedJob, bool)) iter.Seq[TrackedJob] {
 	return func(yield func(TrackedJob) bool) {
 		for _, id := range slices.Sorted(maps.Keys(*jobs)) {

@@ -44,8 +44,8 @@ func (e *Envelope) UnmarshalJSON(data []byte) error {
 const maxDepth = 127
 
 // A reader reads one envelope. It takes the members in any order, and is fast when they come as
-// canonical text has them: then each is met by its lead, and the digest is taken from the very text of
-// the operation. Whatever is not canonical only turns that off.
+// canonical text has them: then what leads up to each value is taken at one go, and the digest is taken from
+// the very text of the operation. Whatever is not canonical only turns that off.
 type reader struct {
 	data  []byte
 	pos   int
@@ -84,11 +84,11 @@ func (r *reader) verify() error {
 	if err := r.env.checkVersion(); err != nil {
 		return err
 	}
-	digest := uint64(r.digest)
+	hash := uint64(r.digest)
 	if !r.digested {
-		digest = replayHash(&r.env.Header, r.env.WorkerID, &r.op)
+		hash = replayHash(&r.env.Header, r.env.WorkerID, &r.op)
 	}
-	return r.env.checkSealed(&r.op, digest)
+	return r.env.checkSealed(&r.op, hash)
 }
 
 func (r *reader) fail(cause string) { r.failAt(r.pos, cause) }
@@ -153,7 +153,7 @@ func (r *reader) object(o *shape) {
 				seen |= 1 << m
 				r.value(m)
 				r.sum()
-			} else if m != mSender { // which canonical text leaves out when absent
+			} else if m != mEnvelopeWorker { // which canonical text leaves out when absent
 				break
 			}
 		}
@@ -182,7 +182,7 @@ func (r *reader) object(o *shape) {
 // absent notes that the object at start ended without the member.
 func (r *reader) absent(m member, start int) {
 	switch m {
-	case mSender:
+	case mEnvelopeWorker:
 	case mDetail, mMetadata:
 		r.canonical = false // canonical text has a null
 	default:
@@ -216,27 +216,26 @@ func (r *reader) name(open bool) (name []byte, ok bool) {
 // object it stands, and goes past nothing.
 func (r *reader) tag(m member) (tag []byte, at int) {
 	start, canonical := r.pos, r.canonical
-	if r.take(`{"`) && r.take(m.String()) && r.take(`":"`) { // mostly it comes first
-		at = r.pos - 1
-		if tag, _, _ = bytes.Cut(r.data[r.pos:], []byte{'"'}); bytes.IndexByte(tag, '\\') < 0 {
-			r.pos = start
-			return tag, at
-		}
-	}
-	r.pos = start
-	for name, ok := r.name(false); ok; name, ok = r.name(true) {
-		if string(name) == m.String() {
-			r.space()
-			at = r.pos
-			if tag = r.textBytes(); r.err == nil {
-				r.pos, r.canonical = start, canonical
+	found := r.take(`{"`) && r.take(m.String()) && r.take(`":`) // mostly it comes first
+	if !found {
+		r.pos = start
+		for name, ok := r.name(false); ok; name, ok = r.name(true) {
+			if found = string(name) == m.String(); found {
+				break
 			}
-			return tag, at
+			r.skip()
 		}
-		r.skip()
 	}
-	r.failAt(start, "the member "+m.String()+" is missing")
-	return nil, start
+	if !found {
+		r.failAt(start, "the member "+m.String()+" is missing")
+		return nil, start
+	}
+	r.space()
+	at = r.pos
+	if tag = r.textBytes(); r.err == nil {
+		r.pos, r.canonical = start, canonical
+	}
+	return tag, at
 }
 
 // value reads the value of a member.
@@ -255,7 +254,7 @@ func (r *reader) value(m member) {
 		r.env.Seed = r.header()
 	case mIssuedAtTurn:
 		r.env.IssuedAtTurn = r.header()
-	case mSender:
+	case mEnvelopeWorker:
 		r.env.WorkerID = r.optionalText()
 		r.digested = false // if the operation came first, its digest began without the id
 	case mReplayHash:
@@ -447,8 +446,8 @@ func (r *reader) text() string { return string(r.textBytes()) }
 
 // textBytes reads a text. What it returns may alias data.
 func (r *reader) textBytes() []byte {
-	raw, escapes := r.scanText()
-	if escapes == 0 || r.err != nil {
+	raw, escaped := r.scanText()
+	if !escaped || r.err != nil {
 		return raw
 	}
 	out := make([]byte, 0, len(raw))
@@ -466,9 +465,9 @@ func (r *reader) textBytes() []byte {
 	return out
 }
 
-// scanText goes past a text, and returns what stands between its quotes and how many escapes are in
+// scanText goes past a text, and returns what stands between its quotes and whether there are escapes in
 // it. All that is to be refused in a text is refused here.
-func (r *reader) scanText() (raw []byte, escapes int) {
+func (r *reader) scanText() (raw []byte, escaped bool) {
 	r.expect('"', "a text is needed")
 	start, ascii := r.pos, true
 	for i := start; i < len(r.data); {
@@ -478,26 +477,26 @@ func (r *reader) scanText() (raw []byte, escapes int) {
 			if raw = r.data[start:i]; !ascii && !utf8.Valid(raw) {
 				r.failAt(start, "the text is not well-formed UTF-8")
 			}
-			return raw, escapes
+			return raw, escaped
 		case c == '\\':
 			char, n := unescape(r.data[i:])
 			if n == 0 {
 				r.failAt(i, "a bad escape or an unpaired surrogate")
-				return nil, 0
+				return nil, false
 			}
 			r.canonical = r.canonical && isCanonicalEscape(char, r.data[i:i+n])
-			escapes++
+			escaped = true
 			i += n
 		case c < ' ':
 			r.failAt(i, "a control character in a text")
-			return nil, 0
+			return nil, false
 		default:
 			ascii = ascii && c < utf8.RuneSelf
 			i++
 		}
 	}
 	r.failAt(len(r.data), "the text does not end")
-	return nil, 0
+	return nil, false
 }
 
 func isCanonicalEscape(c rune, text []byte) bool {

@@ -7,7 +7,8 @@ import (
 
 // AppendJSON appends the envelope's canonical JSON (PROTOCOL section 3), which is what goes on the
 // wire. It writes the fields as they are: neither Version nor ReplayHash is checked. What no reader
-// could accept is refused, and dst comes back unchanged: an ErrInvalidValue or an ErrPayloadTooLarge.
+// could accept is refused, and dst comes back unchanged: an ErrInvalidValue or an ErrPayloadTooLarge. Like
+// append it uses the capacity of dst, also a few bytes beyond what it returns.
 func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
 	f := fieldsOf(e.Op)
 	if err := e.checkValues(&f); err != nil {
@@ -19,7 +20,7 @@ func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
 	return e.write(slices.Grow(dst, 512), &f), nil // most messages are shorter
 }
 
-// MarshalJSON is AppendJSON for users of encoding/json. Mind that json.Marshal rewrites what it is
+// MarshalJSON is AppendJSON for users of encoding/json. Note that json.Marshal rewrites what it is
 // given (it escapes <, >, & and two more), so that its text means the same but is not canonical.
 func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
 

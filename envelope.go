@@ -18,15 +18,15 @@ type Header struct {
 // An Envelope is one message (PROTOCOL section 1). It is a plain value: its holder may change it,
 // and nothing is believed of it that Validate has not just recomputed.
 type Envelope struct {
-	Version uint32
+	Version uint32 // ProtocolVersion
 	Header
 	WorkerID   *string // the worker instance that sent it; nil on the coordinator's messages
-	ReplayHash uint64
-	Op         Op
+	ReplayHash uint64  // the replay digest (section 4)
+	Op         Op      // what it says
 }
 
 // NewEnvelope makes a message of the coordinator, with the version and the replay digest filled in.
-// Nothing is checked; see Validate.
+// Nothing is checked (see Validate), and nothing is derived: a DecisionSeq equal to SeqNo must be given.
 func NewEnvelope(h Header, op Op) Envelope {
 	return Envelope{Version: ProtocolVersion, Header: h, ReplayHash: ReplayHash(h, nil, op), Op: op}
 }
@@ -91,14 +91,14 @@ func (e *Envelope) checkSealed(f *fields, digest uint64) error {
 }
 
 // A Verified is an envelope that has been read from its text and found valid. Only Verify makes one,
-// so that HandleVerified need not check again; the zero Verified is refused there. It is immutable
-// and may be handed from goroutine to goroutine.
+// so that HandleVerified need not check again; the zero Verified is refused there. It may be handed from
+// goroutine to goroutine.
 type Verified struct {
 	env Envelope
 }
 
-// Envelope returns the envelope. Changing it does not change v; but the bytes of a payload are not
-// copied and belong to all holders together.
+// Envelope returns the envelope. Changing it does not change v, but for the bytes of a payload: they are
+// not copied, and HandleVerified does not look at them again.
 func (v Verified) Envelope() Envelope {
 	e := v.env
 	e.WorkerID = cloneText(e.WorkerID)

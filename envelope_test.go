@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math/bits"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -1154,5 +1155,44 @@ func TestErrorTextsAreShortOnOneLineAndWellFormedWhateverThePeerSays(t *testing.
 		err = env.UnmarshalJSON([]byte(replaceOnce(t, pollText, old, `"`+strings.Repeat("x", 1<<20)+`"`)))
 		assert.ErrorIs(t, err, ErrMalformed)
 		assert.Less(t, len(err.Error()), 300)
+	}
+}
+
+// The reader's two short cuts change no answer, so only a look inside shows that they are taken.
+
+func TestTheDigestOfACanonicalTextIsTakenFromTheText(t *testing.T) {
+	eachLine(t, "testdata/envelopes.jsonl", func(t *testing.T, line []byte) {
+		var want struct{ Wire string }
+		require.NoError(t, json.Unmarshal(line, &want))
+		r := reader{data: []byte(want.Wire), verifying: true}
+		require.NoError(t, r.read())
+		assert.True(t, r.digested)
+		assert.Equal(t, replayHash(&r.env.Header, r.env.WorkerID, &r.op), uint64(r.digest))
+	})
+}
+
+func TestACanonicalPayloadIsReadInOneRun(t *testing.T) {
+	payload := make([]byte, 3*256)
+	for i := range payload {
+		payload[i] = byte(i * 7)
+	}
+	text := jsonText(nil).bytes(payload)
+	r := reader{data: append(text, `}}`...), pos: 1, summed: 1}
+	got := r.payloadRun(make([]byte, 0, len(payload)))
+	assert.Equal(t, payload[:len(payload)-1], got, "all but the last, behind which comes no comma")
+	assert.Equal(t, digest(0).literal(string(text[1:r.summed])), r.digest)
+	assert.LessOrEqual(t, r.summed, r.pos)
+	assert.Less(t, r.pos-r.summed, len(text)/4, "the digest keeps up")
+}
+
+func TestATextMayEndAnywhereInAPayload(t *testing.T) {
+	for n := range len(spawnText) {
+		_, err := ParseEnvelope(slices.Clip([]byte(spawnText)[:n])) // no byte to read by mistake
+		assert.ErrorIs(t, err, ErrMalformed)
+	}
+	for n := range len("255,255,255,255,255") {
+		r := reader{data: slices.Clip([]byte("255,255,255,255,255")[:n])}
+		r.payloadRun(make([]byte, 0, 9))
+		assert.LessOrEqual(t, r.pos, n)
 	}
 }

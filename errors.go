@@ -3,10 +3,12 @@ package workerchannel
 import (
 	"errors"
 	"strconv"
+	"strings"
 )
 
-// Every error of the package is of exactly one of these kinds (PROTOCOL section 8), which errors.Is
-// tells. The kinds that carry data come as one of the struct types below, which errors.As gives.
+// Every error of the package is of exactly one of these kinds, which errors.Is tells: those of PROTOCOL
+// section 8, and the last three, which are Go's own. The kinds that carry data come as one of the struct
+// types below, which errors.As gives.
 var (
 	// Validation of an envelope (section 5).
 
@@ -37,9 +39,13 @@ var (
 	ErrUnknownJobID               = errors.New("workerchannel: job id is not tracked")                           // *JobError
 	ErrWorkerNotReady             = errors.New("workerchannel: worker is not ready")                             // bare
 	ErrShutdownInProgress         = errors.New("workerchannel: shutdown is in progress")                         // bare
-	ErrAlreadyAnnounced           = errors.New("workerchannel: worker has already announced itself ready")       // bare
-	ErrInvalidValue               = errors.New("workerchannel: value that no peer can send")                     // *ValueError
-	ErrMalformed                  = errors.New("workerchannel: text that is no message")                         // *ParseError
+
+	// Go's own: a worker that announces itself twice, a value that no peer could send, a text that cannot be
+	// read.
+
+	ErrAlreadyAnnounced = errors.New("workerchannel: worker has already announced itself ready") // bare
+	ErrInvalidValue     = errors.New("workerchannel: value that no peer can send")               // *ValueError
+	ErrMalformed        = errors.New("workerchannel: text that is no message")                   // *ParseError
 )
 
 // MismatchError carries two numbers of which the second should have been the first:
@@ -50,10 +56,12 @@ type MismatchError struct {
 	Actual   uint64 // what the envelope says
 }
 
+// Error says what was expected and what came, on one line and in bounded space.
 func (e *MismatchError) Error() string {
 	return text(e.Kind, ": expected ", utoa(e.Expected), ", got ", utoa(e.Actual))
 }
 
+// Unwrap returns Kind.
 func (e *MismatchError) Unwrap() error { return e.Kind }
 
 // SequenceError says that a sender's sequence number did not rise: ErrInboundSequenceNotFresh.
@@ -62,6 +70,7 @@ type SequenceError struct {
 	Actual   uint64 // the number refused
 }
 
+// Error says what was expected and what came, on one line and in bounded space.
 func (e *SequenceError) Error() string {
 	return text(ErrInboundSequenceNotFresh, ": got ", utoa(e.Actual), " where more than ", utoa(e.LastSeen), " is needed")
 }
@@ -78,6 +87,7 @@ type WorkerError struct {
 	Reason   string  // of ErrBootstrapFailed: what the worker says
 }
 
+// Error says what was expected and what came, on one line and in bounded space.
 func (e *WorkerError) Error() string {
 	s := text(e.Kind, ": worker ", quote(e.WorkerID))
 	switch e.Kind {
@@ -92,14 +102,16 @@ func (e *WorkerError) Error() string {
 	return s
 }
 
+// Unwrap returns Kind.
 func (e *WorkerError) Unwrap() error { return e.Kind }
 
 // PayloadError says that a payload is over the limit: ErrPayloadTooLarge.
 type PayloadError struct {
-	Size int // bytes; of a text refused while reading, as many as its commas tell
+	Size int // bytes; of a text that was refused while it was read, as many as it has commas, and one
 	Max  int // MaxPayloadBytes
 }
 
+// Error says what was expected and what came, on one line and in bounded space.
 func (e *PayloadError) Error() string {
 	return text(ErrPayloadTooLarge, ": ", strconv.Itoa(e.Size), " bytes, at most ", strconv.Itoa(e.Max))
 }
@@ -110,20 +122,24 @@ func (e *PayloadError) Unwrap() error { return ErrPayloadTooLarge }
 // DirectionError names an operation that came from the side that never sends it:
 // ErrUnexpectedDirection.
 type DirectionError struct {
-	Op OpType
+	Op OpType // what was sent
 }
 
+// Error says what was expected and what came, on one line and in bounded space.
 func (e *DirectionError) Error() string { return text(ErrUnexpectedDirection, ": ", e.Op.String()) }
 
 // Unwrap returns ErrUnexpectedDirection.
 func (e *DirectionError) Unwrap() error { return ErrUnexpectedDirection }
 
-// TransitionError says that the table of section 6 has no such step: ErrInvalidTransition.
+// TransitionError says that a job cannot take this step: the table of section 6 has none, or the step takes
+// another message or call, or has been taken (a cancel is acknowledged once): ErrInvalidTransition.
 type TransitionError struct {
-	JobID    uint64
-	From, To JobState
+	JobID uint64
+	From  JobState // where the job stands
+	To    JobState // where it cannot go
 }
 
+// Error says what was expected and what came, on one line and in bounded space.
 func (e *TransitionError) Error() string {
 	return text(ErrInvalidTransition, ": job ", utoa(e.JobID), " from ", e.From.String(), " to ", e.To.String())
 }
@@ -135,11 +151,12 @@ func (e *TransitionError) Unwrap() error { return ErrInvalidTransition }
 // ErrTerminalStatusSnapshot, ErrInvalidStatusSnapshotState, ErrUnexpectedCompletionPhase,
 // ErrJobNotInFlight and ErrJobNotTerminal.
 type JobError struct {
-	Kind  error // the sentinel
-	JobID uint64
+	Kind  error    // the sentinel
+	JobID uint64   // the job
 	State JobState // the state reported by the snapshot, or else the one that the job is in
 }
 
+// Error says what was expected and what came, on one line and in bounded space.
 func (e *JobError) Error() string {
 	s := text(e.Kind, ": job ", utoa(e.JobID))
 	if e.Kind != ErrDuplicateJobID && e.Kind != ErrUnknownJobID {
@@ -148,16 +165,18 @@ func (e *JobError) Error() string {
 	return s
 }
 
+// Unwrap returns Kind.
 func (e *JobError) Unwrap() error { return e.Kind }
 
 // ValueError describes a Go value that has no place on the wire: no operation or one that is not a
 // plain value of this package, no outcome, an unknown state or level, text that is not well-formed
 // UTF-8, the zero Verified: ErrInvalidValue.
 type ValueError struct {
-	Field string // the wire name of the member at fault
-	Cause string
+	Field string // what is at fault: a member by its wire name, or "envelope"
+	Cause string // what is wrong with it
 }
 
+// Error says what was expected and what came, on one line and in bounded space.
 func (e *ValueError) Error() string { return text(ErrInvalidValue, ": ", e.Field, " ", e.Cause) }
 
 // Unwrap returns ErrInvalidValue.
@@ -167,11 +186,12 @@ func (e *ValueError) Unwrap() error { return ErrInvalidValue }
 // or ErrPayloadTooLarge where reading stopped at a payload over the limit; then Err is the
 // *PayloadError.
 type ParseError struct {
-	Offset int // in bytes, from 0
-	Cause  string
-	Err    error // nil or a *PayloadError
+	Offset int    // in bytes, from 0
+	Cause  string // what is wrong there; empty if Err is set
+	Err    error  // nil or a *PayloadError
 }
 
+// Error says what was expected and what came, on one line and in bounded space.
 func (e *ParseError) Error() string {
 	if e.Err != nil {
 		return text(e.Err, " (at byte ", strconv.Itoa(e.Offset), ")")
@@ -188,11 +208,11 @@ func (e *ParseError) Unwrap() error {
 }
 
 func text(kind error, more ...string) string {
-	s := kind.Error()
-	for _, m := range more {
-		s += m
+	s := "workerchannel: unknown error"
+	if kind != nil {
+		s = kind.Error()
 	}
-	return s
+	return s + strings.Join(more, "")
 }
 
 func utoa(n uint64) string { return strconv.FormatUint(n, 10) }

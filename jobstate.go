@@ -1,19 +1,21 @@
 package workerchannel
 
+import "slices"
+
 // A JobState is where a job stands (PROTOCOL section 6). Every job ends in StateCompleted or
 // StateFailed, and stays there.
 type JobState uint8
 
 // The job states, in the order of a life.
 const (
-	StateCreated JobState = iota
-	StateQueued
-	StateRunning
-	StateCancelRequested
-	StateDraining
-	StateFinalizing
-	StateCompleted
-	StateFailed
+	StateCreated         JobState = iota // not handed to a worker; no tracked job is in it
+	StateQueued                          // handed to the worker
+	StateRunning                         // the worker has begun
+	StateCancelRequested                 // the worker has been asked to cancel it
+	StateDraining                        // it lets go of what it has under way
+	StateFinalizing                      // it cleans up
+	StateCompleted                       // it has ended: with an outcome, or cancelled to the end
+	StateFailed                          // its worker's session ended first
 )
 
 // jobStates is the state machine: for each state its name on the wire, its name for people, and the
@@ -50,14 +52,16 @@ func (s JobState) wire() string {
 	return jobStates[s].wire
 }
 
+func (s JobState) check() error {
+	if !s.known() {
+		return &ValueError{"state", "is not one of the eight"}
+	}
+	return nil
+}
+
 // MarshalText returns the state's name on the wire, such as "CancelRequested". An unknown state is an
 // ErrInvalidValue.
-func (s JobState) MarshalText() ([]byte, error) {
-	if !s.known() {
-		return nil, &ValueError{"state", "is not one of the eight"}
-	}
-	return []byte(s.wire()), nil
-}
+func (s JobState) MarshalText() ([]byte, error) { return []byte(s.wire()), s.check() }
 
 // UnmarshalText reads the state's name on the wire. Any other text is an ErrInvalidValue.
 func (s *JobState) UnmarshalText(name []byte) error {
@@ -75,15 +79,7 @@ func (s JobState) Terminal() bool { return s == StateCompleted || s == StateFail
 
 // CanTransitionTo tells whether the table of section 6 allows the step.
 func (s JobState) CanTransitionTo(to JobState) bool {
-	if !s.known() {
-		return false
-	}
-	for _, next := range jobStates[s].next {
-		if next == to {
-			return true
-		}
-	}
-	return false
+	return s.known() && slices.Contains(jobStates[s].next, to)
 }
 
 // reportable tells whether a status snapshot may carry the state.
@@ -98,9 +94,9 @@ func (s JobState) completable() bool {
 // A TrackedJob is what a Coordinator or a Worker knows about one job.
 type TrackedJob struct {
 	JobID     uint64
-	RegionID  uint64 // the structured-concurrency region that owns the job
-	State     JobState
-	LastSeqNo uint64 // the sequence number of the last message that this side sent about the job; 0 if none
+	RegionID  uint64   // the structured-concurrency region that owns the job
+	State     JobState // where it stands
+	LastSeqNo uint64   // the sequence number of the last message that this side sent about the job; 0 if none
 }
 
 // TransitionTo moves the job to another state. A step that the table does not have changes nothing

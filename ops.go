@@ -3,9 +3,9 @@ package workerchannel
 import "unicode/utf8"
 
 // An Op is what a message says (PROTOCOL section 2). The 15 operations of this package, as plain
-// values, are the only ones; a pointer to one, or nil, is an ErrInvalidValue wherever it turns up.
+// values, are the only ones; a pointer to one, or nil, is an ErrInvalidValue wherever it is checked or written.
 type Op interface {
-	Type() OpType
+	Type() OpType // which of the operations it is
 	sealedOp()
 }
 
@@ -70,7 +70,8 @@ type (
 	// ShutdownCompleted: the worker has stopped, and this is its last message.
 	ShutdownCompleted struct{}
 
-	// Diagnostic: a line for the log. Metadata is free-form; nil and empty are different things.
+	// Diagnostic: a line for the log. Category and Metadata are the worker's to choose; nil Metadata and empty
+	// are different things.
 	Diagnostic struct {
 		Level             Level
 		Category, Message string
@@ -81,7 +82,7 @@ type (
 // An OpType names an operation. The zero OpType names none.
 type OpType uint8
 
-// The operations' types.
+// The types of the operations of the same names.
 const (
 	OpBootstrapReady OpType = iota + 1
 	OpBootstrapFailed
@@ -100,21 +101,50 @@ const (
 	OpDiagnostic
 )
 
-func (BootstrapReady) Type() OpType     { return OpBootstrapReady }
-func (BootstrapFailed) Type() OpType    { return OpBootstrapFailed }
-func (SpawnJob) Type() OpType           { return OpSpawnJob }
-func (PollStatus) Type() OpType         { return OpPollStatus }
-func (StatusSnapshot) Type() OpType     { return OpStatusSnapshot }
-func (JobCompleted) Type() OpType       { return OpJobCompleted }
-func (CancelJob) Type() OpType          { return OpCancelJob }
+// Type returns OpBootstrapReady.
+func (BootstrapReady) Type() OpType { return OpBootstrapReady }
+
+// Type returns OpBootstrapFailed.
+func (BootstrapFailed) Type() OpType { return OpBootstrapFailed }
+
+// Type returns OpSpawnJob.
+func (SpawnJob) Type() OpType { return OpSpawnJob }
+
+// Type returns OpPollStatus.
+func (PollStatus) Type() OpType { return OpPollStatus }
+
+// Type returns OpStatusSnapshot.
+func (StatusSnapshot) Type() OpType { return OpStatusSnapshot }
+
+// Type returns OpJobCompleted.
+func (JobCompleted) Type() OpType { return OpJobCompleted }
+
+// Type returns OpCancelJob.
+func (CancelJob) Type() OpType { return OpCancelJob }
+
+// Type returns OpCancelAcknowledged.
 func (CancelAcknowledged) Type() OpType { return OpCancelAcknowledged }
-func (DrainJob) Type() OpType           { return OpDrainJob }
-func (DrainCompleted) Type() OpType     { return OpDrainCompleted }
-func (FinalizeJob) Type() OpType        { return OpFinalizeJob }
-func (FinalizeCompleted) Type() OpType  { return OpFinalizeCompleted }
-func (ShutdownWorker) Type() OpType     { return OpShutdownWorker }
-func (ShutdownCompleted) Type() OpType  { return OpShutdownCompleted }
-func (Diagnostic) Type() OpType         { return OpDiagnostic }
+
+// Type returns OpDrainJob.
+func (DrainJob) Type() OpType { return OpDrainJob }
+
+// Type returns OpDrainCompleted.
+func (DrainCompleted) Type() OpType { return OpDrainCompleted }
+
+// Type returns OpFinalizeJob.
+func (FinalizeJob) Type() OpType { return OpFinalizeJob }
+
+// Type returns OpFinalizeCompleted.
+func (FinalizeCompleted) Type() OpType { return OpFinalizeCompleted }
+
+// Type returns OpShutdownWorker.
+func (ShutdownWorker) Type() OpType { return OpShutdownWorker }
+
+// Type returns OpShutdownCompleted.
+func (ShutdownCompleted) Type() OpType { return OpShutdownCompleted }
+
+// Type returns OpDiagnostic.
+func (Diagnostic) Type() OpType { return OpDiagnostic }
 
 func (BootstrapReady) sealedOp()     {}
 func (BootstrapFailed) sealedOp()    {}
@@ -146,7 +176,7 @@ type (
 	// OutcomeOk: the job did what it was to do, and this is the result.
 	OutcomeOk struct{ Payload []byte }
 
-	// OutcomeErr: the job ended with an error of its own.
+	// OutcomeErr: the job ended with an error of its own, Code for programs and Message for people.
 	OutcomeErr struct{ Code, Message string }
 
 	// OutcomeCancelled: the job was given up.
@@ -167,8 +197,8 @@ type PayloadTransferMode uint8
 
 // The payload transfer modes.
 const (
-	TransferStructuredClone PayloadTransferMode = iota
-	TransferArrayBuffer
+	TransferStructuredClone PayloadTransferMode = iota // the other side gets a copy
+	TransferArrayBuffer                                // the bytes move to the other side
 )
 
 var transferModes = [...]string{TransferStructuredClone: "structured_clone", TransferArrayBuffer: "transfer_array_buffer"}
@@ -223,11 +253,11 @@ func (OutcomePanicked) PayloadTransferMode() (PayloadTransferMode, bool) { retur
 // A Level is the weight of a Diagnostic.
 type Level uint8
 
-// The levels.
+// The levels, from the least.
 const (
-	LevelInfo Level = iota
-	LevelWarn
-	LevelError
+	LevelInfo  Level = iota // good to know
+	LevelWarn               // not as it should be
+	LevelError              // something failed
 )
 
 var levels = [...]string{LevelInfo: "Info", LevelWarn: "Warn", LevelError: "Error"}
@@ -247,8 +277,8 @@ type Sender uint8
 
 // The two sides.
 const (
-	SenderCoordinator Sender = iota + 1
-	SenderWorker
+	SenderCoordinator Sender = iota + 1 // the host's side
+	SenderWorker                        // the worker's
 )
 
 // String returns "coordinator" or "worker".
@@ -311,7 +341,7 @@ const (
 	mDecisionSeq
 	mSeed
 	mIssuedAtTurn
-	mSender // the envelope's worker_id, which is optional
+	mEnvelopeWorker // the envelope's worker_id, which is optional
 	mReplayHash
 	mOp
 
@@ -336,16 +366,20 @@ const (
 )
 
 var memberNames = [...]string{
-	"", "version", "message_id", "seq_no", "decision_seq", "seed", "issued_at_turn", "worker_id", "replay_hash", "op",
-	"type", "worker_id", "reason", "job_id", "region_id", "task_id", "obligation_id", "payload", "state", "detail",
-	"outcome", "level", "category", "message", "metadata",
-	"status", "code",
+	mVersion: "version", mMessageID: "message_id", mSeqNo: "seq_no", mDecisionSeq: "decision_seq", mSeed: "seed",
+	mIssuedAtTurn: "issued_at_turn", mEnvelopeWorker: "worker_id", mReplayHash: "replay_hash", mOp: "op",
+
+	mType: "type", mWorkerID: "worker_id", mReason: "reason", mJobID: "job_id", mRegionID: "region_id",
+	mTaskID: "task_id", mObligationID: "obligation_id", mPayload: "payload", mState: "state", mDetail: "detail",
+	mOutcome: "outcome", mLevel: "level", mCategory: "category", mMessage: "message", mMetadata: "metadata",
+
+	mStatus: "status", mCode: "code",
 }
 
 func (m member) String() string { return memberNames[m] }
 
 // envelopeShape is the table of section 1.
-var envelopeShape = newShape(mNone, "", mVersion, mMessageID, mSeqNo, mDecisionSeq, mSeed, mIssuedAtTurn, mSender, mReplayHash, mOp)
+var envelopeShape = newShape(mNone, "", mVersion, mMessageID, mSeqNo, mDecisionSeq, mSeed, mIssuedAtTurn, mEnvelopeWorker, mReplayHash, mOp)
 
 // opTable is the table of section 2: who sends an operation, and its members in wire order.
 var opTable = [...]opRow{
@@ -567,9 +601,7 @@ func (f *fields) checkMembers(members []member) (err error) {
 				err = checkText(m.String(), *f.optional)
 			}
 		case mState:
-			if !f.state.known() {
-				err = &ValueError{"state", "is not one of the eight"}
-			}
+			err = f.state.check()
 		case mLevel:
 			if !f.level.known() {
 				err = &ValueError{"level", "is not one of the three"}

@@ -4,7 +4,8 @@ import "iter"
 
 // A Worker is the worker's half of the protocol (PROTOCOL section 10): the state behind the messages
 // of one runtime instance. Like Coordinator it does no I/O, belongs to one event loop, is not safe for
-// concurrent use, and its refused calls change nothing and send nothing.
+// concurrent use, and its refused calls change nothing and send nothing. NewWorker makes one; the zero
+// Worker is one with an empty id and seed 0.
 //
 // The application begins with Announce or Fail; before that, all other calls are refused with
 // ErrWorkerNotReady. It gives what arrives to Receive and does what the returned envelope's operation
@@ -12,7 +13,11 @@ import "iter"
 // Complete, if the job ends by itself first), a DrainJob with CompleteDrain, a FinalizeJob with
 // CompleteFinalize, and a ShutdownWorker with CompleteShutdown. A PollStatus answers itself. A job
 // that has ended is forgotten, so that its id may come again. After Fail or CompleteShutdown the
-// worker is closed for good: calls are refused with ErrWorkerNotReady, and what arrives is ignored.
+// worker is closed for good: calls are refused with ErrWorkerNotReady, and what arrives is ignored, unless it
+// does not even validate.
+//
+// A job may end while a CancelJob for it is on its way. Receive returns that like any other, without an
+// error, and its AcknowledgeCancel is an ErrUnknownJobID, which says that there is nothing left to cancel.
 //
 // Calls about a job are refused with, in this order, ErrInvalidValue for an argument that cannot be
 // sent, ErrWorkerNotReady, ErrPayloadTooLarge, ErrUnknownJobID, and the error that the call names.
@@ -159,6 +164,7 @@ func (w *Worker) CompleteFinalize(jobID uint64) error {
 
 // Diagnose sends a line for the coordinator's log.
 func (w *Worker) Diagnose(d Diagnostic) error {
+	d.Metadata = cloneText(d.Metadata)
 	f := fieldsOf(d)
 	if err := f.check(); err != nil {
 		return err
@@ -349,5 +355,5 @@ func (w *Worker) sendAbout(j *workerJob, op Op) { j.LastSeqNo = w.out.send(op) }
 func (w *Worker) close(last Op) {
 	w.phase = workerClosed
 	w.out.send(last)
-	clear(w.jobs)
+	w.jobs = nil
 }
