@@ -7,20 +7,30 @@
 // request, drain and finalize rather than a kill; a message of another session is refused; and the
 // same calls give the same bytes, so that a session can be replayed.
 //
+// Comments cite the sections of the protocol's specification: 1 the envelope, 2 operations, 3 the wire
+// format, 4 the replay digest, 5 validation, 6 job states, 7 the coordinator, 8 errors, 10 the worker.
+//
 // # The duties of the caller, in order
 //
 //  1. Own the Coordinator in one goroutine. It is not safe for concurrent use. Verify is, and may
 //     run elsewhere; its result goes to HandleVerified.
 //  2. Give every message that arrives, whole and in the order in which the worker sent it, to Receive. Bound
-//     the size of a message before you read it: payloads have a limit, other texts have none, and the ids of the latest 1,024 workers
-//     are kept.
-//  3. When the transport sees the worker die, call WorkerLost. Give a successor a channel of its own:
-//     messages to a worker name none, so one that was meant for its predecessor would be obeyed.
+//     the size of a message before you read it: payloads have a limit, other texts have none, and the ids
+//     of the latest 1,024 workers are kept.
+//  3. When the transport sees the worker die, hand over what has still arrived from it, then call
+//     WorkerLost. Give a successor a channel of its own: messages to a worker name none, so one that was
+//     meant for its predecessor would be obeyed.
 //  4. After each of these and after calls of your own, send what Outbox yields, in that order.
 //  5. Then Reap, and settle the jobs that have ended: nobody waits for them any longer.
 //
-// An error of Receive is for the log, unless it is an ErrBootstrapFailed, which says that there is no
-// worker. The protocol authenticates nobody: whoever can write to the channel can be the worker.
+// # When a message is refused
+//
+// Log the error of Receive. ErrWorkerSessionMismatch and ErrRetiredWorker are a message of another session,
+// and harmless. ErrBootstrapFailed says that there is no worker any more. Over a transport that keeps order
+// and loses nothing, any other error means that the worker is broken, and that a job may be waiting for
+// what was refused: stop it and call WorkerLost.
+//
+// The protocol authenticates nobody: whoever can write to the channel can be the worker.
 package workerchannel
 
 import (

@@ -56,7 +56,7 @@ type MismatchError struct {
 	Actual   uint64 // what the envelope says
 }
 
-// Error says what was expected and what came, on one line and in bounded space.
+// Error returns the text, one line of bounded length.
 func (e *MismatchError) Error() string {
 	return text(e.Kind, ": expected ", utoa(e.Expected), ", got ", utoa(e.Actual))
 }
@@ -70,7 +70,7 @@ type SequenceError struct {
 	Actual   uint64 // the number refused
 }
 
-// Error says what was expected and what came, on one line and in bounded space.
+// Error returns the text, one line of bounded length.
 func (e *SequenceError) Error() string {
 	return text(ErrInboundSequenceNotFresh, ": got ", utoa(e.Actual), " where more than ", utoa(e.LastSeen), " is needed")
 }
@@ -87,7 +87,7 @@ type WorkerError struct {
 	Reason   string  // of ErrBootstrapFailed: what the worker says
 }
 
-// Error says what was expected and what came, on one line and in bounded space.
+// Error returns the text, one line of bounded length.
 func (e *WorkerError) Error() string {
 	s := text(e.Kind, ": worker ", quote(e.WorkerID))
 	switch e.Kind {
@@ -111,7 +111,7 @@ type PayloadError struct {
 	Max  int // MaxPayloadBytes
 }
 
-// Error says what was expected and what came, on one line and in bounded space.
+// Error returns the text, one line of bounded length.
 func (e *PayloadError) Error() string {
 	return text(ErrPayloadTooLarge, ": ", strconv.Itoa(e.Size), " bytes, at most ", strconv.Itoa(e.Max))
 }
@@ -125,7 +125,7 @@ type DirectionError struct {
 	Op OpType // what was sent
 }
 
-// Error says what was expected and what came, on one line and in bounded space.
+// Error returns the text, one line of bounded length.
 func (e *DirectionError) Error() string { return text(ErrUnexpectedDirection, ": ", e.Op.String()) }
 
 // Unwrap returns ErrUnexpectedDirection.
@@ -139,7 +139,7 @@ type TransitionError struct {
 	To    JobState // where it cannot go
 }
 
-// Error says what was expected and what came, on one line and in bounded space.
+// Error returns the text, one line of bounded length.
 func (e *TransitionError) Error() string {
 	return text(ErrInvalidTransition, ": job ", utoa(e.JobID), " from ", e.From.String(), " to ", e.To.String())
 }
@@ -156,7 +156,7 @@ type JobError struct {
 	State JobState // the state reported by the snapshot, or else the one that the job is in
 }
 
-// Error says what was expected and what came, on one line and in bounded space.
+// Error returns the text, one line of bounded length.
 func (e *JobError) Error() string {
 	s := text(e.Kind, ": job ", utoa(e.JobID))
 	if e.Kind != ErrDuplicateJobID && e.Kind != ErrUnknownJobID {
@@ -176,7 +176,7 @@ type ValueError struct {
 	Cause string // what is wrong with it
 }
 
-// Error says what was expected and what came, on one line and in bounded space.
+// Error returns the text, one line of bounded length.
 func (e *ValueError) Error() string { return text(ErrInvalidValue, ": ", e.Field, " ", e.Cause) }
 
 // Unwrap returns ErrInvalidValue.
@@ -191,7 +191,7 @@ type ParseError struct {
 	Err    error  // nil or a *PayloadError
 }
 
-// Error says what was expected and what came, on one line and in bounded space.
+// Error returns the text, one line of bounded length.
 func (e *ParseError) Error() string {
 	if e.Err != nil {
 		return text(e.Err, " (at byte ", strconv.Itoa(e.Offset), ")")

@@ -19,7 +19,7 @@ import (
 )
 
 // Properties of all messages and of all orders of calls. The rules are written out here a second time,
-// plainly and straight from PROTOCOL.md: nothing that states a rule calls the code that it judges.
+// plainly and straight from the specification: nothing that states a rule calls the code that it judges.
 
 // Generators of arbitrary values.
 
