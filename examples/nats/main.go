@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -28,14 +29,27 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	// Never stopped: a second signal must not end a program that is about to end well.
-	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	if err := program(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+	o, err := parse(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	if o.worker {
+		err = beWorker(ctx, o)
+	} else {
+		err = dispatch(ctx, o, os.Stdout)
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
 type options struct {
+	worker, child       bool
 	url, listen, prefix string
 	turn                time.Duration
 	workers, kill       int
@@ -43,10 +57,13 @@ type options struct {
 	stats               bool
 }
 
-func program(ctx context.Context, args []string, out io.Writer) error {
-	var o options
+// parse reads the arguments. It says on stderr what is wrong with them.
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := new(options)
 	flags := flag.NewFlagSet("nats", flag.ContinueOnError)
-	worker := flags.Bool("worker", false, "be a worker")
+	flags.SetOutput(stderr)
+	flags.BoolVar(&o.worker, "worker", false, "be a worker")
+	flags.BoolVar(&o.child, "child", false, "be a worker that ends when its standard input does")
 	flags.StringVar(&o.url, "url", "", "NATS server; one within this program if empty")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the server within this program")
 	flags.StringVar(&o.prefix, "prefix", "primes", "what the subjects begin with: one for each dispatcher")
@@ -57,13 +74,42 @@ func program(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.size, "size", 50_000, "numbers to search in each")
 	flags.BoolVar(&o.stats, "stats", false, "print the throughput")
 	if err := flags.Parse(args); err != nil {
-		return err
+		return nil, err
 	}
-	if *worker {
-		return beWorker(ctx, &o)
+	err := o.check()
+	if flags.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	return dispatch(ctx, &o, out)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return nil, err
+	}
+	return o, nil
 }
+
+func (o *options) check() error {
+	for _, c := range []struct {
+		bad  bool
+		want string
+	}{
+		{(o.worker || o.child) && o.url == "", "-worker needs the -url of the NATS server that the dispatcher uses"},
+		{o.turn < time.Millisecond, "-turn must be 1ms or more"},
+		{o.workers < 0, "-workers must not be negative"},
+		{o.kill < 0, "-kill must not be negative"},
+		{o.kill > 0 && o.kill >= o.workers, "-kill must be less than -workers: somebody must do the rest"},
+		{o.jobs < 1 || o.jobs > maxJobs, fmt.Sprintf("-jobs must be from 1 to %d", maxJobs)},
+		{o.size < 1 || o.size > maxSpan, fmt.Sprintf("-size must be from 1 to %d", maxSpan)},
+		{int64(o.jobs)*int64(o.size) > math.MaxUint32, "-jobs times -size must be less than 2^32"},
+	} {
+		if c.bad {
+			return errors.New(c.want)
+		}
+	}
+	return nil
+}
+
+// maxJobs bounds the memory of the dispatcher, where a goroutine waits for each job.
+const maxJobs = 1_000_000
 
 func beWorker(ctx context.Context, o *options) error {
 	nc, err := connect(o.url)
@@ -71,17 +117,29 @@ func beWorker(ctx context.Context, o *options) error {
 		return err
 	}
 	defer nc.Close()
+	if o.child {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(1) // the parent is dead: it closes the pipe only when this process has ended
+		}()
+	}
 	return work(ctx, nc, o.prefix, time.Tick(o.turn), countPrimes)
 }
 
-// startWorker starts this program as a worker.
-func startWorker(o *options) (*exec.Cmd, error) {
+// startWorker starts this program as a worker, which is asked to leave when ctx ends, and killed if it
+// does not. It does not outlive this process either, however that ends.
+func startWorker(ctx context.Context, o *options) (*exec.Cmd, error) {
 	executable, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(executable, "-worker", "-url", o.url, "-prefix", o.prefix, "-turn", o.turn.String())
+	cmd := exec.CommandContext(ctx, executable, "-worker", "-child", "-url", o.url, "-prefix", o.prefix, "-turn", o.turn.String())
 	cmd.Stderr = os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	if _, err := cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
 	return cmd, cmd.Start()
 }
 
@@ -107,14 +165,15 @@ func dispatch(ctx context.Context, o *options, out io.Writer) error {
 		return err
 	}
 	var workers []*exec.Cmd
+	employed, dismiss := context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
+		dismiss() // one that was lost has not heard that it is over
 		for _, w := range workers {
-			_ = w.Process.Signal(syscall.SIGTERM) // one that was lost has not heard that it is over
 			_ = w.Wait()
 		}
 	}()
 	for range o.workers {
-		w, err := startWorker(o)
+		w, err := startWorker(employed, o)
 		if err != nil {
 			return err
 		}
@@ -132,8 +191,8 @@ func dispatch(ctx context.Context, o *options, out io.Writer) error {
 			mu.Lock()
 			defer mu.Unlock()
 			total, failures = total+n, append(failures, err)
-			if done++; done == o.jobs/4 {
-				for _, w := range workers[:min(o.kill, len(workers))] {
+			if done++; done == max(1, o.jobs/4) {
+				for _, w := range workers[:o.kill] {
 					_ = w.Process.Kill()
 				}
 			}
@@ -145,16 +204,20 @@ func dispatch(ctx context.Context, o *options, out io.Writer) error {
 	}()
 	stats, err := d.Run(time.Tick(o.turn))
 	callers.Wait()
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
 	if err := errors.Join(append(failures, err)...); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "primes below %d: %d\n", o.jobs*o.size, total)
+	report := fmt.Sprintf("primes below %d: %d\n", o.jobs*o.size, total)
 	if o.stats {
 		took := time.Since(began)
-		fmt.Fprintf(out, "%d jobs in %v: %.0f a second\n", o.jobs, took.Round(time.Millisecond), float64(o.jobs)/took.Seconds())
-		fmt.Fprintf(out, "workers: %d joined, %d left, %d lost; %d jobs ran again\n", stats.Joined, stats.Left, stats.Lost, stats.Rerun)
+		report += fmt.Sprintf("%d jobs in %v: %.0f a second\n", o.jobs, took.Round(time.Millisecond), float64(o.jobs)/took.Seconds())
+		report += fmt.Sprintf("workers: %d joined, %d left, %d lost; %d jobs ran again\n", stats.Joined, stats.Left, stats.Lost, stats.Rerun)
 	}
-	return nil
+	_, err = io.WriteString(out, report)
+	return err
 }
 
 func primesBetween(ctx context.Context, d *Dispatcher, lo, hi int) (int, error) {

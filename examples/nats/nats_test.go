@@ -46,7 +46,7 @@ func TestEveryResultComesOnceThoughTwoOfFourWorkersAreKilled(t *testing.T) {
 	joined := subscribe(t, dial(t, o.url), downward(prefix, "*"))
 	var workers []*exec.Cmd
 	for range 4 {
-		w, err := startWorker(&o)
+		w, err := startWorker(t.Context(), &o)
 		require.NoError(t, err)
 		workers = append(workers, w)
 	}
@@ -89,9 +89,51 @@ func TestEveryResultComesOnceThoughTwoOfFourWorkersAreKilled(t *testing.T) {
 
 func TestProgramCountsThePrimesAlsoWhenAWorkerIsKilled(t *testing.T) {
 	var out bytes.Buffer
-	err := program(t.Context(), []string{"-workers", "3", "-kill", "1", "-jobs", "40", "-size", "25000", "-turn", "50ms", "-stats"}, &out)
-	require.NoError(t, err)
+	require.NoError(t, program(t, t.Context(), &out, "-workers", "3", "-kill", "1", "-jobs", "40", "-size", "25000", "-turn", "50ms", "-stats"))
 	assert.True(t, strings.HasPrefix(out.String(), "primes below 1000000: 78498\n40 jobs in "), out.String())
+}
+
+func TestAnInterruptedProgramEnds(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	assert.EqualError(t, program(t, ctx, io.Discard, "-workers", "1"), "interrupted")
+}
+
+func TestAResultThatCannotBeWrittenIsAnError(t *testing.T) {
+	r, w := io.Pipe()
+	require.NoError(t, r.Close())
+	assert.ErrorIs(t, program(t, t.Context(), w, "-workers", "1", "-jobs", "1", "-size", "10"), io.ErrClosedPipe)
+}
+
+// program runs the program as a dispatcher.
+func program(t *testing.T, ctx context.Context, out io.Writer, args ...string) error {
+	o, err := parse(args, io.Discard)
+	require.NoError(t, err)
+	return dispatch(ctx, o, out)
+}
+
+func TestWrongArgumentsAreNamed(t *testing.T) {
+	for args, want := range map[string]string{
+		"-quick":                  "flag provided but not defined: -quick",
+		"-stats true":             `unexpected argument "true"`,
+		"-worker":                 "-worker needs the -url",
+		"-turn 0":                 "-turn must be",
+		"-turn 0s":                "-turn must be 1ms or more",
+		"-workers -1":             "-workers must not be negative",
+		"-kill -1":                "-kill must not be negative",
+		"-kill 4":                 "-kill must be less than -workers",
+		"-workers 0 -kill 1":      "-kill must be less than -workers",
+		"-jobs -1":                "-jobs must be from 1",
+		"-jobs 0":                 "-jobs must be from 1",
+		"-size -1":                "-size must be from 1",
+		"-size 100000000":         "-size must be from 1 to 67108864",
+		"-size 4295 -jobs 999999": "-jobs times -size",
+	} {
+		var stderr bytes.Buffer
+		_, err := parse(strings.Fields(args), &stderr)
+		assert.ErrorContains(t, err, want, args)
+		assert.Equal(t, 1, strings.Count(stderr.String(), want), "%s: %s", args, &stderr)
+	}
 }
 
 func TestWorkersComeAndGo(t *testing.T) {
