@@ -1196,3 +1196,16 @@ func TestATextMayEndAnywhereInAPayload(t *testing.T) {
 		assert.LessOrEqual(t, r.pos, n)
 	}
 }
+
+func TestALoneContinuationByteIsIllFormed(t *testing.T) {
+	for _, text := range []string{"\x80", "a\x80", "\xbf"} {
+		_, err := ParseEnvelope([]byte(strings.Replace(diagnosticText, `"m"`, `"`+text+`"`, 1)))
+		assert.ErrorContains(t, err, "the text is not well-formed UTF-8", "%q", text)
+	}
+}
+
+func TestAPeersTextIsQuotedUpTo64Bytes(t *testing.T) {
+	whole := strings.Repeat("x", 64)
+	assert.Equal(t, `"`+whole+`"`, quote(whole))
+	assert.Equal(t, `"`+whole+`"... (65 bytes)`, quote(whole+"y"))
+}
