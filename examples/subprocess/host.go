@@ -370,7 +370,15 @@ func (h *Host) answer(r *request, payload []byte, err error) {
 type OutcomeError struct{ Outcome workerchannel.Outcome }
 
 func (e *OutcomeError) Error() string {
-	return fmt.Sprintf("the job ended with %T%+v", e.Outcome, e.Outcome)
+	switch o := e.Outcome.(type) {
+	case workerchannel.OutcomeErr:
+		return o.Code + ": " + o.Message
+	case workerchannel.OutcomeCancelled:
+		return "cancelled: " + o.Reason
+	case workerchannel.OutcomePanicked:
+		return "panic: " + o.Message
+	}
+	return fmt.Sprintf("the job ended with %v", e.Outcome)
 }
 
 func outcomeResult(o workerchannel.Outcome) ([]byte, error) {

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -40,24 +41,57 @@ func main() {
 		}
 		return
 	}
+	o, err := parse(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := run(ctx, o, os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// run is the host: it hands out the jobs, and adds the results up.
-func run(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("subprocess", flag.ContinueOnError)
-	jobs := flags.Uint("jobs", 16, "number of jobs")
-	size := flags.Uint("size", 2_000_000, "numbers to search in each")
-	kill := flags.Bool("kill", false, "kill the first worker in mid-job")
-	verbose := flags.Bool("v", false, "show every message")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
+type options struct {
+	jobs, size    uint
+	kill, verbose bool
+}
 
+// maxJobs bounds the memory of the host, where a goroutine waits for each job.
+const maxJobs = 1_000_000
+
+// parse reads the arguments. It says on stderr what is wrong with them.
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := new(options)
+	flags := flag.NewFlagSet("subprocess", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.UintVar(&o.jobs, "jobs", 16, "number of jobs")
+	flags.UintVar(&o.size, "size", 2_000_000, "numbers to search in each")
+	flags.BoolVar(&o.kill, "kill", false, "kill the first worker in mid-job")
+	flags.BoolVar(&o.verbose, "v", false, "show every message")
+	err := flags.Parse(args)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.jobs < 1 || o.jobs > maxJobs:
+		err = fmt.Errorf("-jobs must be from 1 to %d", maxJobs)
+	case o.size < 1 || o.size > math.MaxUint32/o.jobs:
+		err = fmt.Errorf("-size must be from 1 to %d for %d jobs: the numbers have 32 bits", math.MaxUint32/o.jobs, o.jobs)
+	default:
+		return o, nil
+	}
+	fmt.Fprintln(stderr, err)
+	return nil, err
+}
+
+// run is the host: it hands out the jobs, and adds the results up.
+func run(ctx context.Context, o *options, out io.Writer) error {
 	executable, err := os.Executable()
 	if err != nil {
 		return err
@@ -73,7 +107,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		Limits: DefaultLimits,
 		Log:    log.Printf,
 	}
-	if *verbose {
+	if o.verbose {
 		config.Trace = func(turn uint64, env workerchannel.Envelope) {
 			text, _ := env.AppendJSON(nil)
 			_, op, _ := bytes.Cut(text, []byte(`"op":`))
@@ -86,11 +120,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var mu sync.Mutex // of what follows, and out
 	var total int
 	var failures []error
-	for job := range *jobs {
-		lo, hi := job**size, (job+1)**size
+	var unwritten error
+	kill := o.kill // the loop's
+	for job := range o.jobs {
+		lo, hi := job*o.size, (job+1)*o.size
 		progress := func(string) {
-			if *kill {
-				*kill = false
+			if kill {
+				kill = false
 				_ = worker.Process.Kill()
 			}
 		}
@@ -102,7 +138,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 				failures = append(failures, fmt.Errorf("primes from %d to %d: %w", lo, hi, err))
 				return
 			}
-			fmt.Fprintf(out, "primes from %d to %d: %s\n", lo, hi, answer)
+			if _, err := fmt.Fprintf(out, "primes from %d to %d: %s\n", lo, hi, answer); err != nil {
+				unwritten = err // once is enough
+			}
 			count, err := strconv.Atoi(string(answer))
 			total, failures = total+count, append(failures, err)
 		})
@@ -116,9 +154,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	defer ticker.Stop()
 	err = host.Run(ticker.C)
 	callers.Wait()
-	if err := errors.Join(append(failures, err)...); err != nil {
+	if err := errors.Join(append(failures, unwritten, err)...); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s\nprimes below %d: %d\n", strings.Repeat("-", 40), *jobs**size, total)
-	return nil
+	_, err = fmt.Fprintf(out, "%s\nprimes below %d: %d\n", strings.Repeat("-", 40), o.jobs*o.size, total)
+	return err
 }

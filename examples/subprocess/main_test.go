@@ -33,9 +33,10 @@ func TestMain(m *testing.M) {
 }
 
 func TestProgramCountsThePrimesAlsoWhenItsWorkerIsKilled(t *testing.T) {
-	for _, args := range [][]string{nil, {"-kill"}, {"-v", "-kill"}} {
+	for _, o := range []options{{}, {kill: true}, {kill: true, verbose: true}} {
+		o.jobs, o.size = 8, 125_000
 		var out bytes.Buffer
-		require.NoError(t, run(t.Context(), append(args, "-jobs", "8", "-size", "125000"), &out))
+		require.NoError(t, run(t.Context(), &o, &out))
 		assert.True(t, strings.HasSuffix(out.String(), "\nprimes below 1000000: 78498\n"), out.String())
 		assert.Equal(t, 8, strings.Count(out.String(), "primes from"), "every result once")
 	}
@@ -44,7 +45,33 @@ func TestProgramCountsThePrimesAlsoWhenItsWorkerIsKilled(t *testing.T) {
 func TestInterruptedProgramCancelsItsJobs(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	assert.ErrorIs(t, run(ctx, []string{"-jobs", "2"}, io.Discard), context.Canceled)
+	assert.ErrorIs(t, run(ctx, &options{jobs: 2, size: 10}, io.Discard), context.Canceled)
+}
+
+func TestAResultThatCannotBeWrittenIsAnError(t *testing.T) {
+	r, w := io.Pipe()
+	require.NoError(t, r.Close())
+	assert.ErrorIs(t, run(t.Context(), &options{jobs: 2, size: 10}, w), io.ErrClosedPipe)
+}
+
+func TestWrongArgumentsAreNamed(t *testing.T) {
+	for args, want := range map[string]string{
+		"-quick":                   "flag provided but not defined: -quick",
+		"-v true":                  `unexpected argument "true"`,
+		"-jobs -1":                 `invalid value "-1" for flag -jobs`,
+		"-jobs 0":                  "-jobs must be from 1 to 1000000",
+		"-jobs 1000001":            "-jobs must be from 1 to 1000000",
+		"-size 0":                  "-size must be from 1",
+		"-jobs 2 -size 3000000000": "-size must be from 1 to 2147483647 for 2 jobs",
+	} {
+		var stderr bytes.Buffer
+		_, err := parse(strings.Fields(args), &stderr)
+		assert.ErrorContains(t, err, want, args)
+		assert.Equal(t, 1, strings.Count(stderr.String(), want), "%s: %s", args, &stderr)
+	}
+	o, err := parse([]string{"-jobs", "1", "-size", "4294967295"}, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, &options{jobs: 1, size: 4294967295}, o)
 }
 
 func TestPrimesAreThoseThatTrialDivisionFinds(t *testing.T) {
