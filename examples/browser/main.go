@@ -26,16 +26,26 @@ import (
 //go:embed web
 var web embed.FS
 
+// programs is where the packages are that run in the browser.
+const programs = "github.com/workerchannel/workerchannel/examples/browser/"
+
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "the address to serve the page on")
 	flag.Parse()
 	log.SetFlags(0)
+	if flag.NArg() > 0 {
+		log.Printf("unexpected argument %q", flag.Arg(0))
+		os.Exit(2)
+	}
 	if err := serve(*addr); err != nil {
 		log.Fatal(err)
 	}
 }
 
 func serve(addr string) error {
+	if _, err := goTool("list", programs+"page"); err != nil {
+		return fmt.Errorf("run this inside the repository of workerchannel, from which it builds the page: %w", err)
+	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
@@ -57,7 +67,7 @@ func newSite() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServerFS(files))
 	for _, program := range []string{"page", "worker"} {
-		wasm, err := build("github.com/workerchannel/workerchannel/examples/browser/" + program)
+		wasm, err := build(programs + program)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"syscall/js"
 
 	"github.com/workerchannel/workerchannel"
@@ -72,11 +73,17 @@ func (h *Host) receive(from *port, data js.Value) {
 	}
 	env, err := h.coordinator.Receive([]byte(text))
 	h.app.Received(env, err)
+	if err != nil && !errors.Is(err, workerchannel.ErrBootstrapFailed) {
+		// Nobody else writes to this port, in order, and a correct worker is never refused: so this one
+		// is broken, and no answer of it can be waited for. It is lost in a turn of its own.
+		h.lose(from, "broken: "+err.Error())
+		return
+	}
 
 	var done workerchannel.JobCompleted
 	switch op := env.Op.(type) {
 	case workerchannel.BootstrapReady:
-		if err == nil && from != h.worker {
+		if from != h.worker {
 			h.stop(h.worker)
 			h.worker = from
 		}
@@ -86,9 +93,7 @@ func (h *Host) receive(from *port, data js.Value) {
 			h.stop(from)
 		}
 	case workerchannel.JobCompleted:
-		if err == nil {
-			done = op
-		}
+		done = op
 	}
 	h.endTurn(done)
 }

@@ -1,6 +1,6 @@
-// Envelopes in plain JavaScript: reading, writing, the replay digest and validation, written from
-// PROTOCOL.md. 64-bit integers are BigInt. An envelope and its operation are plain objects with the
-// names of the wire; a payload is a Uint8Array.
+// Envelopes in plain JavaScript: reading, writing, the replay digest and validation. Section numbers
+// are those of the protocol's specification. 64-bit integers are BigInt. An envelope and its operation
+// are plain objects with the names of the wire; a payload is a Uint8Array.
 
 export const maxPayload = 256 << 10;
 
