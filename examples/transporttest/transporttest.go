@@ -23,6 +23,8 @@
 //	broken     Send or Recv failed though both ends were open
 //	open       Send succeeded on an end that had been closed
 //	hang       a call did not return
+//	refused    a message arrived as it was sent, and its receiver refused it: report that, it is a
+//	           defect of workerchannel and not of the transport
 //
 // Nothing is judged by the clock but a hang: there the WithTimeout option counts.
 package transporttest
@@ -65,7 +67,7 @@ func WithTimeout(d time.Duration) Option {
 }
 
 // Test checks the transport of which open makes a new, connected pair. stop is called when both ends
-// have been closed, to free what else there is; it must not be nil. Test opens hundreds of pairs, one
+// have been closed, to free what else there is; it may be nil. Test opens hundreds of pairs, one
 // after the other; -rapid.checks and the other flags of rapid apply.
 func Test(t *testing.T, open func() (host, worker Conn, stop func(), err error), opts ...Option) {
 	h := newHarness(open, opts...)
@@ -154,6 +156,9 @@ func (h *harness) converse(t *rapid.T, play play) (d *diagnosis, err error) {
 	host, worker, stop, err := h.open()
 	if err != nil {
 		return nil, err
+	}
+	if stop == nil {
+		stop = func() {}
 	}
 	timeout := h.timeout
 	if h.found != nil {
