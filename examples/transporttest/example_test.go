@@ -27,7 +27,7 @@ func (l lines) Recv() ([]byte, error) {
 
 func openLines() (host, worker transporttest.Conn, stop func(), err error) {
 	a, b := net.Pipe()
-	return lines{a, bufio.NewReader(a)}, lines{b, bufio.NewReader(b)}, func() {}, nil
+	return lines{a, bufio.NewReader(a)}, lines{b, bufio.NewReader(b)}, nil, nil
 }
 
 // In a test file of yours this is func TestLines(t *testing.T).
