@@ -216,26 +216,31 @@ func (r *reader) name(open bool) (name []byte, ok bool) {
 // object it stands, and goes past nothing.
 func (r *reader) tag(m member) (tag []byte, at int) {
 	start, canonical := r.pos, r.canonical
-	found := r.take(`{"`) && r.take(m.String()) && r.take(`":`) // mostly it comes first
-	if !found {
-		r.pos = start
-		for name, ok := r.name(false); ok; name, ok = r.name(true) {
-			if found = string(name) == m.String(); found {
-				break
+	for name, ok := r.name(false); ok; name, ok = r.name(true) {
+		if string(name) == m.String() {
+			r.space()
+			at = r.pos
+			if tag = r.textBytes(); r.err == nil {
+				r.pos, r.canonical = start, canonical
 			}
-			r.skip()
+			return tag, at
 		}
+		r.skip()
 	}
-	if !found {
-		r.failAt(start, "the member "+m.String()+" is missing")
-		return nil, start
+	r.failAt(start, "the member "+m.String()+" is missing")
+	return nil, start
+}
+
+// likelyTag returns what tag would, if the object begins with the tag and the tag is a name without escapes.
+// It checks nothing else: what is not a name that the caller knows is for tag to judge.
+func (r *reader) likelyTag(m member) []byte {
+	start := r.pos
+	var tag []byte
+	if r.take(`{"`) && r.take(m.String()) && r.take(`":"`) {
+		tag, _, _ = bytes.Cut(r.data[r.pos:], []byte{'"'})
 	}
-	r.space()
-	at = r.pos
-	if tag = r.textBytes(); r.err == nil {
-		r.pos, r.canonical = start, canonical
-	}
-	return tag, at
+	r.pos = start
+	return tag
 }
 
 // value reads the value of a member.
@@ -313,29 +318,31 @@ func (r *reader) operation() {
 		r.canonical = true
 		r.digest, r.summed = newDigest(&r.env.Header, r.env.WorkerID), r.pos
 	}
-	name, at := r.tag(mType)
-	for t := OpType(1); t.known(); t++ {
-		if opTable[t].name == string(name) {
-			r.op.typ = t
-			r.object(&opTable[t].shape)
-			r.sum()
-			r.digested, r.canonical = r.canonical, false
+	t := opNamed(r.likelyTag(mType))
+	if t == 0 {
+		name, at := r.tag(mType)
+		if t = opNamed(name); t == 0 {
+			r.failAt(at, "an unknown operation type")
 			return
 		}
 	}
-	r.failAt(at, "an unknown operation type")
+	r.op.typ = t
+	r.object(&opTable[t].shape)
+	r.sum()
+	r.digested, r.canonical = r.canonical, false
 }
 
 func (r *reader) outcome() {
-	name, at := r.tag(mStatus)
-	for s := statusOk; int(s) < len(outcomeTable); s++ {
-		if outcomeTable[s].name == string(name) {
-			r.op.status = s
-			r.object(&outcomeTable[s].shape)
+	s := outcomeNamed(r.likelyTag(mStatus))
+	if s == 0 {
+		name, at := r.tag(mStatus)
+		if s = outcomeNamed(name); s == 0 {
+			r.failAt(at, "an unknown outcome status")
 			return
 		}
 	}
-	r.failAt(at, "an unknown outcome status")
+	r.op.status = s
+	r.object(&outcomeTable[s].shape)
 }
 
 // sum takes the digest up to pos, if it still can be taken from the text.

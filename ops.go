@@ -436,6 +436,26 @@ func newOutcome(name string, members ...member) outcomeRow {
 	return outcomeRow{name, newShape(mStatus, name, members...)}
 }
 
+// opNamed returns the operation's type by its name; 0 if there is none.
+func opNamed(name []byte) OpType {
+	for t := OpType(1); t.known(); t++ {
+		if opTable[t].name == string(name) {
+			return t
+		}
+	}
+	return 0
+}
+
+// outcomeNamed is the same for outcomes.
+func outcomeNamed(name []byte) outcomeStatus {
+	for s := statusOk; int(s) < len(outcomeTable); s++ {
+		if outcomeTable[s].name == string(name) {
+			return s
+		}
+	}
+	return 0
+}
+
 func (t OpType) known() bool { return t != 0 && int(t) < len(opTable) }
 
 // String returns the operation's name on the wire, such as "SpawnJob".
