@@ -310,9 +310,9 @@ func (c *Coordinator) apply(env *Envelope) error {
 	case JobCompleted:
 		return c.complete(op.JobID)
 	case CancelAcknowledged:
-		return c.proceed(op.JobID, StateDraining, DrainJob{op.JobID})
+		return c.proceed(op.JobID, StateDraining, DrainJob(op))
 	case DrainCompleted:
-		return c.proceed(op.JobID, StateFinalizing, FinalizeJob{op.JobID})
+		return c.proceed(op.JobID, StateFinalizing, FinalizeJob(op))
 	case FinalizeCompleted:
 		return c.finalize(op.JobID)
 	case ShutdownCompleted:
