@@ -492,23 +492,30 @@ type hostRefusal struct {
 
 // arrives is the call that gives an envelope to the coordinator, in every way that there is.
 func arrives(env Envelope) func(h *hostScene) error {
-	return func(h *hostScene) error {
-		before := env
-		err := h.HandleInbound(&env)
-		assert.Equal(h.t, before, env, "the envelope is the caller's")
-		text, unwritable := env.AppendJSON(nil)
-		if unwritable != nil {
-			return err
-		}
-		_, again := h.Receive(text)
-		assert.Equal(h.t, err, again, "Receive answers as HandleInbound does")
-		v, again := Verify(text)
-		if again == nil {
-			again = h.HandleVerified(v)
-		}
-		assert.Equal(h.t, err, again, "Verify and HandleVerified answer as HandleInbound does")
+	return func(h *hostScene) error { return arrivesAt(h.t, h, env) }
+}
+
+// arrivesAt gives an envelope to a half of the protocol, in every way that there is.
+func arrivesAt(t *testing.T, half interface {
+	HandleInbound(*Envelope) error
+	HandleVerified(Verified) error
+	Receive([]byte) (Envelope, error)
+}, env Envelope) error {
+	before := env
+	err := half.HandleInbound(&env)
+	assert.Equal(t, before, env, "the envelope is the caller's")
+	text, unwritable := env.AppendJSON(nil)
+	if unwritable != nil {
 		return err
 	}
+	_, again := half.Receive(text)
+	assert.Equal(t, err, again, "Receive answers as HandleInbound does")
+	v, again := Verify(text)
+	if again == nil {
+		again = half.HandleVerified(v)
+	}
+	assert.Equal(t, err, again, "Verify and HandleVerified answer as HandleInbound does")
+	return err
 }
 
 // arrivesAs is arrives for a text that is no envelope.

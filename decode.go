@@ -205,7 +205,7 @@ func (r *reader) name(open bool) (name []byte, ok bool) {
 		r.expect(',', "a comma or the end of the object is needed")
 		r.space()
 	}
-	r.canonical = false // or the member's lead had been met
+	r.canonical = false // in canonical text object takes the names
 	name = r.textBytes()
 	r.space()
 	r.expect(':', "a colon is needed")
@@ -391,6 +391,9 @@ func (r *reader) payload() []byte {
 // here that random bytes could make it guess wrong.
 func (r *reader) payloadRun(payload []byte) []byte {
 	text, i, d, summed := r.data, r.pos, r.digest, r.summed
+	if !r.canonical {
+		summed = len(text) // nobody wants the digest
+	}
 	for i+3 < len(text) && len(payload) < cap(payload) {
 		q := text[i : i+4 : i+4]
 		x := uint32(q[0]) | uint32(q[1])<<8 | uint32(q[2])<<16 | uint32(q[3])<<24

@@ -1177,7 +1177,7 @@ func TestACanonicalPayloadIsReadInOneRun(t *testing.T) {
 		payload[i] = byte(i * 7)
 	}
 	text := jsonText(nil).bytes(payload)
-	r := reader{data: append(text, `}}`...), pos: 1, summed: 1}
+	r := reader{data: append(text, `}}`...), pos: 1, summed: 1, canonical: true}
 	got := r.payloadRun(make([]byte, 0, len(payload)))
 	assert.Equal(t, payload[:len(payload)-1], got, "all but the last, behind which comes no comma")
 	assert.Equal(t, digest(0).literal(string(text[1:r.summed])), r.digest)

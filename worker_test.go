@@ -545,23 +545,7 @@ func TestRefusalsLeaveTheWorkerDeeplyEqual(t *testing.T) {
 	const fresh = 1000
 	mark := busyWorkerScene(t).seq
 	arrives := func(env Envelope) func(w *workerScene) error {
-		return func(w *workerScene) error {
-			before := env
-			err := w.HandleInbound(&env)
-			assert.Equal(w.t, before, env, "the envelope is the caller's")
-			text, unwritable := env.AppendJSON(nil)
-			if unwritable != nil {
-				return err
-			}
-			_, again := w.Receive(text)
-			assert.Equal(w.t, err, again, "Receive answers as HandleInbound does")
-			v, again := Verify(text)
-			if again == nil {
-				again = w.HandleVerified(v)
-			}
-			assert.Equal(w.t, err, again, "Verify and HandleVerified answer as HandleInbound does")
-			return err
-		}
+		return func(w *workerScene) error { return arrivesAt(w.t, w, env) }
 	}
 	rows := []refusal{
 		{"announced twice", ErrAlreadyAnnounced, nil, func(w *workerScene) error { return w.Announce() }},
