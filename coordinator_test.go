@@ -1436,6 +1436,59 @@ func TestOutboxLenTellsHowManyMessagesWait(t *testing.T) {
 	assert.Equal(t, 0, h.OutboxLen())
 }
 
+func TestALongOutboxGivesItsMemoryBackAsItIsDrained(t *testing.T) {
+	const long = 1000
+	o := newOutbox(0)
+	for range long {
+		o.send(PollStatus{1})
+	}
+	memory, moves := cap(o.queue), 0
+	for o.len() > 0 {
+		was := &o.queue[0]
+		o.take(nil)
+		if o.len() > 0 && &o.queue[0] != was {
+			moves++
+		}
+		if o.len() <= long/2 {
+			assert.Less(t, cap(o.queue), memory*3/4)
+		}
+	}
+	assert.LessOrEqual(t, cap(o.queue), 64)
+	assert.LessOrEqual(t, moves, 5, "each copies half of what the one before did")
+}
+
+func TestAShortOutboxKeepsItsMemory(t *testing.T) {
+	const short = 64
+	o := outbox{queue: make([]Envelope, 0, short)}
+	memory := &o.queue[:1][0]
+	for range 3 {
+		for range short {
+			o.send(PollStatus{1})
+		}
+		for o.len() > 0 {
+			o.take(nil)
+		}
+		assert.Equal(t, short, cap(o.queue))
+		assert.Same(t, memory, &o.queue[:1][0])
+	}
+}
+
+func TestTheTableOfManyJobsIsGivenBackWithTheLastAndThatOfFewIsKept(t *testing.T) {
+	for jobs, kept := range map[uint64]bool{1024: true, 1025: false} {
+		h := readyHostScene(t)
+		for id := range jobs {
+			h.ok(h.SpawnJob(SpawnJob{JobID: id}))
+		}
+		h.WorkerLost()
+		for id := range jobs {
+			assert.NotNil(t, h.jobs)
+			_, err := h.RemoveJob(id)
+			require.NoError(t, err)
+		}
+		assert.Equal(t, kept, h.jobs != nil, "%d jobs", jobs)
+	}
+}
+
 // TestDrainedAndDiscardedMessagesAreNotKeptAlive watches payloads by weak pointers, which a collection
 // clears once nothing else refers to them.
 func TestDrainedAndDiscardedMessagesAreNotKeptAlive(t *testing.T) {

@@ -415,6 +415,7 @@ func TestWhatIsNoEnvelopeIsRefusedWithThePlaceAndTheCause(t *testing.T) {
 			{pollText, pollText, `▸null`, object},
 			{pollText, pollText, `▸[` + pollText + `]`, object},
 			{pollText, pollText, `▸"{}"`, object},
+			{pollText, pollText, `▸` + pollText[len(`{"version":1`):len(pollText)-1] + `,"version":1}`, object},
 			{pollText, `{"version"`, "▸\ufeff{\"version\"", object},
 			{pollText, `{"version"`, "▸\x00{\"version\"", object},
 			{pollText, `{"version"`, "▸/**/{\"version\"", object},
