@@ -360,10 +360,7 @@ func (r *reader) payload() []byte {
 	if r.take("]") {
 		return []byte{}
 	}
-	rest := r.data[r.pos:]
-	if end := bytes.IndexByte(rest, ']'); end >= 0 {
-		rest = rest[:end]
-	}
+	rest, _, _ := bytes.Cut(r.data[r.pos:], []byte{']'})
 	promised := bytes.Count(rest, []byte{','}) + 1
 	payload := make([]byte, 0, min(promised, MaxPayloadBytes))
 	r.sum()
@@ -374,7 +371,7 @@ func (r *reader) payload() []byte {
 		b := byte(r.uint(math.MaxUint8))
 		if len(payload) == MaxPayloadBytes {
 			r.failWith(&ParseError{Offset: at, Err: &PayloadError{promised, MaxPayloadBytes}})
-			break
+			return nil
 		}
 		payload = append(payload, b)
 		r.space()
