@@ -3,6 +3,7 @@ package workerchannel
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math/bits"
 	"reflect"
 	"slices"
@@ -297,6 +298,14 @@ func assertSameMeaning(t *testing.T, canonical, other string) {
 	v, err := Verify([]byte(sealed))
 	require.NoError(t, err)
 	assert.Equal(t, want, v.Envelope())
+}
+
+func TestAnyCharacterMayBeEscaped(t *testing.T) {
+	for c := range rune(0x100) {
+		canonical := plainText(string(c))
+		escaped := fmt.Sprintf(`"\u%04x"`, c)
+		assertSameMeaning(t, replaceOnce(t, stopText, `"r"`, canonical), replaceOnce(t, stopText, `"r"`, escaped))
+	}
 }
 
 func TestOptionalMembersMayBeAbsentOrNull(t *testing.T) {
