@@ -415,13 +415,14 @@ func (r *reader) payloadRun(payload []byte) []byte {
 
 // uint reads a plain integer up to a limit.
 func (r *reader) uint(limit uint64) (n uint64) {
+	const most, last = math.MaxUint64 / 10, math.MaxUint64 % 10
 	start, i := r.pos, r.pos
 	for ; i < len(r.data); i++ {
 		d := uint64(r.data[i] - '0')
 		if d > 9 {
 			break
 		}
-		if i-start >= 19 && (n > math.MaxUint64/10 || n*10 > math.MaxUint64-d) {
+		if n > most || n == most && d > last {
 			r.failAt(start, "the number is out of range")
 			return 0
 		}

@@ -58,19 +58,18 @@ func (d digest) number(n uint64) digest {
 // bytes takes the elements from the table of their texts.
 func (d digest) bytes(p []byte) digest {
 	d = d.byte('[')
-	for i, b := range p {
-		if i == len(p)-1 {
-			d = d.number(uint64(b)) // without a comma
-			break
+	if last := len(p) - 1; last >= 0 {
+		for _, b := range p[:last] {
+			e := elements[b]
+			d = d.byte(byte(e)).byte(byte(e >> 8))
+			if b >= 10 {
+				d = d.byte(byte(e >> 16))
+			}
+			if b >= 100 {
+				d = d.byte(byte(e >> 24))
+			}
 		}
-		e := elements[b]
-		d = d.byte(byte(e)).byte(byte(e >> 8))
-		if b >= 10 {
-			d = d.byte(byte(e >> 16))
-		}
-		if b >= 100 {
-			d = d.byte(byte(e >> 24))
-		}
+		d = d.number(uint64(p[last])) // without a comma
 	}
 	return d.byte(']')
 }
