@@ -231,6 +231,7 @@ func TestAnyTextOfTheSameMeaningIsAccepted(t *testing.T) {
 		{"white space in the operation", doneText, `{"type":"JobCompleted","job_id":8,`, "\n{ \"type\" : \"JobCompleted\"\t,\r\n\"job_id\" : 8 ,"},
 		{"white space in the outcome", doneText, `{"status":"Ok",`, "{\n\"status\"\n:\n\"Ok\"\n,\n"},
 		{"white space in the payload", spawnText, `[1,2,255]`, " [\n1 ,2\t, 255\r] "},
+		{"white space in an empty payload", strings.Replace(spawnText, `[1,2,255]`, `[]`, 1), `[]`, "[ \t\r\n]"},
 
 		{"members in another order", pollText, pollText,
 			`{"op":{"job_id":8,"type":"PollStatus"},"replay_hash":7,"issued_at_turn":6,"seed":5,"decision_seq":4,"seq_no":3,"message_id":2,"version":1}`},

@@ -715,6 +715,25 @@ func TestTheZeroWorkerIsOneWithAnEmptyIDAndSeedZero(t *testing.T) {
 	assert.Equal(t, play(NewWorker("", 0)), play(new(Worker)))
 }
 
+func TestADiagnosticIsSentAsItWasWhenItWasGiven(t *testing.T) {
+	w := readyWorkerScene(t)
+	metadata := "before"
+	w.ok(w.Diagnose(Diagnostic{Metadata: &metadata}))
+	metadata = "after"
+	w.sends(Diagnostic{Metadata: new("before")})
+}
+
+func TestADrainedEnvelopeIsItsHoldersOwn(t *testing.T) {
+	w := readyWorkerScene(t)
+	w.ok(w.Diagnose(Diagnostic{}))
+	env, _ := w.DrainOutbox()
+	*env.WorkerID = "changed"
+	w.ok(w.Diagnose(Diagnostic{}))
+	env, _ = w.DrainOutbox()
+	assert.Equal(t, w.ID(), *env.WorkerID)
+	assert.NotEqual(t, "changed", w.ID())
+}
+
 func TestAWorkersOutboxStopsEarlyWithoutLosingTheRest(t *testing.T) {
 	w := newWorkerScene(t)
 	w.ok(w.Announce())
