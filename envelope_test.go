@@ -486,6 +486,7 @@ func TestWhatIsNoEnvelopeIsRefusedWithThePlaceAndTheCause(t *testing.T) {
 			{pollText, `"seq_no":3`, `"seq_no":▸.3`, integer},
 			{pollText, `"seq_no":3`, `"seq_no":▸03`, leading},
 			{pollText, `"seq_no":3`, `"seq_no":▸00`, leading},
+			{pollText, `,"message_id"`, `▸{"message_id"`, comma},
 			{pollText, `"seq_no":3`, `"seq_no":0▸x3`, comma},
 			{pollText, `"seq_no":3`, `"seq_no":3▸_0`, comma},
 			{pollText, `"seq_no":3`, `"seq_no":▸NaN`, integer},
