@@ -1,88 +1,56 @@
-// Package workerchannel is the protocol core of a host that hands jobs to a worker behind a message
-// channel: a Web Worker, a child process, a remote peer. It does no I/O, reads no clock and starts no
-// goroutine. A Coordinator is the host's half and a Worker the other; the program between them moves
-// bytes over whatever transport it has.
-//
-// Every job ends in exactly one terminal state, however the worker ends; a cancel is a handshake of
-// request, drain and finalize rather than a kill; a message of another session is refused; and the
-// same calls give the same bytes, so that a session can be replayed.
-//
-// Comments cite the sections of the protocol's specification: 1 the envelope, 2 operations, 3 the wire
-// format, 4 the replay digest, 5 validation, 6 job states, 7 the coordinator, 8 errors, 10 the worker.
-//
-// # The duties of the caller, in order
-//
-//  1. Own the Coordinator in one goroutine. It is not safe for concurrent use. Verify is, and may
-//     run elsewhere; its result goes to HandleVerified.
-//  2. Give every message that arrives, whole and in the order in which the worker sent it, to Receive. Bound
-//     the size of a message before you read it: payloads have a limit, other texts have none, and the ids
-//     of the latest 1,024 workers are kept.
-//  3. When the transport sees the worker die, hand over what has still arrived from it, then call
-//     WorkerLost. Give a successor a channel of its own: messages to a worker name none, so one that was
-//     meant for its predecessor would be obeyed.
-//  4. After each of these and after calls of your own, send what Outbox yields, in that order.
-//  5. Then Reap, and settle the jobs that have ended: nobody waits for them any longer.
-//
-// # When a message is refused
-//
-// Log the error of Receive. ErrWorkerSessionMismatch and ErrRetiredWorker are a message of another session,
-// and harmless. ErrBootstrapFailed says that there is no worker any more. Over a transport that keeps order
-// and loses nothing, any other error means that the worker is broken, and that a job may be waiting for
-// what was refused: stop it and call WorkerLost.
-//
-// The protocol authenticates nobody: whoever can write to the channel can be the worker.
 package workerchannel
 
 import (
-	"cmp"
 	"iter"
-	"maps"
-	"slices"
 	"strings"
 )
 
 // A Coordinator is the host's half of the protocol (PROTOCOL section 7). It belongs to one event loop
-// and is not safe for concurrent use. NewCoordinator makes one; the zero Coordinator is one with
-// seed 0.
+// and is not safe for concurrent use. NewCoordinator makes one; the zero Coordinator has seed 0 and no
+// limits. It must not be copied.
 //
 // A refused call changes nothing and sends nothing.
 type Coordinator struct {
-	out outbox
+	_ noCopy
 
-	worker   string // the active worker's id, if active
-	active   bool
-	ready    bool
-	shutdown bool     // requested
-	lastSeen uint64   // the highest inbound sequence number accepted in this session
-	retired  []string // the latest workers whose sessions ended, oldest first
+	out      outbox[*job]
+	jobs     jobTable
+	clocks   clocks
+	retired  retiredIDs
+	session  *session // nil if no worker is active
+	worker   string   // the active worker's id
+	lastSeen uint64   // the highest inbound sequence number accepted
 
-	jobs     map[uint64]*job
-	peak     int     // the most jobs that the map has held
-	live     jobList // the jobs in flight
-	inflight int     // how many there are
-	ended    jobList // those in a terminal state
-
-	// sessionEnd is the last sequence number of the session before. A job that reached no terminal
-	// state itself and about which nothing was sent since has failed with its session, which is how
-	// all jobs of a session fail at once.
-	sessionEnd uint64
+	ready         bool
+	shutdown      bool // requested
+	closing       bool // a shutdown is to be requested as soon as no job is in flight
+	closingReason string
 }
 
-// retiredMost is how many ended workers are remembered.
-const retiredMost = 1024
+// noCopy has the methods by which go vet recognizes what must not be copied.
+type noCopy struct{}
 
-// An Option changes how NewCoordinator makes a Coordinator.
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
+
+// An Option configures a Coordinator that NewCoordinator makes.
 type Option func(*Coordinator)
 
-// WithFirstDecisionSeq makes n the decision sequence number of the first message, in place of 1. Any number
-// will do; 0 follows 2^64−1; no reader checks its order.
+// WithFirstDecisionSeq makes n the decision sequence number of the first message, instead of 1. Every number
+// is allowed, and 0 follows 2^64−1; no receiver checks the order.
 func WithFirstDecisionSeq(n uint64) Option {
 	return func(c *Coordinator) { c.out.last.DecisionSeq = n - 1 }
 }
 
-// NewCoordinator returns a coordinator whose messages carry the seed.
+// WithLimits sets how many turns the worker may take for each kind of request. Without it nothing is ever
+// overdue.
+func WithLimits(l Limits) Option {
+	return func(c *Coordinator) { c.clocks.limits = l }
+}
+
+// NewCoordinator returns a coordinator whose messages carry the seed. A nil option is ignored.
 func NewCoordinator(seed uint64, opts ...Option) *Coordinator {
-	c := &Coordinator{out: newOutbox(seed)}
+	c := &Coordinator{out: newOutbox[*job](seed)}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(c)
@@ -91,132 +59,238 @@ func NewCoordinator(seed uint64, opts ...Option) *Coordinator {
 	return c
 }
 
-// SpawnJob hands a job to the worker: it is tracked as StateQueued until Reap or RemoveJob forgets it.
-// Any id will do, 0 included. The payload is not copied, and must not be changed until its envelope has been
-// drained and written; nil is the empty payload.
+// SpawnJob is SpawnTagged without a tag.
+func (c *Coordinator) SpawnJob(spawn SpawnJob) error { return c.SpawnTagged(spawn, nil) }
+
+// SpawnTagged hands a job to the worker. The job is StateQueued, and tracked until Reap or RemoveJob forgets
+// it. Every id is allowed, including 0. The payload is not copied: do not change it before its envelope has
+// been drained and written. A nil payload is the empty one. The tag stays local and comes back with the job as
+// TrackedJob.Tag.
 //
-// It is refused with, in this order, ErrWorkerNotReady, ErrShutdownInProgress, ErrPayloadTooLarge,
-// and ErrDuplicateJobID for any tracked job, also one that has ended.
-func (c *Coordinator) SpawnJob(spawn SpawnJob) error {
+// SpawnTagged returns, checked in this order, ErrWorkerNotReady, ErrShutdownInProgress (a shutdown has been
+// requested, or the coordinator is closing), ErrRegionClosed, ErrPayloadTooLarge, and ErrDuplicateJobID for
+// every tracked job, even one that has ended.
+func (c *Coordinator) SpawnTagged(spawn SpawnJob, tag any) error {
 	if !c.ready {
 		return ErrWorkerNotReady
 	}
-	if c.shutdown {
+	if c.shutdown || c.closing {
 		return ErrShutdownInProgress
+	}
+	if r, ok := c.jobs.regions.m[spawn.RegionID]; ok && r.closed {
+		return &RegionError{ErrRegionClosed, spawn.RegionID}
 	}
 	if err := checkPayload(spawn.Payload); err != nil {
 		return err
 	}
-	if _, tracked := c.jobs[spawn.JobID]; tracked {
-		return &JobError{Kind: ErrDuplicateJobID, JobID: spawn.JobID}
+	rule := &hostRules[hostSpawn]
+	if j, tracked := c.jobs.jobs.m[spawn.JobID]; tracked {
+		return rule.refuse(j.id, j.now())
 	}
-	seq := c.out.send(spawn)
-	c.track(&job{TrackedJob: TrackedJob{spawn.JobID, spawn.RegionID, StateQueued, seq}})
+	j := &job{
+		id: spawn.JobID, taskID: spawn.TaskID, obligationID: spawn.ObligationID,
+		session: c.session, state: rule.to, since: c.Turn(), tag: tag,
+	}
+	c.jobs.add(j, spawn.RegionID)
+	j.lastSeqNo = c.out.push(spawn, j)
 	return nil
 }
 
-// CancelJob asks the worker to cancel a job, which becomes StateCancelRequested. The rest of the
-// handshake takes care of itself; the job may still complete if its outcome is on its way.
+// CancelJob asks the worker to cancel a job, which becomes StateCancelRequested. The coordinator does the rest of
+// the handshake by itself. The job may still complete with an outcome if that was on its way.
 //
-// It is refused with, in this order, ErrInvalidValue for a reason that is not well-formed UTF-8,
-// ErrShutdownInProgress, ErrUnknownJobID, and ErrInvalidTransition unless the job is queued or running.
+// CancelJob returns, checked in this order, ErrInvalidValue for a reason that is not well-formed UTF-8,
+// ErrShutdownInProgress once a shutdown has been requested, ErrUnknownJobID, and ErrInvalidTransition unless
+// the job is queued or running.
 func (c *Coordinator) CancelJob(jobID uint64, reason string) error {
-	if err := checkText("reason", reason); err != nil {
+	if err := c.checkRequest(reason); err != nil {
 		return err
 	}
-	if c.shutdown {
-		return ErrShutdownInProgress
-	}
-	j, err := c.find(jobID)
+	j, err := c.jobs.find(jobID)
 	if err != nil {
 		return err
 	}
-	return c.request(j, StateCancelRequested, CancelJob{jobID, reason})
+	return c.cancel(j, reason)
 }
 
-// PollStatus asks the worker for a status snapshot of a job. It is refused with, in this order,
-// ErrShutdownInProgress, ErrUnknownJobID, and ErrJobNotInFlight for a job that has ended.
+func (c *Coordinator) cancel(j *job, reason string) error {
+	err := c.step(j, hostCancel, CancelJob{j.id, reason})
+	if err == nil {
+		j.outcome = OutcomeCancelled{reason} // if the handshake gets that far
+	}
+	return err
+}
+
+// CancelRegion cancels every queued or running job of a region, by ascending id, and returns how many these were.
+//
+// It returns, checked in this order, ErrInvalidValue for a reason that is not well-formed UTF-8,
+// ErrShutdownInProgress once a shutdown has been requested, and ErrUnknownRegionID if no job of the region is
+// tracked. It takes time in proportion to the region's jobs.
+func (c *Coordinator) CancelRegion(regionID uint64, reason string) (cancelled int, err error) {
+	return c.cancelRegion(regionID, reason, false)
+}
+
+// CloseRegion closes a region, so that SpawnJob returns ErrRegionClosed for it, and then does what CancelRegion
+// does, with the same errors. When Region reports no job in flight any more, the region is quiescent. A region
+// is forgotten with its last job; after that its id may be used again.
+func (c *Coordinator) CloseRegion(regionID uint64, reason string) (cancelled int, err error) {
+	return c.cancelRegion(regionID, reason, true)
+}
+
+func (c *Coordinator) cancelRegion(regionID uint64, reason string, closing bool) (cancelled int, err error) {
+	if err := c.checkRequest(reason); err != nil {
+		return 0, err
+	}
+	r, err := c.jobs.findRegion(regionID)
+	if err != nil {
+		return 0, err
+	}
+	if closing {
+		r.closed = true
+	}
+	jobs := r.matching(hostRules[hostCancel].from)
+	for _, j := range jobs {
+		_ = c.cancel(j, reason) // the rule accepts it
+	}
+	return len(jobs), nil
+}
+
+// PollStatus asks the worker for a status snapshot of a job. It returns, checked in this order,
+// ErrShutdownInProgress once a shutdown has been requested, ErrUnknownJobID, and ErrJobNotPollable unless the
+// job is queued or running: a worker reports no other state.
 func (c *Coordinator) PollStatus(jobID uint64) error {
 	if c.shutdown {
 		return ErrShutdownInProgress
 	}
-	j, err := c.find(jobID)
+	j, err := c.jobs.find(jobID)
 	if err != nil {
 		return err
 	}
-	if state := c.state(j); state.Terminal() {
-		return &JobError{ErrJobNotInFlight, jobID, state}
-	}
-	j.LastSeqNo = c.out.send(PollStatus{jobID})
-	return nil
+	return c.step(j, hostPoll, PollStatus{jobID})
 }
 
-// RequestShutdown asks the worker to stop. All that is still in the outbox is dropped, and no job can
-// be spawned, cancelled or polled until a worker announces itself again. Jobs in flight may still
-// complete; the rest fails when the worker is done. A worker that never answers is for WorkerLost.
-// It works without a ready worker.
+// RequestShutdown asks the worker to stop. Everything in the outbox is dropped, and no job can be spawned,
+// cancelled or polled until the session has ended. Jobs in flight may still complete with an outcome; cancel
+// handshakes are frozen. What has not ended fails when the worker has stopped. If the worker never answers,
+// call WorkerLost (see Limits.Shutdown). Without an active worker the request is for the next one.
 //
-// It is refused with, in this order, ErrInvalidValue for a reason that is not well-formed UTF-8, and
-// ErrShutdownInProgress.
+// It returns, checked in this order, ErrInvalidValue for a reason that is not well-formed UTF-8, and
+// ErrShutdownInProgress if a shutdown has been requested already.
 func (c *Coordinator) RequestShutdown(reason string) error {
-	if err := checkText("reason", reason); err != nil {
+	if err := c.checkRequest(reason); err != nil {
 		return err
 	}
-	if c.shutdown {
-		return ErrShutdownInProgress
-	}
-	c.shutdown = true
-	c.out.clear()
-	c.out.send(ShutdownWorker{reason})
+	c.requestShutdown(reason)
 	return nil
 }
 
-// WorkerLost ends the session because the transport saw the worker die: every job in flight becomes
-// StateFailed, the outbox is emptied, and a later message of that worker is refused. Calling it again,
-// or without a worker, does no harm; but a late notice of a worker that has been replaced would end the
-// session of its successor. It takes constant time; Reap then pays for the jobs.
-func (c *Coordinator) WorkerLost() { c.endSession() }
+func (c *Coordinator) requestShutdown(reason string) {
+	c.shutdown, c.closing, c.closingReason = true, false, ""
+	c.clocks.shutdownRequested()
+	c.out.clear()
+	c.out.push(ShutdownWorker{reason}, nil)
+}
 
-// RemoveJob forgets a job that has ended, and answers its last state. The id may be used again.
-// It is refused with, in this order, ErrUnknownJobID and ErrJobNotTerminal.
+// ShutdownWhenIdle stops taking jobs, lets those in flight end, by an outcome or by the whole cancel handshake,
+// and then does what RequestShutdown does, at once if no job is in flight. Until then jobs can be cancelled
+// and polled.
+//
+// It returns, checked in this order, ErrInvalidValue for a reason that is not well-formed UTF-8, and
+// ErrShutdownInProgress if a shutdown has been requested or the coordinator is closing already.
+func (c *Coordinator) ShutdownWhenIdle(reason string) error {
+	if err := c.checkRequest(reason); err != nil {
+		return err
+	}
+	if c.closing {
+		return ErrShutdownInProgress
+	}
+	c.closing, c.closingReason = true, reason
+	c.shutdownIfIdle()
+	return nil
+}
+
+func (c *Coordinator) shutdownIfIdle() {
+	if c.closing && c.jobs.inflight == 0 {
+		c.requestShutdown(c.closingReason)
+	}
+}
+
+// ExpectWorker says that the host has started a worker: Limits.Boot counts from this turn until a worker
+// announces itself.
+func (c *Coordinator) ExpectWorker() { c.clocks.boot = clock{running: true, since: c.Turn()} }
+
+// WorkerLost ends the session because the worker is gone: every job in flight becomes StateFailed with
+// CauseWorkerLost, the outbox is emptied, and a later message of that worker is refused. An expected worker is
+// no longer expected if there was no session. Calling it again does no harm. If the worker may already have been
+// replaced, call RetireWorker instead. It takes constant time; Reap then takes the jobs.
+func (c *Coordinator) WorkerLost() {
+	if c.session == nil {
+		c.clocks.boot.running = false
+	}
+	c.endSession(CauseWorkerLost)
+}
+
+// RetireWorker says that one worker instance is gone. If it is the active worker, RetireWorker does what
+// WorkerLost does. Otherwise it only remembers the id, so that a late bootstrap of that instance is refused; an
+// id that is not well-formed UTF-8 cannot be a worker's and is ignored.
+func (c *Coordinator) RetireWorker(workerID string) {
+	switch {
+	case c.session != nil && workerID == c.worker:
+		c.endSession(CauseWorkerLost)
+	case checkString("worker_id", workerID) == nil:
+		c.retired.add(workerID)
+	}
+}
+
+// RemoveJob forgets a job that has ended, and returns its last state. The id may then be used again. It returns,
+// checked in this order, ErrUnknownJobID and ErrJobNotTerminal.
 func (c *Coordinator) RemoveJob(jobID uint64) (JobState, error) {
-	j, err := c.find(jobID)
+	j, err := c.jobs.find(jobID)
 	if err != nil {
 		return 0, err
 	}
-	state := c.state(j)
-	if !state.Terminal() {
-		return 0, &JobError{ErrJobNotTerminal, jobID, state}
+	state := j.now()
+	if rule := &hostRules[hostRemove]; !rule.accepts(state) {
+		return 0, rule.refuse(jobID, state)
 	}
-	c.ended.remove(j)
-	c.forget(j)
+	c.jobs.forget(j)
 	return state, nil
 }
 
-// Reap forgets every job that has ended, and returns them by ascending id, each with its last state.
-// Their ids may be used again. Its time goes by the number of jobs that have ended, not of those tracked.
-func (c *Coordinator) Reap() []TrackedJob {
-	var reaped []TrackedJob
-	for j := c.ended.first; j != nil; j = j.next {
-		reaped = append(reaped, c.current(j))
-		c.forget(j)
-	}
-	c.ended = jobList{}
-	slices.SortFunc(reaped, func(a, b TrackedJob) int { return cmp.Compare(a.JobID, b.JobID) })
-	return reaped
-}
+// Reap forgets every job that has ended and returns them by ascending id, each as Job would have. Their ids may
+// then be used again. It takes O(n log n) time for n ended jobs, however many are tracked.
+func (c *Coordinator) Reap() []TrackedJob { return c.jobs.reap() }
 
-// AdvanceTurn begins the host's next turn; messages carry the turn in which they were made. 0 follows 2^64−1.
+// AdvanceTurn begins the host's next turn. Messages carry the turn in which they were made, and Limits count in
+// turns. 0 follows 2^64−1.
 func (c *Coordinator) AdvanceTurn() { c.out.last.IssuedAtTurn++ }
 
-// HandleInbound validates a message of the worker and applies it (section 7, Inbound). The envelope
-// remains the caller's.
+// Overdue returns the request that was due first, if the worker is late with one (PROTOCOL section 7,
+// "Limits"). Nothing happens by itself: stop the worker and call WorkerLost. It takes constant time.
+func (c *Coordinator) Overdue() (Overdue, bool) {
+	first, ok := c.clocks.first(&c.jobs, c.shutdown)
+	if !ok || c.Turn() < first.Deadline {
+		return Overdue{}, false
+	}
+	return first, true
+}
+
+// NextDeadline returns the turn in which the first request is or was due, if any that has a limit is
+// outstanding. It takes constant time.
+func (c *Coordinator) NextDeadline() (turn uint64, ok bool) {
+	first, ok := c.clocks.first(&c.jobs, c.shutdown)
+	return first.Deadline, ok
+}
+
+// HandleInbound validates a message of the worker and applies it (PROTOCOL section 7, Inbound). The envelope
+// remains the caller's, but the outcome of a completed job is kept, without a copy, until the job is forgotten:
+// do not change its payload before.
 //
-// An error is either the refusal of a message, by Validate or with ErrUnexpectedDirection,
-// ErrInboundSequenceNotFresh, ErrWorkerSessionMismatch or ErrRetiredWorker, after which nothing has
-// changed; or the answer to a message that counts as received but did not fit the job it is about:
-// ErrUnknownJobID, ErrInvalidTransition, ErrTerminalStatusSnapshot, ErrInvalidStatusSnapshotState,
-// ErrUnexpectedCompletionPhase; or the news that the worker gave up, ErrBootstrapFailed.
+// After ErrUnexpectedDirection, ErrInboundSequenceNotFresh, ErrWorkerSessionMismatch, ErrRetiredWorker and the
+// errors of Envelope.Validate nothing has changed. ErrUnknownJobID, ErrInvalidTransition,
+// ErrTerminalStatusSnapshot, ErrInvalidStatusSnapshotState and ErrUnexpectedCompletionPhase mean that the
+// message was accepted but did not fit the job that it is about. ErrBootstrapFailed means that the worker has
+// given up and that its session has ended.
 func (c *Coordinator) HandleInbound(env *Envelope) error {
 	if err := env.Validate(); err != nil {
 		return err
@@ -224,8 +298,8 @@ func (c *Coordinator) HandleInbound(env *Envelope) error {
 	return c.apply(env)
 }
 
-// HandleVerified is HandleInbound for an envelope that Verify has found valid, perhaps on another
-// goroutine. Its time does not depend on the payload. The zero Verified is an ErrInvalidValue.
+// HandleVerified is like HandleInbound for an envelope that Verify has found valid, perhaps on another
+// goroutine. It takes constant time, whatever the payload. For the zero Verified it returns ErrInvalidValue.
 func (c *Coordinator) HandleVerified(v Verified) error {
 	if err := v.check(); err != nil {
 		return err
@@ -233,357 +307,232 @@ func (c *Coordinator) HandleVerified(v Verified) error {
 	return c.apply(&v.env)
 }
 
-// Receive reads, verifies and applies one message: Verify and HandleVerified (less a copy). The envelope is
-// returned whenever it was valid, also with an error of HandleVerified; it aliases nothing of data.
+// Receive reads, verifies and applies one message: it is like Verify and HandleVerified, in one pass. It returns
+// the envelope whenever it is valid, even with an error of HandleVerified. The envelope shares no memory with
+// data.
 func (c *Coordinator) Receive(data []byte) (Envelope, error) {
-	r := reader{data: data, verifying: true}
-	if err := r.verify(); err != nil {
+	d := decoder{scanner: scanner{data: data}, verifying: true}
+	if err := d.verify(); err != nil {
 		return Envelope{}, err
 	}
-	return r.env, c.apply(&r.env)
+	return d.env, c.apply(&d.env)
 }
 
-// DrainOutbox takes the oldest message to be sent, sealed with its digest; false if there is none.
-func (c *Coordinator) DrainOutbox() (Envelope, bool) { return c.out.take(nil) }
+// DrainOutbox takes the oldest message from the outbox and returns it, complete with its digest; false if there
+// is none. The clock of a request starts now (see Limits), so call it when the transport can take the message.
+func (c *Coordinator) DrainOutbox() (Envelope, bool) {
+	env, j, ok := c.out.pop(nil)
+	if ok {
+		c.clocks.start(&env, j, &c.jobs, c.Turn())
+	}
+	return env, ok
+}
 
-// Outbox yields the messages to be sent, oldest first, taking each from the outbox as it goes.
-func (c *Coordinator) Outbox() iter.Seq[Envelope] { return drain(c.DrainOutbox) }
+// Outbox yields the messages to be sent, oldest first. It takes each from the outbox as DrainOutbox does.
+func (c *Coordinator) Outbox() iter.Seq[Envelope] { return drained(c.DrainOutbox) }
 
-// OutboxLen returns how many messages wait to be sent.
+// OutboxLen returns the number of messages in the outbox.
 func (c *Coordinator) OutboxLen() int { return c.out.len() }
 
-// WorkerReady is true from a worker's BootstrapReady to the end of its session. SpawnJob also needs that no
-// shutdown has been requested.
+// WorkerReady reports whether the active worker has announced itself. SpawnJob also requires that no shutdown
+// has been requested and that the coordinator is not closing.
 func (c *Coordinator) WorkerReady() bool { return c.ready }
 
-// ShutdownRequested tells whether the worker has been asked to stop and is not yet gone.
+// ShutdownRequested reports whether a shutdown has been requested and the session has not yet ended.
 func (c *Coordinator) ShutdownRequested() bool { return c.shutdown }
 
-// ActiveWorker returns the id of the worker whose session this is; ok tells if there is one, as an id may
+// Closing reports whether ShutdownWhenIdle is waiting for jobs in flight.
+func (c *Coordinator) Closing() bool { return c.closing }
+
+// ActiveWorker returns the id of the worker whose session this is; ok is false if there is none, as an id may
 // be empty.
-func (c *Coordinator) ActiveWorker() (id string, ok bool) { return c.worker, c.active }
+func (c *Coordinator) ActiveWorker() (id string, ok bool) { return c.worker, c.session != nil }
 
-// InflightCount returns how many tracked jobs have not ended.
-func (c *Coordinator) InflightCount() int { return c.inflight }
+// InflightCount returns the number of tracked jobs that have not ended.
+func (c *Coordinator) InflightCount() int { return c.jobs.inflight }
 
-// JobState returns the state of a job, if it is tracked.
+// JobState returns the state of a job; false if it is not tracked.
 func (c *Coordinator) JobState(jobID uint64) (JobState, bool) {
-	j, ok := c.Job(jobID)
-	return j.State, ok
+	j, ok := c.jobs.jobs.m[jobID]
+	if !ok {
+		return 0, false
+	}
+	return j.now(), true
 }
 
-// Job returns what is known of a job, if it is tracked.
+// Job returns what is known of a job; false if it is not tracked.
 func (c *Coordinator) Job(jobID uint64) (TrackedJob, bool) {
-	j, ok := c.jobs[jobID]
+	j, ok := c.jobs.jobs.m[jobID]
 	if !ok {
 		return TrackedJob{}, false
 	}
-	return c.current(j), true
+	return j.tracked(), true
 }
 
-// Jobs yields all tracked jobs by ascending id. The ids are taken when the iteration starts, so that
-// the coordinator may be called meanwhile; a job that has been forgotten by then is left out.
-func (c *Coordinator) Jobs() iter.Seq[TrackedJob] { return byID(&c.jobs, c.Job) }
+// Jobs yields all tracked jobs by ascending id. The ids are read when the iteration starts, so the coordinator
+// may be called during it; a job that has been forgotten by then is left out.
+func (c *Coordinator) Jobs() iter.Seq[TrackedJob] { return ascending(&c.jobs.jobs.m, c.Job) }
 
-// Turn returns the number of the host's turn, from 0.
+// Region returns what is known of a region; false if no job of it is tracked.
+func (c *Coordinator) Region(regionID uint64) (Region, bool) {
+	r, ok := c.jobs.regions.m[regionID]
+	if !ok {
+		return Region{}, false
+	}
+	return r.snapshot(), true
+}
+
+// Regions yields all regions by ascending id, in the manner of Jobs.
+func (c *Coordinator) Regions() iter.Seq[Region] { return ascending(&c.jobs.regions.m, c.Region) }
+
+// Turn returns the number of the host's turn; the first is 0.
 func (c *Coordinator) Turn() uint64 { return c.out.last.IssuedAtTurn }
 
 // Seed returns the seed that messages carry.
 func (c *Coordinator) Seed() uint64 { return c.out.last.Seed }
 
-// apply is steps 2 to 5 of section 7, Inbound, for a valid envelope.
+// checkRequest returns the error for a call that sends a reason to the worker, as far as it does not depend on
+// a job.
+func (c *Coordinator) checkRequest(reason string) error {
+	if err := checkString("reason", reason); err != nil {
+		return err
+	}
+	if c.shutdown {
+		return ErrShutdownInProgress
+	}
+	return nil
+}
+
+// apply does steps 2 to 5 of section 7, Inbound, for a valid envelope.
 func (c *Coordinator) apply(env *Envelope) error {
 	if t := env.Op.Type(); t.Sender() != SenderWorker {
 		return &DirectionError{t}
 	}
-	if err := c.admit(*env.WorkerID, env.SeqNo, env.Op); err != nil {
+	if err := c.admit(*env.WorkerID, env.SeqNo, env.Op.Type()); err != nil {
 		return err
 	}
+	c.lastSeen = env.SeqNo
+	c.clocks.poll.running = false
 	switch op := env.Op.(type) {
 	case BootstrapReady:
-		c.ready, c.shutdown = true, false
+		c.ready = true
 	case BootstrapFailed:
-		c.endSession()
+		c.endSession(CauseBootstrapFailed)
 		return &WorkerError{Kind: ErrBootstrapFailed, WorkerID: op.WorkerID, Reason: op.Reason}
 	case StatusSnapshot:
 		return c.snapshot(op.JobID, op.State)
 	case JobCompleted:
-		return c.complete(op.JobID)
+		return c.complete(op.JobID, hostCompleted, CauseOutcome, op.Outcome)
 	case CancelAcknowledged:
-		return c.proceed(op.JobID, StateDraining, DrainJob(op))
+		return c.proceed(op.JobID, hostAcknowledged, DrainJob(op))
 	case DrainCompleted:
-		return c.proceed(op.JobID, StateFinalizing, FinalizeJob(op))
+		return c.proceed(op.JobID, hostDrained, FinalizeJob(op))
 	case FinalizeCompleted:
-		return c.finalize(op.JobID)
+		return c.complete(op.JobID, hostFinalized, CauseCancelled, nil)
 	case ShutdownCompleted:
-		c.endSession()
+		c.endSession(CauseShutdown)
 	case Diagnostic:
 	}
 	return nil
 }
 
-// admit is steps 3 and 4: whether the sender may speak in this session, or begin another.
-func (c *Coordinator) admit(worker string, seq uint64, op Op) error {
-	if c.active && worker == c.worker {
-		if seq <= c.lastSeen {
-			return &SequenceError{c.lastSeen, seq}
+// admit does step 3: it returns an error unless the sender may speak in this session or begin another.
+func (c *Coordinator) admit(worker string, seqNo uint64, op OpType) error {
+	if c.session != nil && worker == c.worker {
+		if seqNo <= c.lastSeen {
+			return &SequenceError{c.lastSeen, seqNo}
 		}
-		c.lastSeen = seq
 		return nil
 	}
 	switch {
-	case !op.Type().bootstrap():
+	case !op.bootstrap():
 		e := &WorkerError{Kind: ErrWorkerSessionMismatch, WorkerID: worker}
-		if c.active {
-			e.Expected = cloneText(&c.worker)
+		if c.session != nil {
+			e.Expected = cloneString(&c.worker)
 		}
 		return e
-	case slices.Contains(c.retired, worker):
+	case c.retired.has(worker):
 		return &WorkerError{Kind: ErrRetiredWorker, WorkerID: worker}
-	case seq == 0:
+	case seqNo == 0:
 		return &SequenceError{0, 0}
 	}
-	c.endSession()
-	c.worker, c.active = strings.Clone(worker), true // or it could keep a whole message alive
-	c.lastSeen = seq
+	if c.session != nil {
+		c.endSession(CauseReplaced)
+	}
+	c.session, c.worker = new(session), strings.Clone(worker) // or it could keep a whole message alive
+	c.clocks.boot.running = false
 	return nil
 }
 
 func (c *Coordinator) snapshot(jobID uint64, reported JobState) error {
+	rule := hostSnapshotRunning
 	switch {
 	case reported.Terminal():
 		return &JobError{ErrTerminalStatusSnapshot, jobID, reported}
-	case !reported.reportable():
+	case reported == StateQueued:
+		rule = hostSnapshotQueued
+	case reported != StateRunning:
 		return &JobError{ErrInvalidStatusSnapshotState, jobID, reported}
 	}
-	j, err := c.find(jobID)
+	j, err := c.jobs.find(jobID)
 	if err != nil {
 		return err
 	}
-	switch c.state(j) {
-	case reported:
-		return nil
-	case StateCancelRequested: // it crossed the cancel on the wire
-		return nil
-	}
-	return c.advance(j, reported)
+	return c.step(j, rule, nil)
 }
 
-func (c *Coordinator) complete(jobID uint64) error {
-	j, err := c.find(jobID)
+// complete ends a job by a message of the worker. A nil outcome leaves the one that the cancel request noted.
+func (c *Coordinator) complete(jobID uint64, rule int, cause EndCause, outcome Outcome) error {
+	j, err := c.jobs.find(jobID)
 	if err != nil {
 		return err
 	}
-	if state := c.state(j); !state.completable() {
-		return &JobError{ErrUnexpectedCompletionPhase, jobID, state}
+	if err := c.step(j, rule, nil); err != nil {
+		return err
 	}
-	return c.advance(j, StateCompleted)
+	j.cause = cause
+	if outcome != nil {
+		j.outcome = outcome
+	}
+	c.shutdownIfIdle()
+	return nil
 }
 
-// proceed takes a job to the next phase of its cancellation, and asks the worker for it; a worker that
-// has been asked to stop is asked for nothing more.
-func (c *Coordinator) proceed(jobID uint64, to JobState, request Op) error {
-	j, err := c.find(jobID)
+// proceed takes a job to the next phase of its cancellation. A worker that has been asked to stop is asked for
+// nothing more.
+func (c *Coordinator) proceed(jobID uint64, rule int, request Op) error {
+	j, err := c.jobs.find(jobID)
 	if err != nil || c.shutdown {
 		return err
 	}
-	return c.request(j, to, request)
+	return c.step(j, rule, request)
 }
 
-func (c *Coordinator) finalize(jobID uint64) error {
-	j, err := c.find(jobID)
-	if err != nil {
-		return err
+// step applies a rule to a job and sends the message that goes with it.
+func (c *Coordinator) step(j *job, row int, message Op) error {
+	rule, state := &hostRules[row], j.now()
+	if !rule.accepts(state) {
+		return rule.refuse(j.id, state)
 	}
-	if state := c.state(j); state != StateFinalizing {
-		return &TransitionError{jobID, state, StateCompleted}
+	if to := rule.next(state); to != state {
+		c.jobs.setState(j, to, c.Turn())
 	}
-	return c.advance(j, StateCompleted)
+	if rule.sends != 0 {
+		j.lastSeqNo = c.out.push(message, j)
+	}
+	return nil
 }
 
-func (c *Coordinator) endSession() {
-	if c.active {
-		if len(c.retired) == retiredMost {
-			c.retired = c.retired[:copy(c.retired, c.retired[1:])]
-		}
-		c.retired = append(c.retired, c.worker)
-		c.worker, c.active = "", false
+// endSession ends the session, if there is one, and drops all that was meant for its worker (section 7, "Ending
+// the session"). The high-water mark and the clock of an expected worker stay.
+func (c *Coordinator) endSession(cause EndCause) {
+	if c.session != nil {
+		c.session.cause, c.session.turn = cause, c.Turn()
+		c.jobs.failAll()
+		c.retired.add(c.worker)
+		c.session, c.worker = nil, ""
 	}
-	c.ready, c.shutdown = false, false
+	c.ready, c.shutdown, c.closing, c.closingReason = false, false, false, ""
+	c.clocks.sessionEnded()
 	c.out.clear()
-	c.ended.take(&c.live)
-	c.inflight = 0
-	c.sessionEnd = c.out.last.SeqNo
-}
-
-// A job is one tracked job, and its place in the list of the jobs in flight or of those that ended.
-type job struct {
-	TrackedJob
-	prev, next *job
-}
-
-func (c *Coordinator) track(j *job) {
-	if c.jobs == nil {
-		c.jobs = make(map[uint64]*job)
-	}
-	c.jobs[j.JobID] = j
-	c.peak = max(c.peak, len(c.jobs))
-	c.live.push(j)
-	c.inflight++
-}
-
-func (c *Coordinator) forget(j *job) {
-	delete(c.jobs, j.JobID)
-	if len(c.jobs) == 0 && c.peak > 1024 {
-		c.jobs, c.peak = nil, 0 // a map never shrinks
-	}
-}
-
-func (c *Coordinator) find(jobID uint64) (*job, error) {
-	if j, ok := c.jobs[jobID]; ok {
-		return j, nil
-	}
-	return nil, &JobError{Kind: ErrUnknownJobID, JobID: jobID}
-}
-
-// state returns the state that a job is in, which after the end of its session is not the one noted.
-func (c *Coordinator) state(j *job) JobState {
-	if !j.State.Terminal() && j.LastSeqNo <= c.sessionEnd {
-		return StateFailed
-	}
-	return j.State
-}
-
-func (c *Coordinator) current(j *job) TrackedJob {
-	t := j.TrackedJob
-	t.State = c.state(j)
-	return t
-}
-
-// advance makes a transition, if the table has it.
-func (c *Coordinator) advance(j *job, to JobState) error {
-	t := c.current(j)
-	if err := t.TransitionTo(to); err != nil {
-		return err
-	}
-	j.State = to
-	if to.Terminal() {
-		c.live.remove(j)
-		c.ended.push(j)
-		c.inflight--
-	}
-	return nil
-}
-
-// request makes a transition and tells the worker.
-func (c *Coordinator) request(j *job, to JobState, op Op) error {
-	if err := c.advance(j, to); err != nil {
-		return err
-	}
-	j.LastSeqNo = c.out.send(op)
-	return nil
-}
-
-// A jobList is a doubly linked list.
-type jobList struct {
-	first, last *job
-}
-
-func (l *jobList) push(j *job) {
-	j.prev, j.next = l.last, nil
-	if l.last == nil {
-		l.first = j
-	} else {
-		l.last.next = j
-	}
-	l.last = j
-}
-
-func (l *jobList) remove(j *job) {
-	if j.prev == nil {
-		l.first = j.next
-	} else {
-		j.prev.next = j.next
-	}
-	if j.next == nil {
-		l.last = j.prev
-	} else {
-		j.next.prev = j.prev
-	}
-}
-
-// take appends all of another list, and leaves that empty.
-func (l *jobList) take(other *jobList) {
-	if other.first == nil {
-		return
-	}
-	if l.last == nil {
-		l.first = other.first
-	} else {
-		l.last.next, other.first.prev = other.first, l.last
-	}
-	l.last = other.last
-	*other = jobList{}
-}
-
-// byID yields jobs by ascending id. It looks at the map only when the iteration starts.
-func byID[J any](jobs *map[uint64]J, job func(uint64) (TrackedJob, bool)) iter.Seq[TrackedJob] {
-	return func(yield func(TrackedJob) bool) {
-		for _, id := range slices.Sorted(maps.Keys(*jobs)) {
-			if j, ok := job(id); ok && !yield(j) {
-				return
-			}
-		}
-	}
-}
-
-// An outbox numbers one side's messages and keeps them until they are sent. They are sealed only then: a
-// message that is dropped costs no digest.
-type outbox struct {
-	last  Header // the numbers of the last message, and the seed and turn of the next
-	queue []Envelope
-	head  int // queue[:head] has been taken
-}
-
-func newOutbox(seed uint64) outbox { return outbox{last: Header{Seed: seed}} }
-
-// send queues a message and returns its sequence number.
-func (o *outbox) send(op Op) uint64 {
-	o.last.MessageID++
-	o.last.SeqNo++
-	o.last.DecisionSeq++
-	o.queue = append(o.queue, Envelope{Version: ProtocolVersion, Header: o.last, Op: op})
-	return o.last.SeqNo
-}
-
-// take takes the oldest message, if there is one, and seals it. It gives memory back as a long queue gets
-// shorter.
-func (o *outbox) take(workerID *string) (env Envelope, ok bool) {
-	if o.len() == 0 {
-		return Envelope{}, false
-	}
-	env = o.queue[o.head]
-	o.queue[o.head] = Envelope{} // or the queue would keep the payload alive
-	o.head++
-	const small = 64
-	switch rest := o.queue[o.head:]; {
-	case cap(o.queue) > small && len(rest) <= o.head:
-		o.queue, o.head = append([]Envelope(nil), rest...), 0
-	case len(rest) == 0:
-		o.queue, o.head = o.queue[:0], 0
-	}
-	env.WorkerID = workerID
-	env.ReplayHash = ReplayHash(env.Header, workerID, env.Op)
-	return env, true
-}
-
-func (o *outbox) len() int { return len(o.queue) - o.head }
-
-func (o *outbox) clear() { o.queue, o.head = nil, 0 }
-
-func drain(next func() (Envelope, bool)) iter.Seq[Envelope] {
-	return func(yield func(Envelope) bool) {
-		for env, ok := next(); ok && yield(env); env, ok = next() {
-		}
-	}
 }

@@ -5,41 +5,6 @@ import (
 	"strconv"
 )
 
-// AppendJSON appends the envelope's canonical JSON (PROTOCOL section 3), which is what goes on the
-// wire. It writes the fields as they are: neither Version nor ReplayHash is checked. What no reader
-// could accept is refused, and dst comes back unchanged: an ErrInvalidValue or an ErrPayloadTooLarge. Like
-// append it uses the capacity of dst, also a few bytes beyond what it returns.
-func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
-	f := fieldsOf(e.Op)
-	if err := e.checkValues(&f); err != nil {
-		return dst, err
-	}
-	if err := checkPayload(f.payload); err != nil {
-		return dst, err
-	}
-	return e.write(slices.Grow(dst, 512), &f), nil // most messages are shorter
-}
-
-// MarshalJSON is AppendJSON for users of encoding/json. Note that json.Marshal rewrites what it is
-// given (it escapes <, >, & and two more), so that its text means the same but is not canonical.
-func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
-
-// write appends the members of section 1. The texts are spelled out, not taken from envelopeShape: as
-// constants they are written without a call.
-func (e *Envelope) write(t jsonText, f *fields) jsonText {
-	t = append(t, `{"version":`...).number(uint64(e.Version))
-	t = append(t, `,"message_id":`...).number(e.MessageID)
-	t = append(t, `,"seq_no":`...).number(e.SeqNo)
-	t = append(t, `,"decision_seq":`...).number(e.DecisionSeq)
-	t = append(t, `,"seed":`...).number(e.Seed)
-	t = append(t, `,"issued_at_turn":`...).number(e.IssuedAtTurn)
-	if e.WorkerID != nil { // else absent, not null
-		t = writeText(append(t, `,"worker_id":`...), *e.WorkerID)
-	}
-	t = append(t, `,"replay_hash":`...).number(e.ReplayHash)
-	return append(writeOp(append(t, `,"op":`...), f), '}')
-}
-
 // A sink takes the pieces of an operation's canonical text: jsonText keeps them, digest hashes them.
 type sink[S any] interface {
 	literal(text string) S // as it stands
@@ -48,28 +13,28 @@ type sink[S any] interface {
 }
 
 // writeOp writes the operation alone, which is what the replay digest is taken over.
-func writeOp[S sink[S]](s S, f *fields) S {
+func writeOp[S sink[S]](s S, f *flatOp) S {
 	if !f.typ.known() {
 		return s
 	}
-	return writeObject(s, &opTable[f.typ].shape, f)
+	return writeObject(s, &opShapes[f.typ], f)
 }
 
-func writeObject[S sink[S]](s S, o *shape, f *fields) S {
+func writeObject[S sink[S]](s S, o *shape, f *flatOp) S {
 	s = s.literal(o.open)
 	for i, m := range o.members {
 		s = s.literal(o.lead[i])
 		switch m {
 		case mWorkerID:
-			s = writeText(s, f.workerID)
+			s = writeString(s, f.workerID)
 		case mReason:
-			s = writeText(s, f.reason)
+			s = writeString(s, f.reason)
 		case mCode:
-			s = writeText(s, f.code)
+			s = writeString(s, f.code)
 		case mCategory:
-			s = writeText(s, f.category)
+			s = writeString(s, f.category)
 		case mMessage:
-			s = writeText(s, f.message)
+			s = writeString(s, f.message)
 		case mJobID:
 			s = s.number(f.jobID)
 		case mRegionID:
@@ -81,23 +46,23 @@ func writeObject[S sink[S]](s S, o *shape, f *fields) S {
 		case mPayload:
 			s = s.bytes(f.payload)
 		case mState:
-			s = writeText(s, f.state.wire())
+			s = writeString(s, f.state.wire())
 		case mLevel:
-			s = writeText(s, f.level.String())
+			s = writeString(s, f.level.String())
 		case mOutcome:
-			s = writeObject(s, &outcomeTable[f.status].shape, f)
+			s = writeObject(s, &outcomeShapes[f.status], f)
 		case mDetail, mMetadata:
 			if f.optional == nil {
 				s = s.literal("null")
 			} else {
-				s = writeText(s, *f.optional)
+				s = writeString(s, *f.optional)
 			}
 		}
 	}
 	return s.literal("}")
 }
 
-func writeText[S sink[S]](s S, text string) S {
+func writeString[S sink[S]](s S, text string) S {
 	s = s.literal(`"`)
 	start := 0
 	for i := range len(text) {

@@ -1,19 +1,12 @@
 package workerchannel
 
+import "slices"
+
 // ProtocolVersion is the version of the protocol that this package speaks.
 const ProtocolVersion uint32 = 1
 
 // MaxPayloadBytes is the largest payload of a SpawnJob or an OutcomeOk, in bytes.
 const MaxPayloadBytes = 256 << 10
-
-// A Header is the numbers of a message (PROTOCOL section 1).
-type Header struct {
-	MessageID    uint64 // unique within the coordination session
-	SeqNo        uint64 // strictly increasing per sender, from 1; after 2^64−1 a sender can say nothing more
-	DecisionSeq  uint64 // the deterministic decision order, for replay parity; often equal to SeqNo
-	Seed         uint64 // the seed of the session's deterministic random numbers
-	IssuedAtTurn uint64 // the sender's turn when it made the message
-}
 
 // An Envelope is one message (PROTOCOL section 1). It is a plain value: its holder may change it,
 // and nothing is believed of it that Validate has not just recomputed.
@@ -44,14 +37,14 @@ func (e *Envelope) Validate() error {
 	if e == nil {
 		return &ValueError{"envelope", "is nil"}
 	}
-	f := fieldsOf(e.Op)
+	f := flatten(e.Op)
 	if err := e.checkVersion(); err != nil {
 		return err
 	}
 	if err := e.checkValues(&f); err != nil {
 		return err
 	}
-	return e.checkSealed(&f, replayHash(&e.Header, e.WorkerID, &f))
+	return e.checkDigest(&f, replayHash(&e.Header, e.WorkerID, &f))
 }
 
 func (e *Envelope) checkVersion() error {
@@ -62,17 +55,17 @@ func (e *Envelope) checkVersion() error {
 }
 
 // checkValues refuses what cannot be written.
-func (e *Envelope) checkValues(f *fields) error {
+func (e *Envelope) checkValues(f *flatOp) error {
 	if e.WorkerID != nil {
-		if err := checkText("worker_id", *e.WorkerID); err != nil {
+		if err := checkString("worker_id", *e.WorkerID); err != nil {
 			return err
 		}
 	}
 	return f.check()
 }
 
-// checkSealed is steps 2 to 4 of section 5.
-func (e *Envelope) checkSealed(f *fields, digest uint64) error {
+// checkDigest is steps 2 to 4 of section 5.
+func (e *Envelope) checkDigest(f *flatOp, digest uint64) error {
 	if e.ReplayHash != digest {
 		return &MismatchError{ErrReplayHashMismatch, digest, e.ReplayHash}
 	}
@@ -90,6 +83,41 @@ func (e *Envelope) checkSealed(f *fields, digest uint64) error {
 	return checkPayload(f.payload)
 }
 
+// AppendJSON appends the envelope's canonical JSON (PROTOCOL section 3), which is what goes on the
+// wire. It writes the fields as they are: neither Version nor ReplayHash is checked. What no reader
+// could accept is refused, and dst comes back unchanged: an ErrInvalidValue or an ErrPayloadTooLarge. Like
+// append it uses the capacity of dst, also a few bytes beyond what it returns.
+func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
+	f := flatten(e.Op)
+	if err := e.checkValues(&f); err != nil {
+		return dst, err
+	}
+	if err := checkPayload(f.payload); err != nil {
+		return dst, err
+	}
+	return e.write(slices.Grow(dst, 512), &f), nil // most messages are shorter
+}
+
+// MarshalJSON is AppendJSON for users of encoding/json. Note that json.Marshal rewrites what it is
+// given (it escapes <, >, & and two more), so that its text means the same but is not canonical.
+func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
+
+// write appends the members of section 1. The texts are spelled out, not taken from envelopeShape: as
+// constants they are written without a call.
+func (e *Envelope) write(t jsonText, f *flatOp) jsonText {
+	t = append(t, `{"version":`...).number(uint64(e.Version))
+	t = append(t, `,"message_id":`...).number(e.MessageID)
+	t = append(t, `,"seq_no":`...).number(e.SeqNo)
+	t = append(t, `,"decision_seq":`...).number(e.DecisionSeq)
+	t = append(t, `,"seed":`...).number(e.Seed)
+	t = append(t, `,"issued_at_turn":`...).number(e.IssuedAtTurn)
+	if e.WorkerID != nil { // else absent, not null
+		t = writeString(append(t, `,"worker_id":`...), *e.WorkerID)
+	}
+	t = append(t, `,"replay_hash":`...).number(e.ReplayHash)
+	return append(writeOp(append(t, `,"op":`...), f), '}')
+}
+
 // A Verified is an envelope that has been read from its text and found valid. Only Verify makes one,
 // so that HandleVerified need not check again; the zero Verified is refused there. It may be handed from
 // goroutine to goroutine.
@@ -101,13 +129,13 @@ type Verified struct {
 // not copied, and HandleVerified does not look at them again.
 func (v Verified) Envelope() Envelope {
 	e := v.env
-	e.WorkerID = cloneText(e.WorkerID)
+	e.WorkerID = cloneString(e.WorkerID)
 	switch op := e.Op.(type) {
 	case StatusSnapshot:
-		op.Detail = cloneText(op.Detail)
+		op.Detail = cloneString(op.Detail)
 		e.Op = op
 	case Diagnostic:
-		op.Metadata = cloneText(op.Metadata)
+		op.Metadata = cloneString(op.Metadata)
 		e.Op = op
 	}
 	return e
@@ -120,7 +148,7 @@ func (v Verified) check() error {
 	return nil
 }
 
-func cloneText(s *string) *string {
+func cloneString(s *string) *string {
 	if s == nil {
 		return nil
 	}

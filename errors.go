@@ -6,90 +6,98 @@ import (
 	"strings"
 )
 
-// Every error of the package is of exactly one of these kinds, which errors.Is tells: those of PROTOCOL
-// section 8, and the last three, which are Go's own. The kinds that carry data come as one of the struct
-// types below, which errors.As gives.
+// Every error of the package is of exactly one of these kinds; compare with errors.Is. They are those of
+// PROTOCOL section 8, the last two of which are local to this implementation. A kind that carries data comes
+// as the struct type in its comment; get it with errors.As.
 var (
 	// Validation of an envelope (section 5).
 
-	ErrVersionMismatch          = errors.New("workerchannel: protocol version mismatch")                                      // *MismatchError
-	ErrReplayHashMismatch       = errors.New("workerchannel: replay digest mismatch")                                         // *MismatchError
-	ErrMissingWorkerIdentity    = errors.New("workerchannel: a worker's operation came in an envelope without worker id")     // bare
-	ErrUnexpectedWorkerIdentity = errors.New("workerchannel: a coordinator's operation came in an envelope with a worker id") // *WorkerError
-	ErrWorkerIdentityMismatch   = errors.New("workerchannel: worker identity mismatch")                                       // *WorkerError
-	ErrPayloadTooLarge          = errors.New("workerchannel: payload too large")                                              // *PayloadError
+	ErrVersionMismatch          = errors.New("workerchannel: protocol version mismatch")                             // *MismatchError
+	ErrReplayHashMismatch       = errors.New("workerchannel: replay digest mismatch")                                // *MismatchError
+	ErrMissingWorkerIdentity    = errors.New("workerchannel: envelope of a worker's operation has no worker id")     // no data
+	ErrUnexpectedWorkerIdentity = errors.New("workerchannel: envelope of a coordinator's operation has a worker id") // *WorkerError
+	ErrWorkerIdentityMismatch   = errors.New("workerchannel: worker identity mismatch")                              // *WorkerError
+	ErrPayloadTooLarge          = errors.New("workerchannel: payload too large")                                     // *PayloadError
 
-	// Sessions (section 7, inbound steps 2 and 3).
+	// Sessions (section 7, Inbound, steps 2 and 3).
 
-	ErrUnexpectedDirection     = errors.New("workerchannel: operation sent in the wrong direction")          // *DirectionError
-	ErrInboundSequenceNotFresh = errors.New("workerchannel: inbound sequence number is not fresh")           // *SequenceError
-	ErrWorkerSessionMismatch   = errors.New("workerchannel: message of a worker that is not the active one") // *WorkerError
-	ErrRetiredWorker           = errors.New("workerchannel: bootstrap of a worker whose session ended")      // *WorkerError
-	ErrBootstrapFailed         = errors.New("workerchannel: worker bootstrap failed")                        // *WorkerError
+	ErrUnexpectedDirection     = errors.New("workerchannel: operation sent in the wrong direction")     // *DirectionError
+	ErrInboundSequenceNotFresh = errors.New("workerchannel: inbound sequence number is not fresh")      // *SequenceError
+	ErrWorkerSessionMismatch   = errors.New("workerchannel: message is not of the active worker")       // *WorkerError
+	ErrRetiredWorker           = errors.New("workerchannel: bootstrap of a worker whose session ended") // *WorkerError
+	ErrBootstrapFailed         = errors.New("workerchannel: worker bootstrap failed")                   // *WorkerError
 
-	// Jobs (sections 6 and 7).
+	// Jobs and regions (sections 6, 7 and 10).
 
-	ErrInvalidTransition          = errors.New("workerchannel: invalid job state transition")                    // *TransitionError
-	ErrTerminalStatusSnapshot     = errors.New("workerchannel: status snapshot with a terminal state")           // *JobError
-	ErrInvalidStatusSnapshotState = errors.New("workerchannel: status snapshot neither queued nor running")      // *JobError
-	ErrUnexpectedCompletionPhase  = errors.New("workerchannel: job completed in a phase that allows no outcome") // *JobError
-	ErrJobNotInFlight             = errors.New("workerchannel: job is not in flight")                            // *JobError
-	ErrJobNotTerminal             = errors.New("workerchannel: job is not in a terminal state")                  // *JobError
-	ErrDuplicateJobID             = errors.New("workerchannel: job id is already tracked")                       // *JobError
-	ErrUnknownJobID               = errors.New("workerchannel: job id is not tracked")                           // *JobError
-	ErrWorkerNotReady             = errors.New("workerchannel: worker is not ready")                             // bare
-	ErrShutdownInProgress         = errors.New("workerchannel: shutdown is in progress")                         // bare
+	ErrInvalidTransition          = errors.New("workerchannel: invalid job state transition")                     // *TransitionError
+	ErrTerminalStatusSnapshot     = errors.New("workerchannel: status snapshot has a terminal state")             // *JobError
+	ErrInvalidStatusSnapshotState = errors.New("workerchannel: status snapshot is neither queued nor running")    // *JobError
+	ErrUnexpectedCompletionPhase  = errors.New("workerchannel: job completed in a phase that allows no outcome")  // *JobError
+	ErrJobNotPollable             = errors.New("workerchannel: job is neither queued nor running, so not polled") // *JobError
+	ErrJobNotTerminal             = errors.New("workerchannel: job has not ended")                                // *JobError
+	ErrDuplicateJobID             = errors.New("workerchannel: job id is already tracked")                        // *JobError
+	ErrUnknownJobID               = errors.New("workerchannel: job id is not tracked")                            // *JobError
+	ErrRegionClosed               = errors.New("workerchannel: region is closed")                                 // *RegionError
+	ErrUnknownRegionID            = errors.New("workerchannel: no job of the region is tracked")                  // *RegionError
+	ErrWorkerNotReady             = errors.New("workerchannel: worker is not ready")                              // no data
+	ErrWorkerClosed               = errors.New("workerchannel: worker has failed or shut down")                   // no data
+	ErrAlreadyAnnounced           = errors.New("workerchannel: worker has already announced itself")              // no data
+	ErrShutdownInProgress         = errors.New("workerchannel: shutdown is in progress")                          // no data
 
-	// Go's own: a worker that announces itself twice, a value that no peer could send, a text that cannot be
-	// read.
+	// A value that no peer can send, and input that cannot be read.
 
-	ErrAlreadyAnnounced = errors.New("workerchannel: worker has already announced itself ready") // bare
-	ErrInvalidValue     = errors.New("workerchannel: value that no peer can send")               // *ValueError
-	ErrMalformed        = errors.New("workerchannel: text that is no message")                   // *ParseError
+	ErrInvalidValue = errors.New("workerchannel: value cannot be sent") // *ValueError
+	ErrMalformed    = errors.New("workerchannel: malformed message")    // *ParseError
 )
 
-// MismatchError carries two numbers of which the second should have been the first:
-// ErrVersionMismatch and ErrReplayHashMismatch.
-type MismatchError struct {
-	Kind     error  // the sentinel
-	Expected uint64 // the version supported, or the digest recomputed
-	Actual   uint64 // what the envelope says
+// IsStray reports whether err, from Receive or HandleInbound, says that the message belongs to another session:
+// ErrWorkerSessionMismatch or ErrRetiredWorker. Such a message is harmless; ignore it. Every other error but
+// ErrBootstrapFailed means that the worker is broken (PROTOCOL section 8).
+func IsStray(err error) bool {
+	return errors.Is(err, ErrWorkerSessionMismatch) || errors.Is(err, ErrRetiredWorker)
 }
 
-// Error returns the text, one line of bounded length.
+// MismatchError has the data of ErrVersionMismatch and ErrReplayHashMismatch.
+type MismatchError struct {
+	Kind     error  // the sentinel
+	Expected uint64 // the version of this package, or the recomputed digest
+	Actual   uint64 // the envelope's
+}
+
+// Error returns a description of one line and bounded length.
 func (e *MismatchError) Error() string {
-	return text(e.Kind, ": expected ", utoa(e.Expected), ", got ", utoa(e.Actual))
+	return describe(e.Kind, ": expected ", utoa(e.Expected), ", got ", utoa(e.Actual))
 }
 
 // Unwrap returns Kind.
 func (e *MismatchError) Unwrap() error { return e.Kind }
 
-// SequenceError says that a sender's sequence number did not rise: ErrInboundSequenceNotFresh.
+// SequenceError has the data of ErrInboundSequenceNotFresh: a sender's sequence number that did not rise.
 type SequenceError struct {
 	LastSeen uint64 // the highest number accepted so far
 	Actual   uint64 // the number refused
 }
 
-// Error returns the text, one line of bounded length.
+// Error returns a description of one line and bounded length.
 func (e *SequenceError) Error() string {
-	return text(ErrInboundSequenceNotFresh, ": got ", utoa(e.Actual), " where more than ", utoa(e.LastSeen), " is needed")
+	return describe(ErrInboundSequenceNotFresh, ": expected more than ", utoa(e.LastSeen), ", got ", utoa(e.Actual))
 }
 
 // Unwrap returns ErrInboundSequenceNotFresh.
 func (e *SequenceError) Unwrap() error { return ErrInboundSequenceNotFresh }
 
-// WorkerError is about a worker's identity or session: ErrUnexpectedWorkerIdentity,
-// ErrWorkerIdentityMismatch, ErrWorkerSessionMismatch, ErrRetiredWorker and ErrBootstrapFailed.
+// WorkerError has the data of ErrUnexpectedWorkerIdentity, ErrWorkerIdentityMismatch, ErrWorkerSessionMismatch,
+// ErrRetiredWorker and ErrBootstrapFailed.
 type WorkerError struct {
 	Kind     error   // the sentinel
-	WorkerID string  // the id that the message carries
-	Expected *string // of the two mismatches: the id expected; nil if no worker is active
-	Reason   string  // of ErrBootstrapFailed: what the worker says
+	WorkerID string  // the id in the envelope
+	Expected *string // for the two mismatches: the id expected; nil if no worker is active
+	Reason   string  // for ErrBootstrapFailed: the reason that the worker gives
 }
 
-// Error returns the text, one line of bounded length.
+// Error returns a description of one line and bounded length.
 func (e *WorkerError) Error() string {
-	s := text(e.Kind, ": worker ", quote(e.WorkerID))
+	s := describe(e.Kind, ": worker ", quote(e.WorkerID))
 	switch e.Kind {
 	case ErrBootstrapFailed:
 		s += ": " + quote(e.Reason)
@@ -105,60 +113,59 @@ func (e *WorkerError) Error() string {
 // Unwrap returns Kind.
 func (e *WorkerError) Unwrap() error { return e.Kind }
 
-// PayloadError says that a payload is over the limit: ErrPayloadTooLarge.
+// PayloadError has the data of ErrPayloadTooLarge.
 type PayloadError struct {
-	Size int // bytes; of a text that was refused while it was read, as many as it has commas, and one
+	Size int // in bytes; when decoding stopped at the limit, the number of commas plus 1
 	Max  int // MaxPayloadBytes
 }
 
-// Error returns the text, one line of bounded length.
+// Error returns a description of one line and bounded length.
 func (e *PayloadError) Error() string {
-	return text(ErrPayloadTooLarge, ": ", strconv.Itoa(e.Size), " bytes, at most ", strconv.Itoa(e.Max))
+	return describe(ErrPayloadTooLarge, ": ", strconv.Itoa(e.Size), " bytes, the limit is ", strconv.Itoa(e.Max))
 }
 
 // Unwrap returns ErrPayloadTooLarge.
 func (e *PayloadError) Unwrap() error { return ErrPayloadTooLarge }
 
-// DirectionError names an operation that came from the side that never sends it:
-// ErrUnexpectedDirection.
+// DirectionError has the data of ErrUnexpectedDirection.
 type DirectionError struct {
-	Op OpType // what was sent
+	Op OpType // the operation that this side should have sent
 }
 
-// Error returns the text, one line of bounded length.
-func (e *DirectionError) Error() string { return text(ErrUnexpectedDirection, ": ", e.Op.String()) }
+// Error returns a description of one line and bounded length.
+func (e *DirectionError) Error() string { return describe(ErrUnexpectedDirection, ": ", e.Op.String()) }
 
 // Unwrap returns ErrUnexpectedDirection.
 func (e *DirectionError) Unwrap() error { return ErrUnexpectedDirection }
 
-// TransitionError says that a job cannot take this step: the table of section 6 has none, or the step takes
-// another message or call, or has been taken (a cancel is acknowledged once): ErrInvalidTransition.
+// TransitionError has the data of ErrInvalidTransition: the table of section 6 does not have the transition, or
+// the message or call is not the one that makes it, or it has been made already.
 type TransitionError struct {
 	JobID uint64
-	From  JobState // where the job stands
-	To    JobState // where it cannot go
+	From  JobState // the state of the job
+	To    JobState // the state that it cannot get to from there
 }
 
-// Error returns the text, one line of bounded length.
+// Error returns a description of one line and bounded length.
 func (e *TransitionError) Error() string {
-	return text(ErrInvalidTransition, ": job ", utoa(e.JobID), " from ", e.From.String(), " to ", e.To.String())
+	return describe(ErrInvalidTransition, ": job ", utoa(e.JobID), " from ", e.From.String(), " to ", e.To.String())
 }
 
 // Unwrap returns ErrInvalidTransition.
 func (e *TransitionError) Unwrap() error { return ErrInvalidTransition }
 
-// JobError is about one job: ErrDuplicateJobID and ErrUnknownJobID, which carry no state, and
-// ErrTerminalStatusSnapshot, ErrInvalidStatusSnapshotState, ErrUnexpectedCompletionPhase,
-// ErrJobNotInFlight and ErrJobNotTerminal.
+// JobError has the data of ErrDuplicateJobID and ErrUnknownJobID, for which State is not set, and of
+// ErrTerminalStatusSnapshot, ErrInvalidStatusSnapshotState, ErrUnexpectedCompletionPhase, ErrJobNotPollable and
+// ErrJobNotTerminal.
 type JobError struct {
-	Kind  error    // the sentinel
-	JobID uint64   // the job
-	State JobState // the state reported by the snapshot, or else the one that the job is in
+	Kind  error // the sentinel
+	JobID uint64
+	State JobState // for the two snapshot errors the state reported, otherwise the state of the job
 }
 
-// Error returns the text, one line of bounded length.
+// Error returns a description of one line and bounded length.
 func (e *JobError) Error() string {
-	s := text(e.Kind, ": job ", utoa(e.JobID))
+	s := describe(e.Kind, ": job ", utoa(e.JobID))
 	if e.Kind != ErrDuplicateJobID && e.Kind != ErrUnknownJobID {
 		s += ", state " + e.State.String()
 	}
@@ -168,35 +175,45 @@ func (e *JobError) Error() string {
 // Unwrap returns Kind.
 func (e *JobError) Unwrap() error { return e.Kind }
 
-// ValueError describes a Go value that has no place on the wire: no operation or one that is not a
-// plain value of this package, no outcome, an unknown state or level, text that is not well-formed
-// UTF-8, the zero Verified: ErrInvalidValue.
+// RegionError has the data of ErrRegionClosed and ErrUnknownRegionID.
+type RegionError struct {
+	Kind     error // the sentinel
+	RegionID uint64
+}
+
+// Error returns a description of one line and bounded length.
+func (e *RegionError) Error() string { return describe(e.Kind, ": region ", utoa(e.RegionID)) }
+
+// Unwrap returns Kind.
+func (e *RegionError) Unwrap() error { return e.Kind }
+
+// ValueError has the data of ErrInvalidValue: an operation or outcome that is nil or not a plain value of this
+// package, an unknown state or level, a string that is not well-formed UTF-8, a nil envelope or the zero Verified.
 type ValueError struct {
-	Field string // what is at fault: a member by its wire name, or "envelope"
+	Field string // the member, by its name on the wire; or "envelope"
 	Cause string // what is wrong with it
 }
 
-// Error returns the text, one line of bounded length.
-func (e *ValueError) Error() string { return text(ErrInvalidValue, ": ", e.Field, " ", e.Cause) }
+// Error returns a description of one line and bounded length.
+func (e *ValueError) Error() string { return describe(ErrInvalidValue, ": ", e.Field, " ", e.Cause) }
 
 // Unwrap returns ErrInvalidValue.
 func (e *ValueError) Unwrap() error { return ErrInvalidValue }
 
-// ParseError says where a text stops being an envelope and why (section 3). Its kind is ErrMalformed,
-// or ErrPayloadTooLarge where reading stopped at a payload over the limit; then Err is the
-// *PayloadError.
+// ParseError says where and why a message cannot be read (section 3). Its kind is ErrMalformed; or, if decoding
+// stopped at a payload over the limit, ErrPayloadTooLarge, and then Err is the *PayloadError.
 type ParseError struct {
 	Offset int    // in bytes, from 0
-	Cause  string // what is wrong there; empty if Err is set
+	Cause  string // what is wrong there; "" if Err is set
 	Err    error  // nil or a *PayloadError
 }
 
-// Error returns the text, one line of bounded length.
+// Error returns a description of one line and bounded length.
 func (e *ParseError) Error() string {
 	if e.Err != nil {
-		return text(e.Err, " (at byte ", strconv.Itoa(e.Offset), ")")
+		return describe(e.Err, " (at byte ", strconv.Itoa(e.Offset), ")")
 	}
-	return text(ErrMalformed, ": at byte ", strconv.Itoa(e.Offset), ": ", e.Cause)
+	return describe(ErrMalformed, ": at byte ", strconv.Itoa(e.Offset), ": ", e.Cause)
 }
 
 // Unwrap returns ErrMalformed or Err.
@@ -207,7 +224,8 @@ func (e *ParseError) Unwrap() error {
 	return ErrMalformed
 }
 
-func text(kind error, more ...string) string {
+// describe returns the description of an error of a kind; kind may be nil in an error that a caller made.
+func describe(kind error, more ...string) string {
 	s := "workerchannel: unknown error"
 	if kind != nil {
 		s = kind.Error()
@@ -217,7 +235,7 @@ func text(kind error, more ...string) string {
 
 func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// quote makes a peer's text fit for a log: one line, bounded.
+// quote quotes a peer's string for a log: one line, bounded.
 func quote(s string) string {
 	const most = 64
 	if len(s) > most {

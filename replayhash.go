@@ -5,16 +5,25 @@ import (
 	"strconv"
 )
 
+// A Header is the numbers of a message (PROTOCOL section 1).
+type Header struct {
+	MessageID    uint64 // unique within the coordination session
+	SeqNo        uint64 // strictly increasing per sender, from 1; after 2^64−1 a sender can say nothing more
+	DecisionSeq  uint64 // the deterministic decision order, for replay parity; often equal to SeqNo
+	Seed         uint64 // the seed of the session's deterministic random numbers
+	IssuedAtTurn uint64 // the sender's turn when it made the message
+}
+
 // ReplayHash returns the replay digest of a message (PROTOCOL section 4): of its numbers, the worker
 // id if there is one, and the canonical JSON of the operation. It detects damage and divergence
 // between runs; it authenticates nothing. The digest of an operation that Validate refuses as an
 // ErrInvalidValue means nothing.
 func ReplayHash(h Header, workerID *string, op Op) uint64 {
-	f := fieldsOf(op)
+	f := flatten(op)
 	return replayHash(&h, workerID, &f)
 }
 
-func replayHash(h *Header, workerID *string, f *fields) uint64 {
+func replayHash(h *Header, workerID *string, f *flatOp) uint64 {
 	return uint64(writeOp(newDigest(h, workerID), f))
 }
 

@@ -2,32 +2,32 @@ package workerchannel
 
 import "iter"
 
-// A Worker is the worker's half of the protocol (PROTOCOL section 10): the state behind the messages
-// of one runtime instance. Like Coordinator it does no I/O, belongs to one event loop, is not safe for
-// concurrent use, and its refused calls change nothing and send nothing. NewWorker makes one; the zero
-// Worker is one with an empty id and seed 0.
+// A Worker is the worker's half of the protocol (PROTOCOL section 10): the state behind the messages of one
+// runtime instance. Like Coordinator it does no I/O, belongs to one event loop, is not safe for concurrent use, and
+// must not be copied. NewWorker makes one; the zero Worker has an empty id and seed 0.
 //
-// The application begins with Announce or Fail; before that, all other calls are refused with
-// ErrWorkerNotReady. It gives what arrives to Receive and does what the returned envelope's operation
-// asks: it runs a SpawnJob (Start, Report, Complete), answers a CancelJob with AcknowledgeCancel (or
-// Complete, if the job ends by itself first), a DrainJob with CompleteDrain, a FinalizeJob with
-// CompleteFinalize, and a ShutdownWorker with CompleteShutdown. A PollStatus answers itself. A job
-// that has ended is forgotten, so that its id may come again. After Fail or CompleteShutdown the
-// worker is closed for good: calls are refused with ErrWorkerNotReady, and what arrives is ignored, unless it
-// does not even validate.
+// The application first calls Announce, or Fail. It gives what arrives to Receive and does what the operation
+// of the returned envelope asks: it runs a SpawnJob (Start, Report, Complete), answers a CancelJob with
+// AcknowledgeCancel (or Complete, if the job ends by itself first), a DrainJob with CompleteDrain, a FinalizeJob
+// with CompleteFinalize, and a ShutdownWorker with CompleteShutdown. The Worker answers a PollStatus by itself.
 //
-// A job may end while a CancelJob for it is on its way. Receive returns that like any other, without an
-// error, and its AcknowledgeCancel is an ErrUnknownJobID, which says that there is nothing left to cancel.
+// A job that has ended is forgotten, so that its id may come again. A CancelJob may arrive for a job that has
+// just ended; Receive returns it like any other, and AcknowledgeCancel then returns ErrUnknownJobID: there is
+// nothing left to cancel. Once a shutdown is requested no DrainJob or FinalizeJob follows, so every answer ends
+// its job, and one that has been given already has ended it: when InflightCount is 0 nothing is left to answer.
 //
-// Calls about a job are refused with, in this order, ErrInvalidValue for an argument that cannot be
-// sent, ErrWorkerNotReady, ErrPayloadTooLarge, ErrUnknownJobID, and the error that the call names.
+// A refused call changes nothing and sends nothing. A call returns, checked in this order, ErrInvalidValue for
+// an argument that cannot be sent; ErrWorkerNotReady before Announce, and ErrWorkerClosed after Fail or
+// CompleteShutdown; ErrPayloadTooLarge; ErrUnknownJobID; and the error that its comment names.
 type Worker struct {
+	_ noCopy
+
 	id       string
-	out      outbox
+	out      outbox[struct{}]
 	phase    workerPhase
-	shutdown bool   // requested
-	lastSeen uint64 // the coordinator's highest sequence number so far
-	jobs     map[uint64]*workerJob
+	shutdown bool               // requested
+	lastSeen uint64             // the coordinator's highest sequence number so far
+	jobs     table[*TrackedJob] // with the states of workerRules
 }
 
 type workerPhase uint8
@@ -38,164 +38,130 @@ const (
 	workerClosed
 )
 
-// A workerJob is a job on the worker's side. Its state moves when the coordinator asks for a phase;
-// answered tells whether the application has answered that.
-type workerJob struct {
-	TrackedJob
-	answered bool
-}
-
-// NewWorker returns the worker of one runtime instance. The id must be new for every instance: the
-// coordinator refuses one whose session has ended. It may be empty, and must be well-formed UTF-8, or
-// Announce and Fail are refused.
+// NewWorker returns the worker of one runtime instance. The id must be new for every instance, as the coordinator
+// refuses one whose session has ended. It may be empty. If it is not well-formed UTF-8, Announce and Fail return
+// ErrInvalidValue.
 func NewWorker(id string, seed uint64) *Worker {
-	return &Worker{id: id, out: newOutbox(seed)}
+	return &Worker{id: id, out: newOutbox[struct{}](seed)}
 }
 
-// Announce tells the coordinator that the worker is ready. A second time is an ErrAlreadyAnnounced.
+// Announce tells the coordinator that the worker is ready. Calling it again returns ErrAlreadyAnnounced.
 func (w *Worker) Announce() error {
-	if err := checkText("worker_id", w.id); err != nil {
+	if err := checkString("worker_id", w.id); err != nil {
 		return err
 	}
 	switch w.phase {
 	case workerReady:
 		return ErrAlreadyAnnounced
 	case workerClosed:
-		return ErrWorkerNotReady
+		return ErrWorkerClosed
 	}
 	w.phase = workerReady
-	w.out.send(BootstrapReady{w.id})
+	w.send(BootstrapReady{w.id})
 	return nil
 }
 
-// Fail tells the coordinator that the worker could not start, or can go on no longer, and closes it.
+// Fail tells the coordinator that the worker could not start or cannot go on, and closes it. It may be called
+// before Announce.
 func (w *Worker) Fail(reason string) error {
-	if err := checkText("worker_id", w.id); err != nil {
+	if err := checkString("worker_id", w.id); err != nil {
 		return err
 	}
-	if err := checkText("reason", reason); err != nil {
+	if err := checkString("reason", reason); err != nil {
 		return err
 	}
 	if w.phase == workerClosed {
-		return ErrWorkerNotReady
+		return ErrWorkerClosed
 	}
 	w.close(BootstrapFailed{w.id, reason})
 	return nil
 }
 
-// Start makes a queued job StateRunning, and reports it. Any other is an ErrInvalidTransition.
+// Start makes a queued job StateRunning and reports it. For any other job it returns ErrInvalidTransition.
 func (w *Worker) Start(jobID uint64) error {
-	j, err := w.find(jobID)
-	if err != nil {
-		return err
-	}
-	if err := j.TransitionTo(StateRunning); err != nil {
-		return err
-	}
-	w.sendAbout(j, StatusSnapshot{JobID: jobID, State: j.State})
-	return nil
+	return w.call(jobID, workerStart, StatusSnapshot{JobID: jobID, State: StateRunning})
 }
 
-// Report sends a status snapshot with a detail, such as the progress. A job that is neither queued nor
-// running is an ErrInvalidStatusSnapshotState.
+// Report sends a status snapshot with a detail for people, such as the progress. It returns
+// ErrInvalidStatusSnapshotState unless the job is queued or running.
 func (w *Worker) Report(jobID uint64, detail string) error {
-	if err := checkText("detail", detail); err != nil {
+	if err := checkString("detail", detail); err != nil {
 		return err
 	}
-	j, err := w.find(jobID)
-	if err != nil {
-		return err
-	}
-	if !j.State.reportable() {
-		return &JobError{ErrInvalidStatusSnapshotState, jobID, j.State}
-	}
-	w.sendAbout(j, StatusSnapshot{JobID: jobID, State: j.State, Detail: &detail})
-	return nil
+	state, _ := w.JobState(jobID)
+	return w.call(jobID, workerReport, StatusSnapshot{JobID: jobID, State: state, Detail: &detail})
 }
 
-// Complete ends a job with an outcome. A job whose cancel has been acknowledged is an
-// ErrUnexpectedCompletionPhase. A payload is not copied, and must not be changed until its envelope
-// has been drained and written.
+// Complete ends a job with an outcome. Once the job's cancel has been acknowledged it returns
+// ErrUnexpectedCompletionPhase. A payload is not copied: do not change it before its envelope has been drained
+// and written.
 func (w *Worker) Complete(jobID uint64, outcome Outcome) error {
 	op := JobCompleted{jobID, outcome}
-	f := fieldsOf(op)
+	f := flatten(op)
 	if err := f.check(); err != nil {
 		return err
 	}
-	if w.phase != workerReady {
-		return ErrWorkerNotReady
+	if err := w.checkReady(); err != nil {
+		return err
 	}
 	if err := checkPayload(f.payload); err != nil {
 		return err
 	}
-	j, err := w.find(jobID)
-	if err != nil {
-		return err
-	}
-	if !j.State.completable() || j.answered {
-		return &JobError{ErrUnexpectedCompletionPhase, jobID, j.State}
-	}
-	w.out.send(op)
-	delete(w.jobs, jobID)
-	return nil
+	return w.call(jobID, workerComplete, op)
 }
 
-// AcknowledgeCancel answers a CancelJob: the job will not complete by itself any more. A job that is
-// not asked to cancel, or has been acknowledged, is an ErrInvalidTransition.
+// AcknowledgeCancel answers a CancelJob: the job will report no outcome. It returns ErrInvalidTransition unless
+// the job has been asked to cancel and has not been acknowledged.
 func (w *Worker) AcknowledgeCancel(jobID uint64) error {
-	return w.answer(jobID, StateCancelRequested, StateDraining, CancelAcknowledged{jobID})
+	return w.call(jobID, workerAcknowledge, CancelAcknowledged{jobID})
 }
 
-// CompleteDrain answers a DrainJob: the job has nothing under way. A job that is not draining, or has
-// been drained, is an ErrInvalidTransition.
+// CompleteDrain answers a DrainJob: the job has nothing under way. It returns ErrInvalidTransition unless the
+// job is draining and has not been drained.
 func (w *Worker) CompleteDrain(jobID uint64) error {
-	return w.answer(jobID, StateDraining, StateFinalizing, DrainCompleted{jobID})
+	return w.call(jobID, workerDrained, DrainCompleted{jobID})
 }
 
-// CompleteFinalize answers a FinalizeJob: the job has ended. A job that is not finalizing is an
-// ErrInvalidTransition.
+// CompleteFinalize answers a FinalizeJob: nothing is left of the job. It returns ErrInvalidTransition unless the
+// job is finalizing.
 func (w *Worker) CompleteFinalize(jobID uint64) error {
-	if err := w.answer(jobID, StateFinalizing, StateCompleted, FinalizeCompleted{jobID}); err != nil {
-		return err
-	}
-	delete(w.jobs, jobID)
-	return nil
+	return w.call(jobID, workerFinalized, FinalizeCompleted{jobID})
 }
 
 // Diagnose sends a line for the coordinator's log.
 func (w *Worker) Diagnose(d Diagnostic) error {
-	d.Metadata = cloneText(d.Metadata)
-	f := fieldsOf(d)
+	d.Metadata = cloneString(d.Metadata)
+	f := flatten(d)
 	if err := f.check(); err != nil {
 		return err
 	}
-	if w.phase != workerReady {
-		return ErrWorkerNotReady
+	if err := w.checkReady(); err != nil {
+		return err
 	}
-	w.out.send(d)
+	w.send(d)
 	return nil
 }
 
-// CompleteShutdown tells the coordinator that the worker has stopped, asked to or not, and closes it.
-// Jobs that have not ended fail with the session.
+// CompleteShutdown tells the coordinator that the worker has stopped, asked to or not, and closes it. Jobs that
+// have not ended fail with the session; the host may run them again.
 func (w *Worker) CompleteShutdown() error {
-	if w.phase != workerReady {
-		return ErrWorkerNotReady
+	if err := w.checkReady(); err != nil {
+		return err
 	}
 	w.close(ShutdownCompleted{})
 	return nil
 }
 
-// AdvanceTurn begins the worker's next turn; messages carry the turn in which they were made.
+// AdvanceTurn begins the worker's next turn. Messages carry the turn in which they were made.
 func (w *Worker) AdvanceTurn() { w.out.last.IssuedAtTurn++ }
 
-// HandleInbound validates a message of the coordinator and applies it. The envelope remains the
-// caller's, who now does what the operation asks.
+// HandleInbound validates a message of the coordinator and applies it (PROTOCOL section 10, Inbound). The
+// envelope remains the caller's, who then does what the operation asks.
 //
-// An error is either the refusal of a message, by Validate or with ErrUnexpectedDirection or
-// ErrInboundSequenceNotFresh, after which nothing has changed; or the answer to a message that counts
-// as received but did not fit the job it is about: ErrDuplicateJobID, ErrUnknownJobID,
-// ErrInvalidTransition.
+// After ErrUnexpectedDirection, ErrInboundSequenceNotFresh and the errors of Envelope.Validate nothing has
+// changed. ErrDuplicateJobID, ErrUnknownJobID and ErrInvalidTransition mean that the message was accepted but
+// did not fit the job that it is about. A closed worker ignores every valid message. A worker that refuses a
+// message of its coordinator should Fail and stop.
 func (w *Worker) HandleInbound(env *Envelope) error {
 	if err := env.Validate(); err != nil {
 		return err
@@ -203,8 +169,8 @@ func (w *Worker) HandleInbound(env *Envelope) error {
 	return w.apply(env)
 }
 
-// HandleVerified is HandleInbound for an envelope that Verify has found valid, perhaps on another
-// goroutine. The zero Verified is an ErrInvalidValue.
+// HandleVerified is like HandleInbound for an envelope that Verify has found valid, perhaps on another
+// goroutine. For the zero Verified it returns ErrInvalidValue.
 func (w *Worker) HandleVerified(v Verified) error {
 	if err := v.check(); err != nil {
 		return err
@@ -212,23 +178,28 @@ func (w *Worker) HandleVerified(v Verified) error {
 	return w.apply(&v.env)
 }
 
-// Receive reads, verifies and applies one message: Verify and HandleVerified. The envelope is
-// returned whenever it was valid, also with an error of HandleVerified; it aliases nothing of data.
+// Receive reads, verifies and applies one message: it is like Verify and HandleVerified, in one pass. It returns
+// the envelope whenever it is valid, even with an error of HandleVerified. The envelope shares no memory with
+// data.
 func (w *Worker) Receive(data []byte) (Envelope, error) {
-	r := reader{data: data, verifying: true}
-	if err := r.verify(); err != nil {
+	d := decoder{scanner: scanner{data: data}, verifying: true}
+	if err := d.verify(); err != nil {
 		return Envelope{}, err
 	}
-	return r.env, w.apply(&r.env)
+	return d.env, w.apply(&d.env)
 }
 
-// DrainOutbox takes the oldest message to be sent, sealed with its digest; false if there is none.
-func (w *Worker) DrainOutbox() (Envelope, bool) { return w.out.take(cloneText(&w.id)) }
+// DrainOutbox takes the oldest message from the outbox and returns it, complete with its digest; false if there
+// is none.
+func (w *Worker) DrainOutbox() (Envelope, bool) {
+	env, _, ok := w.out.pop(cloneString(&w.id))
+	return env, ok
+}
 
-// Outbox yields the messages to be sent, oldest first, taking each from the outbox as it goes.
-func (w *Worker) Outbox() iter.Seq[Envelope] { return drain(w.DrainOutbox) }
+// Outbox yields the messages to be sent, oldest first. It takes each from the outbox as DrainOutbox does.
+func (w *Worker) Outbox() iter.Seq[Envelope] { return drained(w.DrainOutbox) }
 
-// OutboxLen returns how many messages wait to be sent.
+// OutboxLen returns the number of messages in the outbox.
 func (w *Worker) OutboxLen() int { return w.out.len() }
 
 // ID returns the id of the runtime instance.
@@ -237,39 +208,44 @@ func (w *Worker) ID() string { return w.id }
 // Seed returns the seed that messages carry.
 func (w *Worker) Seed() uint64 { return w.out.last.Seed }
 
-// Turn returns the number of the worker's turn, from 0.
+// Turn returns the number of the worker's turn; the first is 0.
 func (w *Worker) Turn() uint64 { return w.out.last.IssuedAtTurn }
 
-// Ready tells whether the worker has announced itself and is not closed.
+// Ready reports whether the worker has announced itself and is not closed.
 func (w *Worker) Ready() bool { return w.phase == workerReady }
 
-// Closed tells whether the worker has failed or completed its shutdown.
+// Closed reports whether the worker has failed or completed its shutdown.
 func (w *Worker) Closed() bool { return w.phase == workerClosed }
 
-// ShutdownRequested tells whether the coordinator has asked the worker to stop.
+// ShutdownRequested reports whether the coordinator has asked the worker to stop.
 func (w *Worker) ShutdownRequested() bool { return w.shutdown }
 
-// InflightCount returns how many jobs the worker has been given that have not ended.
-func (w *Worker) InflightCount() int { return len(w.jobs) }
+// InflightCount returns the number of jobs that have not ended.
+func (w *Worker) InflightCount() int { return len(w.jobs.m) }
 
-// JobState returns the state of a job, if the worker has it.
+// JobState returns the state of a job; false if the worker does not have it.
 func (w *Worker) JobState(jobID uint64) (JobState, bool) {
-	j, ok := w.Job(jobID)
-	return j.State, ok
+	j, ok := w.jobs.m[jobID]
+	if !ok {
+		return 0, false
+	}
+	return j.State.public(), true
 }
 
-// Job returns what is known of a job, if the worker has it.
+// Job returns what is known of a job; false if the worker does not have it.
 func (w *Worker) Job(jobID uint64) (TrackedJob, bool) {
-	j, ok := w.jobs[jobID]
+	j, ok := w.jobs.m[jobID]
 	if !ok {
 		return TrackedJob{}, false
 	}
-	return j.TrackedJob, true
+	t := *j
+	t.State = t.State.public()
+	return t, true
 }
 
-// Jobs yields the worker's jobs by ascending id. The ids are taken when the iteration starts, so that
-// the worker may be called meanwhile; a job that has ended by then is left out.
-func (w *Worker) Jobs() iter.Seq[TrackedJob] { return byID(&w.jobs, w.Job) }
+// Jobs yields the worker's jobs by ascending id. The ids are read when the iteration starts, so the worker may be
+// called during it; a job that has ended by then is left out.
+func (w *Worker) Jobs() iter.Seq[TrackedJob] { return ascending(&w.jobs.m, w.Job) }
 
 func (w *Worker) apply(env *Envelope) error {
 	if w.phase == workerClosed {
@@ -284,76 +260,85 @@ func (w *Worker) apply(env *Envelope) error {
 	w.lastSeen = env.SeqNo
 	switch op := env.Op.(type) {
 	case SpawnJob:
-		if _, tracked := w.jobs[op.JobID]; tracked {
-			return &JobError{Kind: ErrDuplicateJobID, JobID: op.JobID}
-		}
-		if w.jobs == nil {
-			w.jobs = make(map[uint64]*workerJob)
-		}
-		w.jobs[op.JobID] = &workerJob{TrackedJob: TrackedJob{JobID: op.JobID, RegionID: op.RegionID, State: StateQueued}}
+		return w.spawn(op)
 	case PollStatus:
-		if j, ok := w.jobs[op.JobID]; ok && j.State.reportable() && w.phase == workerReady {
-			w.sendAbout(j, StatusSnapshot{JobID: op.JobID, State: j.State})
+		if j, ok := w.jobs.m[op.JobID]; ok && w.phase == workerReady {
+			return w.step(j, workerPolled, StatusSnapshot{JobID: op.JobID, State: j.State})
 		}
 	case CancelJob:
-		if j, ok := w.jobs[op.JobID]; ok { // or it ended while the request travelled
-			return j.TransitionTo(StateCancelRequested)
-		}
+		return w.step(w.find(op.JobID), workerCancelled, nil)
 	case DrainJob:
-		return w.enter(op.JobID, StateDraining)
+		return w.step(w.find(op.JobID), workerDrain, nil)
 	case FinalizeJob:
-		return w.enter(op.JobID, StateFinalizing)
+		return w.step(w.find(op.JobID), workerFinalize, nil)
 	case ShutdownWorker:
 		w.shutdown = true
+		for _, j := range w.jobs.m {
+			_ = w.step(j, workerShutDown, nil) // which ignores a job that it does not concern
+		}
 	}
 	return nil
 }
 
-// enter takes a job whose phase has been answered to the next.
-func (w *Worker) enter(jobID uint64, phase JobState) error {
-	j, ok := w.jobs[jobID]
-	if !ok {
-		return &JobError{Kind: ErrUnknownJobID, JobID: jobID}
+func (w *Worker) spawn(op SpawnJob) error {
+	j := w.find(op.JobID)
+	if j.State == StateCreated {
+		j.RegionID, j.TaskID, j.ObligationID = op.RegionID, op.TaskID, op.ObligationID
+		w.jobs.put(j.JobID, j)
 	}
-	if !j.answered {
-		return &TransitionError{jobID, j.State, phase}
-	}
-	if err := j.TransitionTo(phase); err != nil {
+	return w.step(j, workerSpawned, nil)
+}
+
+// call does what a call of the application asks for.
+func (w *Worker) call(jobID uint64, row int, message Op) error {
+	if err := w.checkReady(); err != nil {
 		return err
 	}
-	j.answered = false
+	return w.step(w.find(jobID), row, message)
+}
+
+// checkReady returns the error for a call that is made too early or too late.
+func (w *Worker) checkReady() error {
+	switch w.phase {
+	case workerStarting:
+		return ErrWorkerNotReady
+	case workerClosed:
+		return ErrWorkerClosed
+	}
 	return nil
 }
 
-// answer sends the application's answer to a phase, once.
-func (w *Worker) answer(jobID uint64, phase, next JobState, op Op) error {
-	j, err := w.find(jobID)
-	if err != nil {
-		return err
+// find returns a job; one that is not tracked is StateCreated.
+func (w *Worker) find(jobID uint64) *TrackedJob {
+	if j, ok := w.jobs.m[jobID]; ok {
+		return j
 	}
-	if j.State != phase || j.answered {
-		return &TransitionError{jobID, j.State, next}
+	return &TrackedJob{JobID: jobID}
+}
+
+// step applies a rule to a job and sends the message that goes with it. A job that gets to StateCreated has
+// ended, as has one that waits for a request once a shutdown is requested: it is forgotten.
+func (w *Worker) step(j *TrackedJob, row int, message Op) error {
+	rule := &workerRules[row]
+	if !rule.accepts(j.State) {
+		return rule.refuse(j.JobID, j.State)
 	}
-	j.answered = true
-	w.sendAbout(j, op)
+	if to := rule.next(j.State); to != j.State {
+		j.State, j.Since = to, w.Turn()
+	}
+	if rule.sends != 0 {
+		j.LastSeqNo = w.send(message)
+	}
+	if j.State == StateCreated || w.shutdown && workerRules[workerShutDown].accepts(j.State) {
+		w.jobs.remove(j.JobID)
+	}
 	return nil
 }
 
-// find returns the job that a call is about.
-func (w *Worker) find(jobID uint64) (*workerJob, error) {
-	if w.phase != workerReady {
-		return nil, ErrWorkerNotReady
-	}
-	if j, ok := w.jobs[jobID]; ok {
-		return j, nil
-	}
-	return nil, &JobError{Kind: ErrUnknownJobID, JobID: jobID}
-}
-
-func (w *Worker) sendAbout(j *workerJob, op Op) { j.LastSeqNo = w.out.send(op) }
+func (w *Worker) send(op Op) uint64 { return w.out.push(op, struct{}{}) }
 
 func (w *Worker) close(last Op) {
 	w.phase = workerClosed
-	w.out.send(last)
-	w.jobs = nil
+	w.send(last)
+	w.jobs = table[*TrackedJob]{}
 }

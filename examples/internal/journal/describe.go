@@ -24,9 +24,12 @@ var kinds = []struct {
 	{"TerminalStatusSnapshot", wc.ErrTerminalStatusSnapshot},
 	{"InvalidStatusSnapshotState", wc.ErrInvalidStatusSnapshotState},
 	{"UnexpectedCompletionPhase", wc.ErrUnexpectedCompletionPhase},
-	{"JobNotInFlight", wc.ErrJobNotInFlight},
+	{"JobNotPollable", wc.ErrJobNotPollable},
 	{"JobNotTerminal", wc.ErrJobNotTerminal},
 	{"WorkerNotReady", wc.ErrWorkerNotReady},
+	{"WorkerClosed", wc.ErrWorkerClosed},
+	{"RegionClosed", wc.ErrRegionClosed},
+	{"UnknownRegionID", wc.ErrUnknownRegionID},
 	{"ShutdownInProgress", wc.ErrShutdownInProgress},
 	{"DuplicateJobID", wc.ErrDuplicateJobID},
 	{"UnknownJobID", wc.ErrUnknownJobID},
@@ -52,6 +55,7 @@ func Describe(err error) any {
 		direction  *wc.DirectionError
 		transition *wc.TransitionError
 		job        *wc.JobError
+		region     *wc.RegionError
 		value      *wc.ValueError
 		parse      *wc.ParseError
 	)
@@ -74,6 +78,8 @@ func Describe(err error) any {
 		if kind != "DuplicateJobID" && kind != "UnknownJobID" {
 			d["state"] = job.State
 		}
+	case errors.As(err, &region):
+		d["region_id"] = region.RegionID
 	case errors.As(err, &value):
 		d["field"], d["cause"] = value.Field, value.Cause
 	case errors.As(err, &parse):

@@ -16,7 +16,7 @@ var (
 	errNull    = errors.New("null where a value is needed")
 )
 
-// An object is a JSON object whose members are asked for by name. After the first failure it answers
+// An object is a JSON object whose members are asked for by name. After the first failure it returns
 // zero values.
 type object struct {
 	members map[string]json.RawMessage
@@ -64,11 +64,11 @@ func (o *object) bytes(name string) []byte {
 	return payload
 }
 
-// answer returns a member as a plain value. Only the state may be missing: a refused removal has none.
-func (o *object) answer(name string) any {
+// result returns a member as a plain value. A refused call has no state and no cancelled.
+func (o *object) result(name string) any {
 	text, ok := o.members[name]
 	if !ok {
-		if name != "state" {
+		if name != "state" && name != "cancelled" {
 			o.fail(name, errMissing)
 		}
 		return nil

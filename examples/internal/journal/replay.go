@@ -16,15 +16,17 @@ type Divergence struct {
 	Step        int    // its index in steps
 	Call        string // what was called
 	Field       string // such as "error" or "after.jobs[0].state"
-	Wanted, Got string // JSON texts, cut if long
+	Wanted, Got string // JSON, shortened if long
 }
 
-// calls says for every call how to make it, and which members of its step are the answer. What a call
-// returns is not lost here: the recorder notes it.
-var calls = map[string]struct {
-	make    func(*Recorder, *object)
-	answers []string
-}{
+// A call says how to make a call on one side, and which members of its step are the result. What a call returns
+// is not lost: the recorder passes it on.
+type call[R any] struct {
+	make    func(R, *object)
+	results []string
+}
+
+var coordinatorCalls = map[string]call[*Recorder]{
 	"handle_inbound": {func(r *Recorder, in *object) {
 		if _, err := r.Receive([]byte(in.text("wire"))); errors.Is(err, wc.ErrMalformed) {
 			in.fail("wire", err)
@@ -36,35 +38,87 @@ var calls = map[string]struct {
 			ObligationID: in.number("obligation_id"), Payload: in.bytes("payload"),
 		})
 	}, []string{"error"}},
-	"cancel_job":       {func(r *Recorder, in *object) { r.CancelJob(in.number("job_id"), in.text("reason")) }, []string{"error"}},
-	"poll_status":      {func(r *Recorder, in *object) { r.PollStatus(in.number("job_id")) }, []string{"error"}},
-	"request_shutdown": {func(r *Recorder, in *object) { r.RequestShutdown(in.text("reason")) }, []string{"error"}},
-	"remove_job":       {func(r *Recorder, in *object) { r.RemoveJob(in.number("job_id")) }, []string{"error", "state"}},
-	"reap":             {func(r *Recorder, _ *object) { r.Reap() }, []string{"reaped"}},
-	"worker_lost":      {func(r *Recorder, _ *object) { r.WorkerLost() }, nil},
-	"advance_turn":     {func(r *Recorder, _ *object) { r.AdvanceTurn() }, nil},
-	"drain_outbox":     {func(r *Recorder, _ *object) { r.DrainOutbox() }, []string{"wire"}},
+	"cancel_job":         {func(r *Recorder, in *object) { r.CancelJob(in.number("job_id"), in.text("reason")) }, []string{"error"}},
+	"cancel_region":      {func(r *Recorder, in *object) { r.CancelRegion(in.number("region_id"), in.text("reason")) }, []string{"error", "cancelled"}},
+	"close_region":       {func(r *Recorder, in *object) { r.CloseRegion(in.number("region_id"), in.text("reason")) }, []string{"error", "cancelled"}},
+	"poll_status":        {func(r *Recorder, in *object) { r.PollStatus(in.number("job_id")) }, []string{"error"}},
+	"request_shutdown":   {func(r *Recorder, in *object) { r.RequestShutdown(in.text("reason")) }, []string{"error"}},
+	"shutdown_when_idle": {func(r *Recorder, in *object) { r.ShutdownWhenIdle(in.text("reason")) }, []string{"error"}},
+	"remove_job":         {func(r *Recorder, in *object) { r.RemoveJob(in.number("job_id")) }, []string{"error", "state"}},
+	"reap":               {func(r *Recorder, _ *object) { r.Reap() }, []string{"reaped"}},
+	"expect_worker":      {func(r *Recorder, _ *object) { r.ExpectWorker() }, nil},
+	"worker_lost":        {func(r *Recorder, _ *object) { r.WorkerLost() }, nil},
+	"retire_worker":      {func(r *Recorder, in *object) { r.RetireWorker(in.text("worker_id")) }, nil},
+	"advance_turn":       {func(r *Recorder, _ *object) { r.AdvanceTurn() }, nil},
+	"drain_outbox":       {func(r *Recorder, _ *object) { r.DrainOutbox() }, []string{"wire"}},
 }
 
-// Replay makes the calls of a session, one line of a journal, on a coordinator of its own. It hands
-// over every divergence and returns how many steps were made. An error says where the line cannot be
-// read, and why; members that no journal has are ignored.
+var workerCalls = map[string]call[*WorkerRecorder]{
+	"handle_inbound": {func(r *WorkerRecorder, in *object) {
+		if _, err := r.Receive([]byte(in.text("wire"))); errors.Is(err, wc.ErrMalformed) {
+			in.fail("wire", err)
+		}
+	}, []string{"error"}},
+	"announce":           {func(r *WorkerRecorder, _ *object) { r.Announce() }, []string{"error"}},
+	"fail":               {func(r *WorkerRecorder, in *object) { r.Fail(in.text("reason")) }, []string{"error"}},
+	"start":              {func(r *WorkerRecorder, in *object) { r.Start(in.number("job_id")) }, []string{"error"}},
+	"report":             {func(r *WorkerRecorder, in *object) { r.Report(in.number("job_id"), in.text("detail")) }, []string{"error"}},
+	"complete":           {func(r *WorkerRecorder, in *object) { r.Complete(in.number("job_id"), in.outcome("outcome")) }, []string{"error"}},
+	"acknowledge_cancel": {func(r *WorkerRecorder, in *object) { r.AcknowledgeCancel(in.number("job_id")) }, []string{"error"}},
+	"complete_drain":     {func(r *WorkerRecorder, in *object) { r.CompleteDrain(in.number("job_id")) }, []string{"error"}},
+	"complete_finalize":  {func(r *WorkerRecorder, in *object) { r.CompleteFinalize(in.number("job_id")) }, []string{"error"}},
+	"diagnose":           {func(r *WorkerRecorder, in *object) { r.Diagnose(in.diagnostic("diagnostic")) }, []string{"error"}},
+	"complete_shutdown":  {func(r *WorkerRecorder, _ *object) { r.CompleteShutdown() }, []string{"error"}},
+	"advance_turn":       {func(r *WorkerRecorder, _ *object) { r.AdvanceTurn() }, nil},
+	"drain_outbox":       {func(r *WorkerRecorder, _ *object) { r.DrainOutbox() }, []string{"wire"}},
+}
+
+// Replay makes the calls of a session, one line of a journal, on a coordinator of its own, or on a worker if the
+// session has a worker_id. It passes every divergence to diverged and returns the number of steps that were made.
+// An error says where the line cannot be read, and why; unknown members are ignored.
 func Replay(line []byte, diverged func(Divergence)) (steps int, err error) {
 	session, err := readObject(line)
 	if err != nil {
 		return 0, err
 	}
-	seed, first := session.number("seed"), session.number("first_decision_seq")
+	seed, workerID, limits := session.number("seed"), "", wc.Limits{}
+	_, isWorker := session.members["worker_id"]
+	var first uint64
+	if isWorker {
+		workerID = session.text("worker_id")
+	} else {
+		first = session.number("first_decision_seq")
+		if _, ok := session.members["limits"]; ok {
+			limits = wc.Limits(member[Limits](session, "limits"))
+		}
+	}
 	texts := member[[]json.RawMessage](session, "steps")
 	if session.err != nil {
 		return 0, session.err
 	}
-	r := Record(wc.NewCoordinator(seed, wc.WithFirstDecisionSeq(first)), nil)
+	var noted Step
+	note := func(s Step) { noted = s }
+	var replay func(*object) []string
+	if isWorker {
+		r := RecordWorker(wc.NewWorker(workerID, seed), note)
+		replay = func(in *object) []string { return makeCall(workerCalls, r, in) }
+	} else {
+		r := Record(wc.NewCoordinator(seed, wc.WithFirstDecisionSeq(first), wc.WithLimits(limits)), note)
+		replay = func(in *object) []string { return makeCall(coordinatorCalls, r, in) }
+	}
 	for i, text := range texts {
-		err := r.replay(text, func(d Divergence) {
-			d.Step = i
-			diverged(d)
-		})
+		in, err := readObject(text)
+		if err == nil {
+			results := replay(in)
+			c := comparison{in, func(field string, wanted, got any) {
+				w, g := cut(show(wanted), show(got))
+				diverged(Divergence{Step: i, Call: in.text("call"), Field: field, Wanted: w, Got: g})
+			}}
+			if in.err == nil {
+				c.step(results, noted)
+			}
+			err = in.err
+		}
 		if err != nil {
 			return i, fmt.Errorf("step %d: %w", i, err)
 		}
@@ -72,30 +126,16 @@ func Replay(line []byte, diverged func(Divergence)) (steps int, err error) {
 	return len(texts), nil
 }
 
-// replay makes the call of a step and compares.
-func (r *Recorder) replay(text []byte, diverged func(Divergence)) error {
-	in, err := readObject(text)
-	if err != nil {
-		return err
-	}
+// makeCall makes the call of a step and returns the names of its results.
+func makeCall[R any](calls map[string]call[R], r R, in *object) (results []string) {
 	name := in.text("call")
 	call, known := calls[name]
 	if !known {
 		in.fail("call", fmt.Errorf("%s is unknown", show(name)))
-		return in.err
+		return nil
 	}
-	var noted Step
-	r.note = func(s Step) { noted = s }
 	call.make(r, in)
-	if in.err != nil {
-		return in.err
-	}
-	c := comparison{in, func(field string, wanted, got any) {
-		w, g := cut(show(wanted), show(got))
-		diverged(Divergence{Call: name, Field: field, Wanted: w, Got: g})
-	}}
-	c.step(call.answers, noted)
-	return in.err
+	return call.results
 }
 
 // A comparison reports what a step wants and has not got.
@@ -104,12 +144,12 @@ type comparison struct {
 	report func(field string, wanted, got any)
 }
 
-func (c *comparison) step(answers []string, noted Step) {
+func (c *comparison) step(results []string, noted Step) {
 	got := plain(noted).(map[string]any)
-	for _, field := range answers {
-		c.whole(field, c.in.answer(field), got[field])
+	for _, field := range results {
+		c.whole(field, c.in.result(field), got[field])
 	}
-	c.parts("after", c.in.answer("after"), got["after"])
+	c.parts("after", c.in.result("after"), got["after"])
 }
 
 func (c *comparison) whole(field string, wanted, got any) {

@@ -1,0 +1,41 @@
+// Package workerchannel is the protocol core of a host that hands jobs to a worker behind a message
+// channel: a Web Worker, a child process, a remote peer. It does no I/O, reads no clock and starts no
+// goroutine. A [Coordinator] is the host's half of the protocol and a [Worker] is the other half; the
+// program around them moves bytes over whatever transport it has.
+//
+// Every job ends in exactly one terminal state, however the worker ends. A cancel is a handshake of
+// request, drain and finalize, not a kill. A message of another session is refused. The same calls give
+// the same bytes, so a session can be replayed.
+//
+// PROTOCOL.md, in the root of the repository, specifies the messages to the byte and both halves to the
+// last state change. Comments cite its sections:
+// https://github.com/workerchannel/workerchannel/blob/main/PROTOCOL.md
+//
+// # The duties of the caller, in order
+//
+//  1. Own the Coordinator in one goroutine. It is not safe for concurrent use. [Verify] is, and may run
+//     on other goroutines; give its result to [Coordinator.HandleVerified].
+//  2. When you start a worker, call [Coordinator.ExpectWorker]. Give each worker a channel of its own:
+//     the coordinator's messages carry no worker id, so a successor would obey a message that was meant
+//     for its predecessor.
+//  3. Give every message that arrives to [Coordinator.Receive], whole and in the order in which the
+//     worker sent it. Bound the size of a message before you read it: payloads have a limit, other
+//     strings have none.
+//  4. Send what [Coordinator.DrainOutbox] returns, in that order. Take a message from the outbox when
+//     the transport can take it, and never let sending keep the loop from receiving.
+//  5. Call [Coordinator.AdvanceTurn] as your turns pass, for example once a second, and then
+//     [Coordinator.Overdue]. If it returns a request, the worker is late: stop the worker.
+//  6. When the worker is gone, first hand over what has still arrived from it, then call
+//     [Coordinator.WorkerLost]. Discard a message that was taken from the outbox for that worker and has
+//     not been sent.
+//  7. After each of these, call [Coordinator.Reap] and tell whoever waits for a job how it ended.
+//
+// # What to do when a message is refused
+//
+// If [IsStray] reports true for the error of Receive, the message belongs to another session: ignore it.
+// ErrBootstrapFailed means that the worker has given up and there is no session any more. Over a
+// transport that keeps order and loses nothing, every other error means that the worker is broken, and a
+// job may be waiting for what was refused: stop the worker and call WorkerLost.
+//
+// The protocol authenticates nobody. Whoever can write to the channel can be the worker.
+package workerchannel

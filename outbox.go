@@ -1,0 +1,62 @@
+package workerchannel
+
+import "iter"
+
+// An outbox numbers the messages of one side and keeps them until they are taken (PROTOCOL section 1,
+// "Numbering"). It computes the digest of a message only then, so a message that is dropped costs none.
+// Each message may be about a job; J is what the side tracks jobs as.
+type outbox[J any] struct {
+	last  Header // the numbers of the last message, and the seed and turn of the next
+	queue []queued[J]
+	head  int // queue[:head] has been taken
+}
+
+type queued[J any] struct {
+	Envelope
+	job J
+}
+
+func newOutbox[J any](seed uint64) outbox[J] { return outbox[J]{last: Header{Seed: seed}} }
+
+// push queues a message about job and returns its sequence number.
+func (o *outbox[J]) push(op Op, job J) uint64 {
+	o.last.MessageID++
+	o.last.SeqNo++
+	o.last.DecisionSeq++
+	o.queue = append(o.queue, queued[J]{Envelope{Version: ProtocolVersion, Header: o.last, Op: op}, job})
+	return o.last.SeqNo
+}
+
+// pop returns the oldest message, with its worker id and digest, and the job that it is about. It
+// releases memory as a long queue gets shorter.
+func (o *outbox[J]) pop(workerID *string) (env Envelope, job J, ok bool) {
+	if o.len() == 0 {
+		return env, job, false
+	}
+	first := &o.queue[o.head]
+	env, job = first.Envelope, first.job
+	*first = queued[J]{} // or the queue would keep the payload alive
+	o.head++
+	const small = 64
+	switch rest := o.queue[o.head:]; {
+	case cap(o.queue) > small && len(rest) <= o.head:
+		o.queue, o.head = append([]queued[J](nil), rest...), 0
+	case len(rest) == 0:
+		o.queue, o.head = o.queue[:0], 0
+	}
+	env.WorkerID = workerID
+	env.ReplayHash = ReplayHash(env.Header, workerID, env.Op)
+	return env, job, true
+}
+
+func (o *outbox[J]) len() int { return len(o.queue) - o.head }
+
+func (o *outbox[J]) clear() { o.queue, o.head = nil, 0 }
+
+// drained yields what next returns until there is nothing more.
+func drained(next func() (Envelope, bool)) iter.Seq[Envelope] {
+	return func(yield func(Envelope) bool) {
+		for env, ok := next(); ok && yield(env); env, ok = next() {
+		}
+	}
+}

@@ -1,0 +1,388 @@
+package workerchannel
+
+import (
+	"bytes"
+	"math"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep objects and arrays may nest, the envelope being the first level.
+const maxDepth = 127
+
+// A scanner reads JSON tokens one after another. After the first failure it is at the end of an empty input,
+// so every loop over it ends. While the input is canonical it can take the digest of what it passes.
+type scanner struct {
+	data  []byte
+	pos   int
+	depth int   // of the object or array at pos
+	err   error // the first failure
+
+	canonical bool // the input from where digest began is canonical, and digest covers it up to summed
+	digest    digest
+	summed    int
+}
+
+func (s *scanner) fail(cause string) { s.failAt(s.pos, cause) }
+
+func (s *scanner) failAt(offset int, cause string) {
+	s.failWith(&ParseError{Offset: offset, Cause: cause})
+}
+
+// failWith keeps the first failure and ends the input, so that all reading comes to a stop.
+func (s *scanner) failWith(err error) {
+	if s.err == nil {
+		s.err, s.data, s.pos, s.canonical = err, nil, 0, false
+	}
+}
+
+// peek returns the next byte; at the end 0, which begins no JSON token.
+func (s *scanner) peek() byte {
+	if s.pos < len(s.data) {
+		return s.data[s.pos]
+	}
+	return 0
+}
+
+// consume skips literal if it comes next, and reports whether it did.
+func (s *scanner) consume(literal string) bool {
+	if end := s.pos + len(literal); end <= len(s.data) && string(s.data[s.pos:end]) == literal {
+		s.pos = end
+		return true
+	}
+	return false
+}
+
+func (s *scanner) expect(c byte, cause string) {
+	if s.peek() == c {
+		s.pos++
+	} else {
+		s.fail(cause)
+	}
+}
+
+func (s *scanner) space() {
+	for {
+		switch s.peek() {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+			s.canonical = false
+		default:
+			return
+		}
+	}
+}
+
+// name reads what stands between two values of an object, and returns the name of the next member; false if there
+// is none. If open is false the brace that opens the object comes first.
+func (s *scanner) name(open bool) (name []byte, ok bool) {
+	s.space()
+	if !open {
+		s.expect('{', "an object is needed")
+		s.space()
+	}
+	switch {
+	case s.consume("}"):
+		return nil, false
+	case open:
+		s.expect(',', "a comma or the end of the object is needed")
+		s.space()
+	}
+	s.canonical = false // decoder.object reads the names of canonical JSON
+	name = s.stringBytes()
+	s.space()
+	s.expect(':', "a colon is needed")
+	return name, s.err == nil
+}
+
+// sum extends the digest to pos, if the input still gives it.
+func (s *scanner) sum() {
+	if s.canonical {
+		s.digest = chain(s.digest, s.data[s.summed:s.pos])
+		s.summed = s.pos
+	}
+}
+
+// payload reads an array of bytes. It allocates memory for as many as there are commas, up to the limit.
+func (s *scanner) payload() []byte {
+	s.expect('[', "an array of bytes is needed")
+	s.space()
+	if s.consume("]") {
+		return []byte{}
+	}
+	rest, _, _ := bytes.Cut(s.data[s.pos:], []byte{']'})
+	promised := bytes.Count(rest, []byte{','}) + 1
+	payload := make([]byte, 0, min(promised, MaxPayloadBytes))
+	s.sum()
+	payload = s.payloadRun(payload)
+	for s.err == nil {
+		s.space()
+		at := s.pos
+		b := byte(s.uint(math.MaxUint8))
+		if len(payload) == MaxPayloadBytes {
+			s.failWith(&ParseError{Offset: at, Err: &PayloadError{promised, MaxPayloadBytes}})
+			return nil
+		}
+		payload = append(payload, b)
+		s.space()
+		if s.consume("]") {
+			return payload
+		}
+		s.expect(',', "a comma or the end of the array is needed")
+	}
+	return nil
+}
+
+// payloadRun reads elements for as long as they are canonical and another may follow. The digest goes
+// along behind: its chain of multiplications leaves most of the processor idle, and there is no branch
+// here that random bytes could make it guess wrong.
+func (s *scanner) payloadRun(payload []byte) []byte {
+	text, i, d, summed := s.data, s.pos, s.digest, s.summed
+	if !s.canonical {
+		summed = len(text) // nobody wants the digest
+	}
+	for i+3 < len(text) && len(payload) < cap(payload) {
+		q := text[i : i+4 : i+4]
+		x := uint32(q[0]) | uint32(q[1])<<8 | uint32(q[2])<<16 | uint32(q[3])<<24
+		more := x >> 12 & 1 // digits after the first: a digit has bit 4, a comma has not
+		more += x >> 20 & more
+		shift := (16 - 8*more) & 31
+		x <<= shift // now the last digit and the comma are on top
+		b := byte(x & 0x0f0f0f * (100<<16 | 10<<8 | 1) >> 16)
+		if x != elements[b]<<shift { // all that a bad element could be is told by what it should be
+			break
+		}
+		payload = append(payload, b)
+		i += 2 + int(more)
+		if summed+3 <= i {
+			d = d.byte(text[summed]).byte(text[summed+1]).byte(text[summed+2])
+			summed += 3
+		}
+	}
+	s.pos, s.digest, s.summed = i, d, summed
+	return payload
+}
+
+// uint reads a plain integer up to a limit.
+func (s *scanner) uint(limit uint64) (n uint64) {
+	const most, last = math.MaxUint64 / 10, math.MaxUint64 % 10
+	start, i := s.pos, s.pos
+	for ; i < len(s.data); i++ {
+		d := uint64(s.data[i] - '0')
+		if d > 9 {
+			break
+		}
+		if n > most || n == most && d > last {
+			s.failAt(start, "the number is out of range")
+			return 0
+		}
+		n = n*10 + d
+	}
+	s.pos = i
+	switch c := s.peek(); {
+	case s.pos == start:
+		s.fail("a plain integer is needed")
+	case s.pos > start+1 && s.data[start] == '0':
+		s.failAt(start, "the number has a leading zero")
+	case c == '.' || c == 'e' || c == 'E':
+		s.failAt(start, "a plain integer is needed, without fraction or exponent")
+	case n > limit:
+		s.failAt(start, "the number is out of range")
+	}
+	return n
+}
+
+func (s *scanner) optionalString() *string {
+	if s.consume("null") {
+		return nil
+	}
+	str := s.str()
+	return &str
+}
+
+func (s *scanner) str() string { return string(s.stringBytes()) }
+
+// stringBytes reads a text. What it returns may alias data.
+func (s *scanner) stringBytes() []byte {
+	raw, escaped := s.scanString()
+	if !escaped || s.err != nil {
+		return raw
+	}
+	out := make([]byte, 0, len(raw))
+	for len(raw) > 0 {
+		next := bytes.IndexByte(raw, '\\')
+		if next < 0 {
+			next = len(raw)
+		}
+		out, raw = append(out, raw[:next]...), raw[next:]
+		if len(raw) > 0 {
+			c, n := unescape(raw)
+			out, raw = utf8.AppendRune(out, c), raw[n:]
+		}
+	}
+	return out
+}
+
+// scanString goes past a text, and returns what stands between its quotes and whether there are escapes in
+// it. All that is to be refused in a text is refused here.
+func (s *scanner) scanString() (raw []byte, escaped bool) {
+	s.expect('"', "a text is needed")
+	start, ascii := s.pos, true
+	for i := start; i < len(s.data); {
+		switch c := s.data[i]; {
+		case c == '"':
+			s.pos = i + 1
+			if raw = s.data[start:i]; !ascii && !utf8.Valid(raw) {
+				s.failAt(start, "the text is not well-formed UTF-8")
+			}
+			return raw, escaped
+		case c == '\\':
+			char, n := unescape(s.data[i:])
+			if n == 0 {
+				s.failAt(i, "a bad escape or an unpaired surrogate")
+				return nil, false
+			}
+			s.canonical = s.canonical && isCanonicalEscape(char, s.data[i:i+n])
+			escaped = true
+			i += n
+		case c < ' ':
+			s.failAt(i, "a control character in a text")
+			return nil, false
+		default:
+			ascii = ascii && c < utf8.RuneSelf
+			i++
+		}
+	}
+	s.failAt(len(s.data), "the text does not end")
+	return nil, false
+}
+
+func isCanonicalEscape(c rune, text []byte) bool {
+	return c < rune(len(escapes)) && escapes[c] == string(text)
+}
+
+// unescape decodes the escape that text begins with and tells how long it is; 0 if it is none.
+func unescape(text []byte) (c rune, n int) {
+	if len(text) < 2 {
+		return 0, 0
+	}
+	switch e := text[1]; e {
+	case '"', '\\', '/':
+		return rune(e), 2
+	case 'b':
+		return '\b', 2
+	case 'f':
+		return '\f', 2
+	case 'n':
+		return '\n', 2
+	case 'r':
+		return '\r', 2
+	case 't':
+		return '\t', 2
+	}
+	unit, ok := codeUnit(text)
+	switch {
+	case !ok:
+		return 0, 0
+	case !utf16.IsSurrogate(unit):
+		return unit, 6
+	}
+	low, _ := codeUnit(text[6:])
+	if c = utf16.DecodeRune(unit, low); c == utf8.RuneError {
+		return 0, 0
+	}
+	return c, 12
+}
+
+// codeUnit decodes the \uXXXX that text begins with.
+func codeUnit(text []byte) (u rune, ok bool) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
+	}
+	for _, c := range text[2:6] {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		u = u<<4 | rune(c)
+	}
+	return u, true
+}
+
+// skip goes past any JSON value.
+func (s *scanner) skip() {
+	s.space()
+	switch c := s.peek(); {
+	case c == '"':
+		s.scanString()
+	case c == '{' || c == '[':
+		if s.depth++; s.depth > maxDepth {
+			s.fail("objects and arrays nest too deep")
+		}
+		if c == '{' {
+			s.skipObject()
+		} else {
+			s.skipArray()
+		}
+		s.depth--
+	case c == '-' || '0' <= c && c <= '9':
+		s.skipNumber()
+	case s.consume("true"), s.consume("false"), s.consume("null"):
+	default:
+		s.fail("a value is needed")
+	}
+}
+
+func (s *scanner) skipObject() {
+	for _, ok := s.name(false); ok; _, ok = s.name(true) {
+		s.skip()
+	}
+}
+
+func (s *scanner) skipArray() {
+	s.expect('[', "an array is needed")
+	s.space()
+	if s.consume("]") {
+		return
+	}
+	for s.err == nil {
+		s.skip()
+		s.space()
+		if s.consume("]") {
+			return
+		}
+		s.expect(',', "a comma or the end of the array is needed")
+	}
+}
+
+func (s *scanner) skipNumber() {
+	s.consume("-")
+	if !s.consume("0") {
+		s.skipDigits()
+	}
+	if s.consume(".") {
+		s.skipDigits()
+	}
+	if s.consume("e") || s.consume("E") {
+		if !s.consume("+") {
+			s.consume("-")
+		}
+		s.skipDigits()
+	}
+}
+
+func (s *scanner) skipDigits() {
+	start := s.pos
+	for c := s.peek(); '0' <= c && c <= '9'; c = s.peek() {
+		s.pos++
+	}
+	if s.pos == start {
+		s.fail("a digit is needed")
+	}
+}
