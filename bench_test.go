@@ -139,12 +139,12 @@ func newBenchReceiver(b *testing.B, m benchMessage) benchReceiver {
 		must(b, w.Announce())
 		return benchReceiver{w.Receive, w.HandleInbound, w.HandleVerified, func() {
 			w.lastSeen = 1
-			delete(w.jobs, 7)
+			w.jobs.remove(7)
 		}}
 	}
 	c := readyCoordinator(b)
 	must(b, c.SpawnJob(SpawnJob{JobID: 7}))
-	c.jobs[7].State = StateRunning
+	c.jobs.jobs.m[7].state = StateRunning
 	return benchReceiver{c.Receive, c.HandleInbound, c.HandleVerified, func() { c.lastSeen = 1 }}
 }
 
@@ -199,15 +199,16 @@ func BenchmarkHandleVerified(b *testing.B) {
 			must(b, err)
 			c := readyCoordinator(b)
 			must(b, c.SpawnJob(SpawnJob{JobID: 7}))
-			j := c.jobs[7]
+			j := c.jobs.jobs.m[7]
 			for b.Loop() {
 				c.lastSeen = 1
-				if j.State.Terminal() { // put the job back in flight
-					c.ended.remove(j)
-					c.live.push(j)
-					c.inflight++
+				if j.state.Terminal() { // put the job back in flight
+					c.jobs.ended.remove(j)
+					c.jobs.live.push(j)
+					c.jobs.inflight++
+					j.region.inflight++
 				}
-				j.State = StateRunning
+				j.state = StateRunning
 				must(b, c.HandleVerified(v))
 			}
 		})
@@ -267,8 +268,9 @@ func BenchmarkSend(b *testing.B) {
 			for b.Loop() {
 				must(b, c.SpawnJob(spawn))
 				send(b, c)
-				c.forget(c.live.first)
-				c.live, c.inflight = jobList{}, 0
+				j := c.jobs.live.first
+				c.jobs.setState(j, StateFailed, 0)
+				c.jobs.forget(j)
 			}
 		})
 	}
@@ -354,11 +356,14 @@ func BenchmarkSessionEnd(b *testing.B) {
 		b.Run(size.name, func(b *testing.B) {
 			c := readyCoordinator(b)
 			trackJobs(b, c, size.jobs)
-			session, live := c.sessionEnd, c.live
+			current, live := c.session, c.jobs.live
 			for b.Loop() {
 				c.WorkerLost()
 				sinkNumber = uint64(c.InflightCount())
-				c.sessionEnd, c.live, c.ended, c.inflight = session, live, jobList{}, size.jobs
+				c.session, c.worker = current, "worker-1" // and as it was before
+				current.cause, c.jobs.live, c.jobs.ended, c.jobs.inflight = CauseNone, live, jobList{}, size.jobs
+				clear(c.retired.keys)
+				c.retired.order = c.retired.order[:0]
 			}
 		})
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,9 +32,9 @@ func TestEnvelopesOfAnIndependentImplementation(t *testing.T) {
 		assert.Equal(t, want.Wire, string(text), "canonical text")
 		assert.Equal(t, want.OpJSON, opJSON(env.Op), "the operation's canonical text")
 		assert.Equal(t, want.Digest, ReplayHash(env.Header, env.WorkerID, env.Op), "digest")
-		assert.Equal(t, plain(want.Error), describe(env.Validate()), "verdict of Validate")
+		assert.Equal(t, plain(want.Error), describeError(env.Validate()), "verdict of Validate")
 		_, err = ParseEnvelope([]byte(want.Wire))
-		assert.Equal(t, plain(want.Error), describe(err), "verdict of ParseEnvelope")
+		assert.Equal(t, plain(want.Error), describeError(err), "verdict of ParseEnvelope")
 	})
 }
 
@@ -61,9 +60,9 @@ func TestDocumentsOfAnIndependentImplementation(t *testing.T) {
 		canonical, err := env.AppendJSON(nil)
 		require.NoError(t, err)
 		assert.Equal(t, want.Wire, string(canonical), "canonical text")
-		assert.Equal(t, plain(want.Error), describe(env.Validate()), "verdict of Validate")
+		assert.Equal(t, plain(want.Error), describeError(env.Validate()), "verdict of Validate")
 		_, err = ParseEnvelope(text)
-		assert.Equal(t, plain(want.Error), describe(err), "verdict of ParseEnvelope")
+		assert.Equal(t, plain(want.Error), describeError(err), "verdict of ParseEnvelope")
 	})
 }
 
@@ -123,7 +122,7 @@ func (step *journalStep) replay(t *testing.T, c *Coordinator) {
 		_, err = c.Receive([]byte(*step.Wire))
 		var env Envelope
 		require.NoError(t, env.UnmarshalJSON([]byte(*step.Wire)))
-		assert.Equal(t, describe(err), describe(twin.HandleInbound(&env)))
+		assert.Equal(t, describeError(err), describeError(twin.HandleInbound(&env)))
 		assert.Equal(t, c, twin)
 	case "spawn_job":
 		payload := make([]byte, len(step.Payload))
@@ -163,14 +162,14 @@ func (step *journalStep) replay(t *testing.T, c *Coordinator) {
 	default:
 		t.Fatalf("unknown call %q", step.Call)
 	}
-	assert.Equal(t, plain(step.Error), describe(err))
+	assert.Equal(t, plain(step.Error), describeError(err))
 	assert.Equal(t, step.After.WorkerReady, c.WorkerReady())
 	assert.Equal(t, step.After.ShutdownRequested, c.ShutdownRequested())
 	assert.Equal(t, step.After.Inflight, c.InflightCount())
 	assert.Equal(t, step.After.Outbox, c.OutboxLen())
 	var jobs []TrackedJob
 	for _, j := range step.After.Jobs {
-		jobs = append(jobs, TrackedJob{j.JobID, j.RegionID, j.State, j.LastSeqNo})
+		jobs = append(jobs, TrackedJob{JobID: j.JobID, RegionID: j.RegionID, State: j.State, LastSeqNo: j.LastSeqNo})
 	}
 	assert.Equal(t, jobs, collect(c.Jobs()))
 }
@@ -219,7 +218,7 @@ var errorKinds = map[string]error{
 	"TerminalStatusSnapshot":     ErrTerminalStatusSnapshot,
 	"InvalidStatusSnapshotState": ErrInvalidStatusSnapshotState,
 	"UnexpectedCompletionPhase":  ErrUnexpectedCompletionPhase,
-	"JobNotInFlight":             ErrJobNotInFlight,
+	"JobNotPollable":             ErrJobNotPollable,
 	"JobNotTerminal":             ErrJobNotTerminal,
 	"WorkerNotReady":             ErrWorkerNotReady,
 	"ShutdownInProgress":         ErrShutdownInProgress,
@@ -232,9 +231,9 @@ var errorKinds = map[string]error{
 	"Malformed":                  ErrMalformed,
 }
 
-// describe gives an error the form in which the files have it: its kind and data, found by errors.Is
+// describeError gives an error the form in which the files have it: its kind and data, found by errors.Is
 // and errors.As alone. An error of no kind, or of two, is described as just that.
-func describe(err error) any {
+func describeError(err error) any {
 	if err == nil {
 		return nil
 	}
@@ -281,42 +280,4 @@ func describe(err error) any {
 		panic(err)
 	}
 	return plain(text)
-}
-
-func opJSON(op Op) string {
-	f := fieldsOf(op)
-	return string(writeOp(jsonText(nil), &f))
-}
-
-// collect is slices.Collect, spelled out for its nil result.
-func collect[T any](seq func(func(T) bool)) (all []T) {
-	for v := range seq {
-		all = append(all, v)
-	}
-	return all
-}
-
-// clone copies a coordinator so that nothing is shared.
-func clone(c *Coordinator) *Coordinator {
-	d := *c
-	d.out.queue = slices.Clone(c.out.queue)
-	d.retired = slices.Clone(c.retired)
-	d.live, d.ended = jobList{}, jobList{}
-	d.jobs = nil
-	copyList := func(to *jobList, from jobList) {
-		for j := from.first; j != nil; j = j.next {
-			twin := &job{TrackedJob: j.TrackedJob}
-			if d.jobs == nil {
-				d.jobs = make(map[uint64]*job)
-			}
-			d.jobs[j.JobID] = twin
-			to.push(twin)
-		}
-	}
-	copyList(&d.live, c.live)
-	copyList(&d.ended, c.ended)
-	if d.jobs == nil && c.jobs != nil {
-		d.jobs = make(map[uint64]*job)
-	}
-	return &d
 }

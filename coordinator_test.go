@@ -473,7 +473,7 @@ func TestOnlyJobsInFlightCanBePolled(t *testing.T) {
 	for state := StateQueued; state <= StateFailed; state++ {
 		id := uint64(state)
 		if state >= StateCompleted {
-			h.refuses(&JobError{ErrJobNotInFlight, id, state}, func() error { return h.PollStatus(id) })
+			h.refuses(&JobError{ErrJobNotPollable, id, state}, func() error { return h.PollStatus(id) })
 			continue
 		}
 		h.ok(h.PollStatus(id))
@@ -620,7 +620,7 @@ func hostRefusals() []hostRefusal {
 
 		{"poll, shutdown", ErrShutdownInProgress, shutdown, poll(1)},
 		{"poll, unknown", unknownID, nil, poll(99)},
-		{"poll, state", &JobError{ErrJobNotInFlight, 7, StateFailed}, nil, poll(7)},
+		{"poll, state", &JobError{ErrJobNotPollable, 7, StateFailed}, nil, poll(7)},
 
 		{"shutdown, text", invalid("reason", notText), nil, stop(illFormed)},
 		{"shutdown, shutdown", ErrShutdownInProgress, shutdown, stop("again")},
@@ -678,7 +678,7 @@ func TestRefusalsLeaveTheCoordinatorDeeplyEqual(t *testing.T) {
 	assert.Empty(t, untested, "every kind of refusal is in the table")
 }
 
-func kindOf(err error) string { return describe(err).(map[string]any)["kind"].(string) }
+func kindOf(err error) string { return describeError(err).(map[string]any)["kind"].(string) }
 
 // The order of checks.
 
@@ -738,7 +738,7 @@ func TestChecksOfHostCallsComeInTheOrderOfTheTable(t *testing.T) {
 	firstReasonWins(t, reasons{text, shutdown, job(newID, ErrUnknownJobID)}, startOld, cancel)
 	firstReasonWins(t, reasons{text, shutdown, job(StateFailed, ErrInvalidTransition)}, startOld, cancel)
 	firstReasonWins(t, reasons{shutdown, job(newID, ErrUnknownJobID)}, startOld, poll)
-	firstReasonWins(t, reasons{shutdown, job(StateCompleted, ErrJobNotInFlight)}, startOld, poll)
+	firstReasonWins(t, reasons{shutdown, job(StateCompleted, ErrJobNotPollable)}, startOld, poll)
 	firstReasonWins(t, reasons{text, shutdown}, startOld, stop)
 }
 
@@ -853,7 +853,7 @@ func TestSpawnCancelAndPollAreRefusedDuringShutdownWithoutChangingTheJob(t *test
 	h.refuses(ErrShutdownInProgress, func() error { return h.CancelJob(1, "") })
 	h.refuses(ErrShutdownInProgress, func() error { return h.PollStatus(1) })
 	h.refuses(ErrShutdownInProgress, func() error { return h.RequestShutdown("again") })
-	assert.Equal(t, []TrackedJob{{1, 10, StateRunning, 1}}, collect(h.Jobs()))
+	assert.Equal(t, []TrackedJob{{JobID: 1, RegionID: 10, State: StateRunning, LastSeqNo: 1}}, collect(h.Jobs()))
 	h.sends(ShutdownWorker{""})
 }
 
@@ -1127,8 +1127,8 @@ func TestTheLatest1024EndedWorkersAreRememberedAndTheOldestForgottenFirst(t *tes
 	for i := range 1027 { // 1026 end, and 0 and 1 are forgotten
 		h.announces(strconv.Itoa(i))
 	}
-	assert.Len(t, h.retired, 1024)
-	assert.LessOrEqual(t, cap(h.retired), 2*1024)
+	assert.Len(t, h.retired.order, 1024)
+	assert.LessOrEqual(t, cap(h.retired.order), 2*1024)
 	for i := 2; i < 1026; i++ {
 		worker := strconv.Itoa(i)
 		err := h.from(worker, 1, BootstrapReady{worker})
@@ -1213,12 +1213,12 @@ func TestReapForgetsEveryJobThatHasEndedByAscendingID(t *testing.T) {
 	}
 	assert.Empty(t, h.Reap())
 	h.hears(JobCompleted{9, OutcomeOk{}}, JobCompleted{0, OutcomeErr{}})
-	assert.Equal(t, []TrackedJob{{0, 0, StateCompleted, 4}, {9, 90, StateCompleted, 1}}, h.Reap())
+	assert.Equal(t, []TrackedJob{{JobID: 0, RegionID: 0, State: StateCompleted, LastSeqNo: 4}, {JobID: 9, RegionID: 90, State: StateCompleted, LastSeqNo: 1}}, h.Reap())
 	assert.Empty(t, h.Reap())
 	h.hears(JobCompleted{5, OutcomeOk{}})
 	h.WorkerLost()
 	top := uint64(math.MaxUint64)
-	assert.Equal(t, []TrackedJob{{3, 30, StateFailed, 3}, {5, 50, StateCompleted, 5}, {top, 10 * top, StateFailed, 2}}, h.Reap())
+	assert.Equal(t, []TrackedJob{{JobID: 3, RegionID: 30, State: StateFailed, LastSeqNo: 3}, {JobID: 5, RegionID: 50, State: StateCompleted, LastSeqNo: 5}, {JobID: top, RegionID: 10 * top, State: StateFailed, LastSeqNo: 2}}, h.Reap())
 	assert.Empty(t, collect(h.Jobs()))
 }
 
@@ -1438,14 +1438,14 @@ func TestOutboxLenTellsHowManyMessagesWait(t *testing.T) {
 
 func TestALongOutboxGivesItsMemoryBackAsItIsDrained(t *testing.T) {
 	const long = 1000
-	o := newOutbox(0)
+	o := newOutbox[*job](0)
 	for range long {
-		o.send(PollStatus{1})
+		o.push(PollStatus{1}, nil)
 	}
 	memory, moves := cap(o.queue), 0
 	for o.len() > 0 {
 		was := &o.queue[0]
-		o.take(nil)
+		o.pop(nil)
 		if o.len() > 0 && &o.queue[0] != was {
 			moves++
 		}
@@ -1459,34 +1459,31 @@ func TestALongOutboxGivesItsMemoryBackAsItIsDrained(t *testing.T) {
 
 func TestAShortOutboxKeepsItsMemory(t *testing.T) {
 	const short = 64
-	o := outbox{queue: make([]Envelope, 0, short)}
+	o := outbox[*job]{queue: make([]queued[*job], 0, short)}
 	memory := &o.queue[:1][0]
 	for range 3 {
 		for range short {
-			o.send(PollStatus{1})
+			o.push(PollStatus{1}, nil)
 		}
 		for o.len() > 0 {
-			o.take(nil)
+			o.pop(nil)
 		}
 		assert.Equal(t, short, cap(o.queue))
 		assert.Same(t, memory, &o.queue[:1][0])
 	}
 }
 
-func TestTheTableOfManyJobsIsGivenBackWithTheLastAndThatOfFewIsKept(t *testing.T) {
-	for jobs, kept := range map[uint64]bool{1024: true, 1025: false} {
-		h := readyHostScene(t)
-		for id := range jobs {
-			h.ok(h.SpawnJob(SpawnJob{JobID: id}))
-		}
-		h.WorkerLost()
-		for id := range jobs {
-			assert.NotNil(t, h.jobs)
-			_, err := h.RemoveJob(id)
-			require.NoError(t, err)
-		}
-		assert.Equal(t, kept, h.jobs != nil, "%d jobs", jobs)
+func TestTableReleasesMemoryAsItGetsSmaller(t *testing.T) {
+	const many = 100_000
+	var jobs table[int]
+	for id := range uint64(many) {
+		jobs.put(id, int(id))
 	}
+	for id := range uint64(many - 1) {
+		jobs.remove(id)
+	}
+	assert.Equal(t, map[uint64]int{many - 1: many - 1}, jobs.m)
+	assert.LessOrEqual(t, jobs.peak, 1024, "the map is a copy that never had more entries")
 }
 
 // TestDrainedAndDiscardedMessagesAreNotKeptAlive watches payloads by weak pointers, which a collection
@@ -1537,7 +1534,7 @@ func TestJobsAreListedByAscendingID(t *testing.T) {
 		h.ok(h.SpawnJob(SpawnJob{JobID: id, RegionID: 1}))
 	}
 	assert.Equal(t, []TrackedJob{
-		{0, 1, StateQueued, 3}, {3, 1, StateQueued, 4}, {5, 1, StateQueued, 1}, {math.MaxUint64, 1, StateQueued, 2},
+		{JobID: 0, RegionID: 1, State: StateQueued, LastSeqNo: 3}, {JobID: 3, RegionID: 1, State: StateQueued, LastSeqNo: 4}, {JobID: 5, RegionID: 1, State: StateQueued, LastSeqNo: 1}, {JobID: math.MaxUint64, RegionID: 1, State: StateQueued, LastSeqNo: 2},
 	}, collect(h.Jobs()))
 	for job := range h.Jobs() {
 		assert.Equal(t, uint64(0), job.JobID)
@@ -1564,7 +1561,7 @@ func TestTheCoordinatorMayBeCalledWhileItsJobsAreListed(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []TrackedJob{
-		{0, 0, StateRunning, 1}, {1, 10, StateRunning, 2}, {3, 30, StateFailed, 7}, {4, 40, StateFailed, 5},
+		{JobID: 0, RegionID: 0, State: StateRunning, LastSeqNo: 1}, {JobID: 1, RegionID: 10, State: StateRunning, LastSeqNo: 2}, {JobID: 3, RegionID: 30, State: StateFailed, LastSeqNo: 7}, {JobID: 4, RegionID: 40, State: StateFailed, LastSeqNo: 5},
 	}, seen)
 }
 
@@ -1598,15 +1595,15 @@ failed           -       -      -       -                -        -          -  
 		require.True(t, ok)
 		to, ok := stateNamed(column)
 		require.True(t, ok)
-		job := TrackedJob{7, 8, from, 9}
+		job := TrackedJob{JobID: 7, RegionID: 8, State: from, LastSeqNo: 9}
 		err := job.TransitionTo(to)
 		assert.Equal(t, cell == "yes", from.CanTransitionTo(to), "%v to %v", from, to)
 		if cell == "yes" {
 			assert.NoError(t, err, "%v to %v", from, to)
-			assert.Equal(t, TrackedJob{7, 8, to, 9}, job)
+			assert.Equal(t, TrackedJob{JobID: 7, RegionID: 8, State: to, LastSeqNo: 9}, job)
 		} else {
 			assert.Equal(t, &TransitionError{7, from, to}, err, "%v to %v", from, to)
-			assert.Equal(t, TrackedJob{7, 8, from, 9}, job)
+			assert.Equal(t, TrackedJob{JobID: 7, RegionID: 8, State: from, LastSeqNo: 9}, job)
 		}
 	})
 	for _, unknown := range []JobState{8, 255} {

@@ -359,7 +359,7 @@ func TestAPayloadAtTheLimitIsReadAndOneByteMoreIsRefusedWhileReading(t *testing.
 			largest := replaceOnce(t, text, payload, `"payload":`+payloadText(MaxPayloadBytes))
 			var env Envelope
 			require.NoError(t, env.UnmarshalJSON([]byte(largest)))
-			f := fieldsOf(env.Op)
+			f := flatten(env.Op)
 			assert.Equal(t, bytes.Repeat([]byte{7}, MaxPayloadBytes), f.payload)
 
 			tooLarge := replaceOnce(t, text, payload, `"payload":`+payloadText(MaxPayloadBytes+1))
@@ -1088,7 +1088,7 @@ func TestEveryErrorHasOneKindItsDataAndATextToActOn(t *testing.T) {
 		{job(ErrTerminalStatusSnapshot), "TerminalStatusSnapshot", "status snapshot with a terminal state: job 7, state running"},
 		{job(ErrInvalidStatusSnapshotState), "InvalidStatusSnapshotState", "status snapshot neither queued nor running: job 7, state running"},
 		{job(ErrUnexpectedCompletionPhase), "UnexpectedCompletionPhase", "job completed in a phase that allows no outcome: job 7, state running"},
-		{job(ErrJobNotInFlight), "JobNotInFlight", "job is not in flight: job 7, state running"},
+		{job(ErrJobNotPollable), "JobNotInFlight", "job is not in flight: job 7, state running"},
 		{job(ErrJobNotTerminal), "JobNotTerminal", "job is not in a terminal state: job 7, state running"},
 		{&JobError{Kind: ErrDuplicateJobID, JobID: 7}, "DuplicateJobID", "job id is already tracked: job 7"},
 		{&JobError{Kind: ErrUnknownJobID, JobID: 7}, "UnknownJobID", "job id is not tracked: job 7"},
@@ -1176,7 +1176,7 @@ func TestTheDigestOfACanonicalTextIsTakenFromTheText(t *testing.T) {
 	eachLine(t, "testdata/envelopes.jsonl", func(t *testing.T, line []byte) {
 		var want struct{ Wire string }
 		require.NoError(t, json.Unmarshal(line, &want))
-		r := reader{data: []byte(want.Wire), verifying: true}
+		r := decoder{scanner: scanner{data: []byte(want.Wire)}, verifying: true}
 		require.NoError(t, r.read())
 		assert.True(t, r.digested)
 		assert.Equal(t, replayHash(&r.env.Header, r.env.WorkerID, &r.op), uint64(r.digest))
@@ -1189,7 +1189,7 @@ func TestACanonicalPayloadIsReadInOneRun(t *testing.T) {
 		payload[i] = byte(i * 7)
 	}
 	text := jsonText(nil).bytes(payload)
-	r := reader{data: append(text, `}}`...), pos: 1, summed: 1, canonical: true}
+	r := scanner{data: append(text, `}}`...), pos: 1, summed: 1, canonical: true}
 	got := r.payloadRun(make([]byte, 0, len(payload)))
 	assert.Equal(t, payload[:len(payload)-1], got, "all but the last, behind which comes no comma")
 	assert.Equal(t, digest(0).literal(string(text[1:r.summed])), r.digest)
@@ -1203,7 +1203,7 @@ func TestATextMayEndAnywhereInAPayload(t *testing.T) {
 		assert.ErrorIs(t, err, ErrMalformed)
 	}
 	for n := range len("255,255,255,255,255") {
-		r := reader{data: slices.Clip([]byte("255,255,255,255,255")[:n])}
+		r := scanner{data: slices.Clip([]byte("255,255,255,255,255")[:n])}
 		r.payloadRun(make([]byte, 0, 9))
 		assert.LessOrEqual(t, r.pos, n)
 	}

@@ -206,9 +206,9 @@ func checkReading(t *testing.T, text []byte) {
 	}
 	require.NoError(t, err)
 	require.Equal(t, want, env)
-	wantVerdict := describe(plainVerdict(want))
-	require.Equal(t, wantVerdict, describe(verdict))
-	require.Equal(t, wantVerdict, describe(env.Validate()))
+	wantVerdict := describeError(plainVerdict(want))
+	require.Equal(t, wantVerdict, describeError(verdict))
+	require.Equal(t, wantVerdict, describeError(env.Validate()))
 	if verdict == nil {
 		require.Equal(t, want, parsed)
 	}
@@ -220,7 +220,7 @@ func checkReading(t *testing.T, text []byte) {
 	require.NoError(t, again.UnmarshalJSON(canonical))
 	require.Equal(t, want, again)
 	_, err = Verify(canonical)
-	require.Equal(t, wantVerdict, describe(err))
+	require.Equal(t, wantVerdict, describeError(err))
 }
 
 func FuzzParseEnvelope(f *testing.F) {
@@ -498,7 +498,7 @@ func (p *play) refused(err error) bool {
 	if err == nil {
 		return false
 	}
-	kind := describe(err).(map[string]any)["kind"].(string)
+	kind := describeError(err).(map[string]any)["kind"].(string)
 	require.Contains(p.t, errorKinds, kind)
 	require.NotContains(p.t, []string{"InvalidValue", "WorkerNotReady", "ShutdownInProgress", "AlreadyAnnounced", "JobNotInFlight", "JobNotTerminal"}, kind)
 	return slices.Contains([]string{
@@ -578,7 +578,7 @@ func FuzzRoundTrip(f *testing.F) {
 		require.NoError(t, read.UnmarshalJSON(written))
 		require.Equal(t, env, read)
 		_, err = ParseEnvelope(written)
-		require.Equal(t, describe(plainVerdict(env)), describe(err))
+		require.Equal(t, describeError(plainVerdict(env)), describeError(err))
 	})
 }
 

@@ -353,7 +353,9 @@ func (r *retiredIDs) has(workerID string) bool {
 // add remembers an id as the latest.
 func (r *retiredIDs) add(workerID string) {
 	key := newRetiredKey(workerID)
-	key.beginning = strings.Clone(key.beginning) // or it could keep a long id alive
+	if key.length > len(key.beginning) {
+		key.beginning = strings.Clone(key.beginning) // or it would keep the whole id alive
+	}
 	if r.keys == nil {
 		r.keys = make(map[retiredKey]struct{})
 	}

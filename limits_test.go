@@ -8,12 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The ends of every range. A siege without an attacker is a session of two sides that exchange bytes.
+// The ends of every range. A siege without an attacker is a wornSession of two sides that exchange bytes.
 
 const maxUint64 uint64 = math.MaxUint64
 
-// session returns the session of two sides, with a job running.
-func session(t *testing.T, c *Coordinator, w *Worker, jobID uint64) *siege {
+// wornSession returns the wornSession of two sides, with a job running.
+func wornSession(t *testing.T, c *Coordinator, w *Worker, jobID uint64) *siege {
 	s := &siege{c, w}
 	require.NoError(t, w.Announce())
 	require.NoError(t, s.exchange())
@@ -27,7 +27,7 @@ func session(t *testing.T, c *Coordinator, w *Worker, jobID uint64) *siege {
 func TestDecisionNumbersBeginAnywhereAndWrap(t *testing.T) {
 	for first, second := range map[uint64]uint64{0: 1, 1: 2, maxUint64 - 1: maxUint64, maxUint64: 0} {
 		c := NewCoordinator(42, WithFirstDecisionSeq(first))
-		s := session(t, c, NewWorker("w", 42), 1)
+		s := wornSession(t, c, NewWorker("w", 42), 1)
 		require.NoError(t, c.PollStatus(1))
 		env, _ := c.DrainOutbox()
 		assert.Equal(t, second, env.DecisionSeq, "after %d", first)
@@ -42,7 +42,7 @@ func TestTheHighestNumberIsTheLast(t *testing.T) {
 	last := Header{MessageID: maxUint64 - 1, SeqNo: maxUint64 - 1, DecisionSeq: maxUint64 - 1, Seed: maxUint64, IssuedAtTurn: maxUint64}
 
 	t.Run("of a coordinator", func(t *testing.T) {
-		s := session(t, NewCoordinator(42), NewWorker("w", 42), 1)
+		s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), 1)
 		s.c.out.last = last
 		require.NoError(t, s.c.PollStatus(1))
 		require.NoError(t, s.exchange(), "2^64-1 is a number like others")
@@ -53,7 +53,7 @@ func TestTheHighestNumberIsTheLast(t *testing.T) {
 		assert.Equal(t, &SequenceError{LastSeen: maxUint64, Actual: 0}, s.exchange())
 	})
 	t.Run("of a worker", func(t *testing.T) {
-		s := session(t, NewCoordinator(42), NewWorker("w", 42), 1)
+		s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), 1)
 		s.w.out.last = last
 		require.NoError(t, s.w.Report(1, ""))
 		require.NoError(t, s.exchange(), "2^64-1 is a number like others")
@@ -63,7 +63,7 @@ func TestTheHighestNumberIsTheLast(t *testing.T) {
 		s.recovers(t)
 	})
 	t.Run("of turns", func(t *testing.T) {
-		s := session(t, NewCoordinator(maxUint64), NewWorker("w", maxUint64), 1)
+		s := wornSession(t, NewCoordinator(maxUint64), NewWorker("w", maxUint64), 1)
 		s.c.out.last.IssuedAtTurn, s.w.out.last.IssuedAtTurn = maxUint64, maxUint64
 		require.NoError(t, s.c.PollStatus(1))
 		env, _ := s.c.DrainOutbox()
@@ -80,8 +80,8 @@ func TestTheHighestNumberIsTheLast(t *testing.T) {
 
 func TestTheEndOfASessionEndsAllJobsWhateverTheirNumbers(t *testing.T) {
 	for _, seq := range []uint64{2, maxUint64 - 1, maxUint64} {
-		s := session(t, NewCoordinator(42), NewWorker("w", 42), 1)
-		s.c.out.last.SeqNo = seq - 1 // session has used one
+		s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), 1)
+		s.c.out.last.SeqNo = seq - 1 // wornSession has used one
 		require.NoError(t, s.c.PollStatus(1))
 		s.c.WorkerLost()
 		state, _ := s.c.JobState(1)
@@ -93,7 +93,7 @@ func TestJobIDsAreAnyNumber(t *testing.T) {
 	ids := []uint64{0, maxUint64}
 	for i, id := range ids {
 		other := ids[1-i]
-		s := session(t, NewCoordinator(42), NewWorker("w", 42), id)
+		s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), id)
 		require.NoError(t, s.c.SpawnJob(SpawnJob{other, other, other, other, nil}))
 		require.NoError(t, s.exchange())
 		j, _ := s.c.Job(other)
@@ -129,7 +129,7 @@ func TestAnEmptyWorkerIDIsAnIDLikeOthers(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	assert.Nil(t, e.Expected, "nobody is expected")
 
-	s := session(t, c, NewWorker("", 42), 1)
+	s := wornSession(t, c, NewWorker("", 42), 1)
 	id, active := c.ActiveWorker()
 	assert.True(t, active)
 	assert.Empty(t, id)
@@ -158,7 +158,7 @@ func TestAPayloadOfNilIsAnEmptyOne(t *testing.T) {
 
 func TestAPayloadHasAtMost262144Bytes(t *testing.T) {
 	full, over := make([]byte, 262144), make([]byte, 262145)
-	s := session(t, NewCoordinator(42), NewWorker("w", 42), 1)
+	s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), 1)
 
 	require.NoError(t, s.c.SpawnJob(SpawnJob{JobID: 2, Payload: full}))
 	require.NoError(t, s.exchange())
@@ -183,7 +183,7 @@ func TestAPayloadHasAtMost262144Bytes(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, tooLarge, e)
 	require.NoError(t, s.w.Complete(1, OutcomeOk{}))
-	assert.NoError(t, s.exchange(), "the session does not mind")
+	assert.NoError(t, s.exchange(), "the wornSession does not mind")
 }
 
 func TestAMillionJobsAndNothingOfThemLeft(t *testing.T) {
@@ -191,7 +191,7 @@ func TestAMillionJobsAndNothingOfThemLeft(t *testing.T) {
 		t.Skip("takes its time")
 	}
 	const million = 1_000_000
-	s := session(t, NewCoordinator(42), NewWorker("w", 42), maxUint64)
+	s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), maxUint64)
 	empty := heap()
 	for id := range uint64(million) {
 		require.NoError(t, s.c.SpawnJob(SpawnJob{JobID: id}))

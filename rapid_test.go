@@ -28,11 +28,11 @@ var (
 		rapid.SampledFrom([]uint64{0, 1, 9, 10, 99, 100, 1<<32 - 1, 1 << 32, 1<<53 + 1, 1 << 63, math.MaxUint64/10 + 1, math.MaxUint64 - 1, math.MaxUint64}),
 		rapid.Uint64(),
 	)
-	oddRunes  = []rune("\"\\/<>&{}[]:,\b\t\n\f\r\x00\x01\x1f \x7f\u0080\u2028\u2029\ufeff\ufffd\uffff\ud7ff\ue000\U00010000\U0001f600\U0010ffffau0")
-	anyText   = rapid.OneOf(rapid.StringOf(rapid.RuneFrom(oddRunes)), rapid.String())
-	anyDetail = rapid.Ptr(anyText, true)
-	anyState  = rapid.Map(rapid.IntRange(int(StateCreated), int(StateFailed)), func(s int) JobState { return JobState(s) })
-	anyLevel  = rapid.SampledFrom([]Level{LevelInfo, LevelWarn, LevelError})
+	oddRunes    = []rune("\"\\/<>&{}[]:,\b\t\n\f\r\x00\x01\x1f \x7f\u0080\u2028\u2029\ufeff\ufffd\uffff\ud7ff\ue000\U00010000\U0001f600\U0010ffffau0")
+	anyText     = rapid.OneOf(rapid.StringOf(rapid.RuneFrom(oddRunes)), rapid.String())
+	anyDetail   = rapid.Ptr(anyText, true)
+	anyJobState = rapid.Map(rapid.IntRange(int(StateCreated), int(StateFailed)), func(s int) JobState { return JobState(s) })
+	anyLevel    = rapid.SampledFrom([]Level{LevelInfo, LevelWarn, LevelError})
 
 	smallPayload = rapid.SliceOfN(rapid.Byte(), 0, 40)
 	anyPayload   = rapid.OneOf(smallPayload, rapid.Map(rapid.IntRange(41, 5000), randomPayload))
@@ -63,7 +63,7 @@ func drawOp(t *rapid.T, jobID *rapid.Generator[uint64], payload *rapid.Generator
 	case OpPollStatus:
 		return PollStatus{job()}
 	case OpStatusSnapshot:
-		return StatusSnapshot{job(), anyState.Draw(t, "state"), anyDetail.Draw(t, "detail")}
+		return StatusSnapshot{job(), anyJobState.Draw(t, "state"), anyDetail.Draw(t, "detail")}
 	case OpJobCompleted:
 		return JobCompleted{job(), drawOutcome(t, payload)}
 	case OpCancelJob:
@@ -471,13 +471,13 @@ func TestRewrittenTextMeansTheSame(t *testing.T) {
 
 // meansTheSame checks that a text is read as the envelope, and judged like it.
 func meansTheSame(t *rapid.T, env Envelope, text []byte) {
-	verdict := describe(plainVerdict(env))
+	verdict := describeError(plainVerdict(env))
 	var read Envelope
 	require.NoError(t, read.UnmarshalJSON(text), "%s", text)
 	require.Equal(t, env, read, "%s", text)
-	require.Equal(t, verdict, describe(read.Validate()), "%s", text)
+	require.Equal(t, verdict, describeError(read.Validate()), "%s", text)
 	parsed, err := ParseEnvelope(text)
-	require.Equal(t, verdict, describe(err), "%s", text)
+	require.Equal(t, verdict, describeError(err), "%s", text)
 	if err == nil {
 		require.Equal(t, env, parsed, "%s", text)
 	} else {
@@ -693,7 +693,7 @@ func (p *plainCoordinator) spawn(s SpawnJob) error {
 	if _, tracked := p.jobs[s.JobID]; tracked {
 		return &JobError{Kind: ErrDuplicateJobID, JobID: s.JobID}
 	}
-	p.jobs[s.JobID] = TrackedJob{s.JobID, s.RegionID, StateQueued, p.send(s)}
+	p.jobs[s.JobID] = TrackedJob{JobID: s.JobID, RegionID: s.RegionID, State: StateQueued, LastSeqNo: p.send(s)}
 	return nil
 }
 
@@ -733,7 +733,7 @@ func (p *plainCoordinator) poll(jobID uint64) error {
 		return &JobError{Kind: ErrUnknownJobID, JobID: jobID}
 	}
 	if plainEnded(j.State) {
-		return &JobError{ErrJobNotInFlight, jobID, j.State}
+		return &JobError{ErrJobNotPollable, jobID, j.State}
 	}
 	j.LastSeqNo = p.send(PollStatus{jobID})
 	p.jobs[jobID] = j
@@ -960,7 +960,7 @@ func seldom(now, mostly func(*rapid.T)) func(*rapid.T) {
 // call makes a call of the host, which the model answers with want.
 func (s *coordinatorTrial) call(t *rapid.T, want error, call func(*Coordinator) error) {
 	for _, c := range s.three {
-		require.Equal(t, describe(want), describe(call(c)))
+		require.Equal(t, describeError(want), describeError(call(c)))
 	}
 	if want == nil {
 		require.NoError(t, call(s.witness))
@@ -1026,13 +1026,13 @@ func (s *coordinatorTrial) drain(t *rapid.T) {
 	want := s.model.outbox[:min(n, len(s.model.outbox))]
 	s.model.outbox = s.model.outbox[len(want):]
 	s.call(t, nil, func(c *Coordinator) error {
-		require.Equal(t, strings.Join(want, "\n"), drained(t, n, c.DrainOutbox))
+		require.Equal(t, strings.Join(want, "\n"), drainTexts(t, n, c.DrainOutbox))
 		return nil
 	})
 }
 
 // drained takes up to n envelopes from an outbox, and returns their texts.
-func drained(t *rapid.T, n int, drain func() (Envelope, bool)) string {
+func drainTexts(t *rapid.T, n int, drain func() (Envelope, bool)) string {
 	var texts []string
 	for range n {
 		env, ok := drain()
@@ -1113,7 +1113,7 @@ func (s *coordinatorTrial) goOn(t *rapid.T) {
 func (s *coordinatorTrial) unfitting(t *rapid.T) {
 	id := fewJobs.Draw(t, "job id")
 	op := rapid.SampledFrom([]Op{
-		StatusSnapshot{id, anyState.Draw(t, "state"), nil}, JobCompleted{id, drawOutcome(t, payloads)},
+		StatusSnapshot{id, anyJobState.Draw(t, "state"), nil}, JobCompleted{id, drawOutcome(t, payloads)},
 		CancelAcknowledged{id}, DrainCompleted{id}, FinalizeCompleted{id}, Diagnostic{},
 	}).Draw(t, "op")
 	s.deliver(t, s.model.highest+1, s.model.active, op)
@@ -1194,23 +1194,23 @@ type receiver interface {
 // handOver gives a message to each of three equal receivers by a way of its own, and compares what
 // they answer. The witness gets it unless it was to be refused.
 func handOver[R receiver](t *rapid.T, three [3]R, witness R, env Envelope, refusal, answer error) {
-	want := describe(cmp.Or(refusal, answer))
+	want := describeError(cmp.Or(refusal, answer))
 	held := env
 	if env.WorkerID != nil {
 		held.WorkerID = ptr(*env.WorkerID)
 	}
-	require.Equal(t, want, describe(three[0].HandleInbound(&held)), "HandleInbound")
+	require.Equal(t, want, describeError(three[0].HandleInbound(&held)), "HandleInbound")
 	if held.WorkerID != nil {
 		*held.WorkerID = "changed by its holder"
 	}
 	if refusal == nil {
-		require.Equal(t, want, describe(witness.HandleInbound(&env)), "HandleInbound")
+		require.Equal(t, want, describeError(witness.HandleInbound(&env)), "HandleInbound")
 	}
 
 	text, err := env.AppendJSON(nil)
 	if err != nil { // it does not come as text
 		require.Error(t, refusal)
-		require.Equal(t, want, describe(three[1].HandleInbound(&env)), "HandleInbound")
+		require.Equal(t, want, describeError(three[1].HandleInbound(&env)), "HandleInbound")
 		return
 	}
 	valid := plainVerdict(env) == nil
@@ -1218,15 +1218,15 @@ func handOver[R receiver](t *rapid.T, three [3]R, witness R, env Envelope, refus
 	v, err := Verify(text)
 	if valid {
 		require.NoError(t, err)
-		require.Equal(t, want, describe(three[1].HandleVerified(v)), "HandleVerified")
+		require.Equal(t, want, describeError(three[1].HandleVerified(v)), "HandleVerified")
 	} else {
-		require.Equal(t, want, describe(err), "Verify")
+		require.Equal(t, want, describeError(err), "Verify")
 		require.ErrorIs(t, three[1].HandleVerified(v), ErrInvalidValue)
 	}
 
 	read, err := three[2].Receive(text)
 	clear(text)
-	require.Equal(t, want, describe(err), "Receive")
+	require.Equal(t, want, describeError(err), "Receive")
 	if valid {
 		require.Equal(t, plainWire(env), plainWire(read), "Receive")
 	} else {
@@ -1260,9 +1260,8 @@ func (s *coordinatorTrial) compare(t *rapid.T) {
 		require.Equal(t, *p.active, id)
 	}
 	require.Equal(t, len(p.outbox), c.OutboxLen())
-	ahead := *c
-	ahead.out.queue = slices.Clone(c.out.queue)
-	require.Equal(t, strings.Join(p.outbox, "\n"), drained(t, math.MaxInt, ahead.DrainOutbox))
+	ahead := clone(c)
+	require.Equal(t, strings.Join(p.outbox, "\n"), drainTexts(t, math.MaxInt, ahead.DrainOutbox))
 }
 
 // The worker.
@@ -1486,7 +1485,7 @@ func (p *plainWorker) operation(op Op) error {
 		if _, tracked := p.jobs[op.JobID]; tracked {
 			return &JobError{Kind: ErrDuplicateJobID, JobID: op.JobID}
 		}
-		p.jobs[op.JobID] = TrackedJob{op.JobID, op.RegionID, StateQueued, 0}
+		p.jobs[op.JobID] = TrackedJob{JobID: op.JobID, RegionID: op.RegionID, State: StateQueued}
 	case PollStatus:
 		if state := p.jobs[op.JobID].State; p.ready && (state == StateQueued || state == StateRunning) {
 			return p.say(op.JobID, StatusSnapshot{JobID: op.JobID, State: state})
@@ -1553,7 +1552,7 @@ func (s *workerTrial) repeat(t *rapid.T) {
 
 func (s *workerTrial) call(t *rapid.T, want error, call func(*Worker) error) {
 	for _, w := range s.three {
-		require.Equal(t, describe(want), describe(call(w)))
+		require.Equal(t, describeError(want), describeError(call(w)))
 	}
 	if want == nil {
 		require.NoError(t, call(s.witness))
@@ -1621,7 +1620,7 @@ func (s *workerTrial) drain(t *rapid.T) {
 	want := s.model.outbox[:min(n, len(s.model.outbox))]
 	s.model.outbox = s.model.outbox[len(want):]
 	s.call(t, nil, func(w *Worker) error {
-		require.Equal(t, strings.Join(want, "\n"), drained(t, n, w.DrainOutbox))
+		require.Equal(t, strings.Join(want, "\n"), drainTexts(t, n, w.DrainOutbox))
 		return nil
 	})
 }
@@ -1709,15 +1708,14 @@ func (s *workerTrial) compare(t *rapid.T) {
 		require.Equal(t, want.State, state)
 	}
 	require.Equal(t, len(p.outbox), w.OutboxLen())
-	ahead := *w
-	ahead.out.queue = slices.Clone(w.out.queue)
-	require.Equal(t, strings.Join(p.outbox, "\n"), drained(t, math.MaxInt, ahead.DrainOutbox))
+	ahead := cloneWorker(w)
+	require.Equal(t, strings.Join(p.outbox, "\n"), drainTexts(t, math.MaxInt, ahead.DrainOutbox))
 }
 
 // Both together.
 
-// A link joins a coordinator and a worker by ordered lossless channels of bytes.
-type link struct {
+// A pairing joins a coordinator and a worker by ordered lossless channels of bytes.
+type pairing struct {
 	host             *Coordinator
 	worker           *Worker
 	workers          int // how many there have been
@@ -1726,14 +1724,14 @@ type link struct {
 	sent             []string
 }
 
-func newLink() *link {
-	l := &link{host: NewCoordinator(7), unsettled: map[uint64]bool{}}
+func newLink() *pairing {
+	l := &pairing{host: NewCoordinator(7), unsettled: map[uint64]bool{}}
 	l.replaceWorker()
 	return l
 }
 
 // replaceWorker: the worker dies, and another comes with channels of its own.
-func (l *link) replaceWorker() {
+func (l *pairing) replaceWorker() {
 	l.host.WorkerLost()
 	l.workers++
 	l.worker = NewWorker(fmt.Sprint("worker ", l.workers), 7)
@@ -1741,14 +1739,14 @@ func (l *link) replaceWorker() {
 }
 
 // settle notes that the host has heard of the end of a job.
-func (l *link) settle(t *rapid.T, jobID uint64, state JobState) {
+func (l *pairing) settle(t *rapid.T, jobID uint64, state JobState) {
 	require.Contains(t, l.unsettled, jobID, "a job ends once")
 	require.Contains(t, []JobState{StateCompleted, StateFailed}, state)
 	delete(l.unsettled, jobID)
 }
 
 // send takes up to n messages from an outbox to its channel.
-func (l *link) send(t *rapid.T, n int, drain func() (Envelope, bool), channel *[][]byte) {
+func (l *pairing) send(t *rapid.T, n int, drain func() (Envelope, bool), channel *[][]byte) {
 	for range n {
 		env, ok := drain()
 		if !ok {
@@ -1761,7 +1759,7 @@ func (l *link) send(t *rapid.T, n int, drain func() (Envelope, bool), channel *[
 	}
 }
 
-func (l *link) receiveByHost(t *rapid.T, n int) {
+func (l *pairing) receiveByHost(t *rapid.T, n int) {
 	for range min(n, len(l.toHost)) {
 		env, err := l.host.Receive(l.toHost[0])
 		if _, failed := env.Op.(BootstrapFailed); failed {
@@ -1773,7 +1771,7 @@ func (l *link) receiveByHost(t *rapid.T, n int) {
 	}
 }
 
-func (l *link) receiveByWorker(t *rapid.T, n int) {
+func (l *pairing) receiveByWorker(t *rapid.T, n int) {
 	for range min(n, len(l.toWorker)) {
 		_, err := l.worker.Receive(l.toWorker[0])
 		require.NoError(t, err, "%s", l.toWorker[0])
@@ -1783,13 +1781,13 @@ func (l *link) receiveByWorker(t *rapid.T, n int) {
 
 // A linkCall is one call of either application or of the transport between them. That the call is
 // refused is nobody's fault; that a message is, would be.
-type linkCall func(t *rapid.T, l *link)
+type linkCall func(t *rapid.T, l *pairing)
 
 // linkCalls draw the arguments of each call.
 var linkCalls = map[string]func(t *rapid.T) linkCall{
 	"host spawns": func(t *rapid.T) linkCall {
 		id, payload := linkJobs.Draw(t, "job id"), smallPayload.Draw(t, "payload")
-		return func(t *rapid.T, l *link) {
+		return func(t *rapid.T, l *pairing) {
 			if l.host.SpawnJob(SpawnJob{JobID: id, Payload: payload}) == nil {
 				require.NotContains(t, l.unsettled, id)
 				l.unsettled[id] = true
@@ -1798,91 +1796,91 @@ var linkCalls = map[string]func(t *rapid.T) linkCall{
 	},
 	"host cancels": func(t *rapid.T) linkCall {
 		id := linkJobs.Draw(t, "job id")
-		return func(_ *rapid.T, l *link) { _ = l.host.CancelJob(id, "why") }
+		return func(_ *rapid.T, l *pairing) { _ = l.host.CancelJob(id, "why") }
 	},
 	"host polls": func(t *rapid.T) linkCall {
 		id := linkJobs.Draw(t, "job id")
-		return func(_ *rapid.T, l *link) { _ = l.host.PollStatus(id) }
+		return func(_ *rapid.T, l *pairing) { _ = l.host.PollStatus(id) }
 	},
 	"host removes": func(t *rapid.T) linkCall {
 		id := linkJobs.Draw(t, "job id")
-		return func(t *rapid.T, l *link) {
+		return func(t *rapid.T, l *pairing) {
 			if state, err := l.host.RemoveJob(id); err == nil {
 				l.settle(t, id, state)
 			}
 		}
 	},
 	"host reaps": func(t *rapid.T) linkCall {
-		return func(t *rapid.T, l *link) {
+		return func(t *rapid.T, l *pairing) {
 			for _, j := range l.host.Reap() {
 				l.settle(t, j.JobID, j.State)
 			}
 		}
 	},
 	"turns": func(t *rapid.T) linkCall {
-		return func(_ *rapid.T, l *link) { l.host.AdvanceTurn(); l.worker.AdvanceTurn() }
+		return func(_ *rapid.T, l *pairing) { l.host.AdvanceTurn(); l.worker.AdvanceTurn() }
 	},
 	"worker announces": func(t *rapid.T) linkCall {
-		return func(_ *rapid.T, l *link) { _ = l.worker.Announce() }
+		return func(_ *rapid.T, l *pairing) { _ = l.worker.Announce() }
 	},
 	"worker starts": func(t *rapid.T) linkCall {
 		id := linkJobs.Draw(t, "job id")
-		return func(_ *rapid.T, l *link) { _ = l.worker.Start(id) }
+		return func(_ *rapid.T, l *pairing) { _ = l.worker.Start(id) }
 	},
 	"worker reports": func(t *rapid.T) linkCall {
 		id := linkJobs.Draw(t, "job id")
-		return func(_ *rapid.T, l *link) { _ = l.worker.Report(id, "half") }
+		return func(_ *rapid.T, l *pairing) { _ = l.worker.Report(id, "half") }
 	},
 	"worker completes": func(t *rapid.T) linkCall {
 		id, outcome := linkJobs.Draw(t, "job id"), drawOutcome(t, smallPayload)
-		return func(_ *rapid.T, l *link) { _ = l.worker.Complete(id, outcome) }
+		return func(_ *rapid.T, l *pairing) { _ = l.worker.Complete(id, outcome) }
 	},
 	"worker answers": func(t *rapid.T) linkCall {
 		id := linkJobs.Draw(t, "job id")
-		return func(_ *rapid.T, l *link) { l.answer(id) }
+		return func(_ *rapid.T, l *pairing) { l.answer(id) }
 	},
 	"worker diagnoses": func(t *rapid.T) linkCall {
 		message := anyText.Draw(t, "message")
-		return func(_ *rapid.T, l *link) { _ = l.worker.Diagnose(Diagnostic{Message: message}) }
+		return func(_ *rapid.T, l *pairing) { _ = l.worker.Diagnose(Diagnostic{Message: message}) }
 	},
 	"session ends, seldom": func(t *rapid.T) linkCall {
 		switch rapid.IntRange(0, 20).Draw(t, "how") {
 		case 17:
-			return func(_ *rapid.T, l *link) { _ = l.host.RequestShutdown("why") }
+			return func(_ *rapid.T, l *pairing) { _ = l.host.RequestShutdown("why") }
 		case 18:
-			return func(_ *rapid.T, l *link) { _ = l.worker.Fail("why") }
+			return func(_ *rapid.T, l *pairing) { _ = l.worker.Fail("why") }
 		case 19:
-			return func(_ *rapid.T, l *link) { _ = l.worker.CompleteShutdown() }
+			return func(_ *rapid.T, l *pairing) { _ = l.worker.CompleteShutdown() }
 		case 16:
-			return func(_ *rapid.T, l *link) { l.replaceWorker() }
+			return func(_ *rapid.T, l *pairing) { l.replaceWorker() }
 		}
-		return func(t *rapid.T, l *link) { l.carry(t) }
+		return func(t *rapid.T, l *pairing) { l.carry(t) }
 	},
 	"host sends": func(t *rapid.T) linkCall {
 		n := rapid.IntRange(1, 3).Draw(t, "messages")
-		return func(t *rapid.T, l *link) { l.send(t, n, l.host.DrainOutbox, &l.toWorker) }
+		return func(t *rapid.T, l *pairing) { l.send(t, n, l.host.DrainOutbox, &l.toWorker) }
 	},
 	"worker sends": func(t *rapid.T) linkCall {
 		n := rapid.IntRange(1, 3).Draw(t, "messages")
-		return func(t *rapid.T, l *link) { l.send(t, n, l.worker.DrainOutbox, &l.toHost) }
+		return func(t *rapid.T, l *pairing) { l.send(t, n, l.worker.DrainOutbox, &l.toHost) }
 	},
 	"host receives": func(t *rapid.T) linkCall {
 		n := rapid.IntRange(1, 3).Draw(t, "messages")
-		return func(t *rapid.T, l *link) { l.receiveByHost(t, n) }
+		return func(t *rapid.T, l *pairing) { l.receiveByHost(t, n) }
 	},
 	"worker receives": func(t *rapid.T) linkCall {
 		n := rapid.IntRange(1, 3).Draw(t, "messages")
-		return func(t *rapid.T, l *link) { l.receiveByWorker(t, n) }
+		return func(t *rapid.T, l *pairing) { l.receiveByWorker(t, n) }
 	},
 	"all is carried and worked at": func(t *rapid.T) linkCall {
-		return func(t *rapid.T, l *link) { l.carry(t); l.work(t) }
+		return func(t *rapid.T, l *pairing) { l.carry(t); l.work(t) }
 	},
 }
 
 var linkJobs = rapid.Uint64Range(1, 3)
 
 // answer answers whatever phase of its cancellation a job is in.
-func (l *link) answer(jobID uint64) error {
+func (l *pairing) answer(jobID uint64) error {
 	switch state, _ := l.worker.JobState(jobID); state {
 	case StateDraining:
 		return l.worker.CompleteDrain(jobID)
@@ -1894,7 +1892,7 @@ func (l *link) answer(jobID uint64) error {
 }
 
 // carry takes everything that waits to where it belongs, and tells whether there was anything.
-func (l *link) carry(t *rapid.T) bool {
+func (l *pairing) carry(t *rapid.T) bool {
 	l.send(t, math.MaxInt, l.host.DrainOutbox, &l.toWorker)
 	l.send(t, math.MaxInt, l.worker.DrainOutbox, &l.toHost)
 	something := len(l.toWorker)+len(l.toHost) > 0
@@ -1904,7 +1902,7 @@ func (l *link) carry(t *rapid.T) bool {
 }
 
 // work is the part of the worker, as long as there is any.
-func (l *link) work(t *rapid.T) bool {
+func (l *pairing) work(t *rapid.T) bool {
 	switch {
 	case l.worker.Closed():
 		return false
@@ -1928,7 +1926,7 @@ func (l *link) work(t *rapid.T) bool {
 }
 
 // drawSession lets both applications and the transport do anything in any order.
-func drawSession(t *rapid.T) (*link, []linkCall) {
+func drawSession(t *rapid.T) (*pairing, []linkCall) {
 	l := newLink()
 	var session []linkCall
 	calls := map[string]func(*rapid.T){}

@@ -141,18 +141,6 @@ func (w *workerScene) into(id uint64, phase string) {
 	}
 }
 
-// cloneWorker copies a worker so that nothing is shared.
-func cloneWorker(w *Worker) *Worker {
-	d := *w
-	d.out.queue = slices.Clone(w.out.queue)
-	d.jobs = maps.Clone(w.jobs)
-	for id, j := range d.jobs {
-		twin := *j
-		d.jobs[id] = &twin
-	}
-	return &d
-}
-
 // A life.
 
 func TestAWorkersWholeLife(t *testing.T) {
@@ -165,7 +153,7 @@ func TestAWorkersWholeLife(t *testing.T) {
 	w.sends(BootstrapReady{"w"})
 
 	w.hears(jobOf(1), jobOf(2))
-	assert.Equal(t, []TrackedJob{{1, 10, StateQueued, 0}, {2, 20, StateQueued, 0}}, collect(w.Jobs()))
+	assert.Equal(t, []TrackedJob{{JobID: 1, RegionID: 10, State: StateQueued, LastSeqNo: 0}, {JobID: 2, RegionID: 20, State: StateQueued, LastSeqNo: 0}}, collect(w.Jobs()))
 	assert.Equal(t, 2, w.InflightCount())
 	w.ok(w.Start(1))
 	w.is(1, StateRunning)
@@ -468,7 +456,7 @@ func TestTheIDOfAJobThatHasEndedMayComeAgain(t *testing.T) {
 			w.into(1, "queued")
 			job, ok := w.Job(1)
 			assert.True(t, ok)
-			assert.Equal(t, TrackedJob{1, 10, StateQueued, 0}, job)
+			assert.Equal(t, TrackedJob{JobID: 1, RegionID: 10, State: StateQueued, LastSeqNo: 0}, job)
 		})
 	}
 }

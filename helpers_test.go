@@ -1,0 +1,83 @@
+package workerchannel
+
+import (
+	"maps"
+	"slices"
+)
+
+// clone copies a coordinator so that nothing is shared with the original.
+func clone(c *Coordinator) *Coordinator {
+	d := &Coordinator{
+		out: c.out, jobs: c.jobs, clocks: c.clocks, retired: c.retired, worker: c.worker, lastSeen: c.lastSeen,
+		ready: c.ready, shutdown: c.shutdown, closing: c.closing, closingReason: c.closingReason,
+	}
+	d.retired.keys, d.retired.order = maps.Clone(c.retired.keys), slices.Clone(c.retired.order)
+	sessions := map[*session]*session{}
+	twinSession := func(s *session) *session {
+		if s != nil && sessions[s] == nil {
+			twin := *s
+			sessions[s] = &twin
+		}
+		return sessions[s]
+	}
+	d.session = twinSession(c.session)
+	d.jobs.regions.m = maps.Clone(c.jobs.regions.m)
+	for id, r := range d.jobs.regions.m {
+		twin := *r
+		twin.session = twinSession(r.session)
+		d.jobs.regions.m[id] = &twin
+	}
+	twins := map[*job]*job{}
+	d.jobs.jobs.m = maps.Clone(c.jobs.jobs.m)
+	for id, j := range d.jobs.jobs.m {
+		twin := *j
+		twin.session, twin.region = twinSession(j.session), d.jobs.regions.m[j.region.id]
+		twins[j], d.jobs.jobs.m[id] = &twin, &twin
+	}
+	for _, j := range twins {
+		for i := range j.links {
+			j.links[i] = link{twins[j.links[i].prev], twins[j.links[i].next]}
+		}
+	}
+	lists := []*jobList{&d.jobs.live, &d.jobs.timed[0], &d.jobs.timed[1], &d.jobs.timed[2], &d.jobs.ended}
+	for _, r := range d.jobs.regions.m {
+		lists = append(lists, &r.jobs)
+	}
+	for _, l := range lists {
+		l.first, l.last = twins[l.first], twins[l.last]
+	}
+	d.out.queue = slices.Clone(c.out.queue)
+	for i, m := range d.out.queue {
+		if m.job != nil && twins[m.job] == nil { // it has been forgotten
+			twin := *m.job
+			twins[m.job] = &twin
+		}
+		d.out.queue[i].job = twins[m.job]
+	}
+	return d
+}
+
+// cloneWorker copies a worker so that nothing is shared with the original.
+func cloneWorker(w *Worker) *Worker {
+	d := &Worker{id: w.id, out: w.out, phase: w.phase, shutdown: w.shutdown, lastSeen: w.lastSeen, jobs: w.jobs}
+	d.out.queue = slices.Clone(w.out.queue)
+	d.jobs.m = maps.Clone(w.jobs.m)
+	for id, j := range d.jobs.m {
+		twin := *j
+		d.jobs.m[id] = &twin
+	}
+	return d
+}
+
+func opJSON(op Op) string {
+	f := flatten(op)
+	return string(writeOp(jsonText(nil), &f))
+}
+
+// collect is slices.Collect, but nil for an empty sequence.
+func collect[T any](seq func(func(T) bool)) (all []T) {
+	for v := range seq {
+		all = append(all, v)
+	}
+	return all
+}
