@@ -5,9 +5,6 @@ import "slices"
 // ProtocolVersion is the version of the protocol that this package speaks.
 const ProtocolVersion uint32 = 1
 
-// MaxPayloadBytes is the largest payload of a SpawnJob or an OutcomeOk, in bytes.
-const MaxPayloadBytes = 256 << 10
-
 // An Envelope is one message (PROTOCOL section 1). It is a plain value that its holder may modify, so
 // HandleInbound always validates it again.
 type Envelope struct {

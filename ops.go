@@ -1,5 +1,8 @@
 package workerchannel
 
+// MaxPayloadBytes is the largest payload of a SpawnJob or an OutcomeOk, in bytes.
+const MaxPayloadBytes = 256 << 10
+
 // An Op is an operation, the content of a message (PROTOCOL section 2). The 15 operations of this package, as
 // plain values, are the only ones: for a pointer to one, or nil, whatever checks or writes it returns
 // ErrInvalidValue.

@@ -20,8 +20,6 @@ import "iter"
 // an argument that cannot be sent; ErrWorkerNotReady before Announce, and ErrWorkerClosed after Fail or
 // CompleteShutdown; ErrPayloadTooLarge; ErrUnknownJobID; and the error that its comment names.
 type Worker struct {
-	_ noCopy
-
 	id       string
 	out      outbox[struct{}]
 	phase    workerPhase
