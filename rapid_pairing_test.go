@@ -22,6 +22,7 @@ type pairing struct {
 	endings          map[int]EndCause // how the session of each ended
 	lives            map[uint64]*life // the jobs that the host has not yet been given back
 	closed           map[uint64]bool  // the regions that were closed and still have such a job
+	failed           int              // jobs given back that have failed
 }
 
 // A life is what happened to one job. It is the job's tag.
@@ -146,6 +147,7 @@ func (l *pairing) settle(t *rapid.T, j TrackedJob) {
 		require.Equal(t, OutcomeCancelled{job.reason}, j.Outcome)
 		require.Nil(t, job.said)
 	default:
+		l.failed++
 		require.Equal(t, StateFailed, j.State)
 		require.Nil(t, j.Outcome)
 		require.Equal(t, l.endings[job.session], j.Cause)
@@ -401,7 +403,7 @@ func (l *pairing) drawCalls(t *rapid.T, check func(*rapid.T), kinds ...linkCalls
 			}
 		}
 	}
-	for range 5 {
+	for range 20 {
 		t.Repeat(calls)
 	}
 	return made
