@@ -321,9 +321,11 @@ func (w *Worker) step(j *TrackedJob, row int, message Op) error {
 	if !rule.accepts(j.State) {
 		return rule.refuse(j.JobID, j.State)
 	}
-	if to := rule.next(j.State); to != j.State {
-		j.State, j.Since = to, w.Turn()
+	to := rule.next(j.State)
+	if to.public() != j.State.public() {
+		j.Since = w.Turn()
 	}
+	j.State = to
 	if rule.sends != 0 {
 		j.LastSeqNo = w.send(message)
 	}
