@@ -103,24 +103,26 @@ func (s *scanner) sum() {
 	}
 }
 
-// payload reads an array of bytes. It allocates memory for as many as there are commas, up to the limit.
+// payload reads an array of bytes. It first allocates what the rest of the input must hold if it is all payload, and
+// more as that proves to be too little: to count the elements would take another pass.
 func (s *scanner) payload() []byte {
 	s.expect('[', "expected an array of bytes")
 	s.space()
 	if s.consume("]") {
 		return []byte{}
 	}
-	rest, _, _ := bytes.Cut(s.data[s.pos:], []byte{']'})
-	promised := bytes.Count(rest, []byte{','}) + 1
-	payload := make([]byte, 0, min(promised, MaxPayloadBytes))
+	start := s.pos
+	const widest = len("255,")
+	payload := make([]byte, 0, min(len(s.data[start:])/widest+1, MaxPayloadBytes))
 	s.sum()
-	payload = s.payloadRun(payload)
 	for s.err == nil {
+		payload = s.payloadRun(payload)
 		s.space()
 		at := s.pos
 		b := byte(s.uint(math.MaxUint8))
 		if len(payload) == MaxPayloadBytes {
-			s.failWith(&ParseError{Offset: at, Err: &PayloadError{promised, MaxPayloadBytes}})
+			rest, _, _ := bytes.Cut(s.data[start:], []byte{']'})
+			s.failWith(&ParseError{Offset: at, Err: &PayloadError{bytes.Count(rest, []byte{','}) + 1, MaxPayloadBytes}})
 			return nil
 		}
 		payload = append(payload, b)
@@ -132,7 +134,6 @@ func (s *scanner) payload() []byte {
 	}
 	return nil
 }
-
 // payloadRun reads elements as long as they are canonical and another may follow. It extends the digest in the same
 // loop, a few bytes behind: the chain of multiplications leaves most of the processor idle, and there is no branch
 // that random bytes could make it mispredict.
@@ -141,7 +142,8 @@ func (s *scanner) payloadRun(payload []byte) []byte {
 	if !s.canonical {
 		summed = len(text) // no digest is needed
 	}
-	for i+3 < len(text) && len(payload) < cap(payload) {
+	room := min(cap(payload), MaxPayloadBytes)
+	for i+3 < len(text) && len(payload) < room {
 		q := text[i : i+4 : i+4]
 		x := uint32(q[0]) | uint32(q[1])<<8 | uint32(q[2])<<16 | uint32(q[3])<<24
 		more := x >> 12 & 1 // digits after the first: a digit has bit 4, a comma has not

@@ -125,7 +125,7 @@ const (
 	statusPanicked
 )
 
-var outcomeNames = [...]string{statusOk: "Ok", statusErr: "Err", statusCancelled: "Cancelled", statusPanicked: "Panicked"}
+var outcomeNames = [...]string{0: "no outcome", statusOk: "Ok", statusErr: "Err", statusCancelled: "Cancelled", statusPanicked: "Panicked"}
 
 // outcomeShapes has the members of section 2's outcomes, in wire order.
 var outcomeShapes = [...]shape{
