@@ -163,7 +163,7 @@ func (l *pairing) drawCalls(t *rapid.T, check func(*rapid.T), kinds ...linkCalls
 
 func noCheck(*rapid.T) {}
 
-func TestNeitherSideRefusesTheOtherAndEveryJobEndsExactlyOnce(t *testing.T) {
+func TestNoHalfRefusesTheOtherAndEveryJobEndsOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := newPairing(Limits{})
 		l.drawCalls(t, noCheck, callsOfHost, callsOfWorker, callsOfCarrier, callsThatEnd)

@@ -49,6 +49,7 @@ func (s *coordinatorTrial) repeat(t *rapid.T) {
 		"cancel region":      s.cancelRegion,
 		"poll":               s.poll,
 		"shutdown":           seldom(s.requestShutdown, s.goOn),
+		"shutdown, also":     seldom(s.requestShutdown, s.poll),
 		"shutdown when idle": s.shutdownWhenIdle,
 		"expect":             expect,
 		"lost":               seldom(lost, s.goOn),
@@ -107,8 +108,9 @@ func (s *coordinatorTrial) cancelRegion(t *rapid.T) {
 	})
 }
 
-func (s *coordinatorTrial) poll(t *rapid.T) {
-	id := fewJobs.Draw(t, "job id")
+func (s *coordinatorTrial) poll(t *rapid.T) { s.pollJob(t, fewJobs.Draw(t, "job id")) }
+
+func (s *coordinatorTrial) pollJob(t *rapid.T, id uint64) {
 	s.call(t, s.model.poll(id), func(c *Coordinator) error { return c.PollStatus(id) })
 }
 
@@ -197,13 +199,17 @@ func (s *coordinatorTrial) goOn(t *rapid.T) {
 		return
 	}
 	job := rapid.SampledFrom(inflight).Draw(t, "job")
-	switch cancel := rapid.Bool().Draw(t, "cancel"); job.State {
+	switch job.State {
 	case StateQueued, StateRunning:
-		if cancel {
+		switch how := rapid.IntRange(0, 3).Draw(t, "how"); {
+		case how == 0:
 			s.cancelJob(t, job.JobID, "why")
-		} else if job.State == StateQueued {
+		case how == 1:
+			s.pollJob(t, job.JobID)
+			s.drain(t, p.drain)
+		case job.State == StateQueued:
 			s.deliver(t, fresh, p.active, StatusSnapshot{JobID: job.JobID, State: StateRunning})
-		} else {
+		default:
 			s.deliver(t, fresh, p.active, JobCompleted{job.JobID, fewOutcomes.Draw(t, "outcome")})
 		}
 	case StateCancelRequested:

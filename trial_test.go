@@ -62,7 +62,7 @@ func (s *trial[H]) advanceTurn(t *rapid.T) {
 
 // drain takes messages from the outboxes; take does that of the model.
 func (s *trial[H]) drain(t *rapid.T, take func() (Envelope, bool)) {
-	for range rapid.IntRange(1, 4).Draw(t, "messages") {
+	for range fewMessages.Draw(t, "messages") {
 		want, some := take()
 		s.call(t, nil, func(h H) error {
 			env, ok := h.DrainOutbox()
