@@ -149,7 +149,10 @@ func TestBoundedResponse(t *testing.T) {
 		})
 		most := limits.Cancel + limits.Drain + limits.Finalize + limits.Shutdown
 		for range most {
-			w.take(t)
+			for w.host.OutboxLen() > 0 {
+				w.take(t)
+			}
+			w.note(t)
 			w.turn(t)
 			w.note(t)
 		}

@@ -15,20 +15,20 @@ import (
 
 // Properties of the wire: whatever the envelope is and however its JSON is written, it reads as the same.
 
-func TestEveryEnvelopeSurvivesItsText(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) { survives(t, drawEnvelope(t, anyPayload)) })
+func TestEnvelopeRoundTripsThroughCanonicalJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { requireRoundTrip(t, drawEnvelope(t, anyPayload)) })
 }
 
-func TestPayloadsOfEverySizeSurvive(t *testing.T) {
+func TestPayloadsOfAllSizesRoundTrip(t *testing.T) {
 	for _, size := range []int{0, 1, 2, 3, 63, 64, 65, 255, 256, 4095, 4096, 65536, MaxPayloadBytes - 1, MaxPayloadBytes} {
 		p := randomPayload(size)
-		survives(t, plainSeal(Envelope{Version: 1, Op: SpawnJob{1, 2, 3, 4, p}}))
-		survives(t, plainSeal(Envelope{Version: 1, WorkerID: ptr("w"), Op: JobCompleted{1, OutcomeOk{p}}}))
+		requireRoundTrip(t, plainSeal(Envelope{Version: 1, Op: SpawnJob{1, 2, 3, 4, p}}))
+		requireRoundTrip(t, plainSeal(Envelope{Version: 1, WorkerID: ptr("w"), Op: JobCompleted{1, OutcomeOk{p}}}))
 	}
 }
 
-// survives checks that a valid envelope has canonical text, and is read back from it.
-func survives(t require.TestingT, env Envelope) {
+// requireRoundTrip checks that a valid envelope has canonical text, and is read back from it.
+func requireRoundTrip(t require.TestingT, env Envelope) {
 	text, err := env.AppendJSON([]byte("before"))
 	require.NoError(t, err)
 	require.Equal(t, "before"+plainWire(env), string(text), "the text is canonical and is appended")
@@ -44,11 +44,11 @@ func survives(t require.TestingT, env Envelope) {
 	v, err := Verify(text)
 	require.NoError(t, err)
 	clear(text)
-	require.Equal(t, env, v.Envelope(), "what is read has no part of the buffer")
-	require.Equal(t, env, read, "what is read has no part of the buffer")
+	require.Equal(t, env, v.Envelope(), "the envelope shares no memory with the buffer")
+	require.Equal(t, env, read, "the envelope shares no memory with the buffer")
 }
 
-func TestEveryEnvelopeSurvivesEncodingJSON(t *testing.T) {
+func TestEnvelopeRoundTripsThroughEncodingJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sent := map[string]Envelope{"valid": drawEnvelope(t, smallPayload)}
 		sent["damaged"] = drawDamage(t, sent["valid"])
@@ -65,7 +65,7 @@ func TestEveryEnvelopeSurvivesEncodingJSON(t *testing.T) {
 	})
 }
 
-func TestDigestIsThePlainRule(t *testing.T) {
+func TestReplayHashMatchesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		env := drawEnvelope(t, anyPayload)
 		require.Equal(t, plainDigest(env), ReplayHash(env.Header, env.WorkerID, env.Op))
@@ -78,26 +78,26 @@ func TestDigestIsThePlainRule(t *testing.T) {
 	})
 }
 
-// However a text is written, it is read as the same and judged the same: with the digest that Verify
-// takes along with the scan of a canonical text, or with the one that it computes afterwards.
-func TestRewrittenTextMeansTheSame(t *testing.T) {
+// TestDecodeMatchesModelOnRewrittenJSON writes an envelope in many forms that mean the same. For canonical JSON the
+// digest is computed during the scan, for any other form afterwards: the result must not differ.
+func TestDecodeMatchesModelOnRewrittenJSON(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		env := drawEnvelope(t, smallPayload)
 		if rapid.Bool().Draw(t, "damaged") {
 			env = drawDamage(t, env)
 		}
-		meansTheSame(t, env, []byte(plainWire(env)))
+		requireReadsAs(t, env, []byte(plainWire(env)))
 		seed := rapid.Uint64().Draw(t, "seed of the rewriter")
 		for ways := range 1 << 5 {
 			w := newRewriter(seed, ways, rapid.SampledFrom([]int{3, 50, 100}).Draw(t, "percent"))
-			meansTheSame(t, env, w.rewrite([]byte(plainWire(env))))
+			requireReadsAs(t, env, w.rewrite([]byte(plainWire(env))))
 		}
 	})
 }
 
-// meansTheSame checks that a text is read as the envelope, and judged like it.
-func meansTheSame(t *rapid.T, env Envelope, text []byte) {
+// requireReadsAs checks that JSON decodes to the envelope and validates as the envelope does.
+func requireReadsAs(t *rapid.T, env Envelope, text []byte) {
 	verdict := plainVerdict(env)
 	var read Envelope
 	require.NoError(t, read.UnmarshalJSON(text), "%s", text)
@@ -112,15 +112,15 @@ func meansTheSame(t *rapid.T, env Envelope, text []byte) {
 	}
 }
 
-// A rewriter writes a text anew in another form that means the same (section 3, Reading). The numbers
-// tell how often, in percent.
+// A rewriter writes JSON in another form that means the same (section 3, Reading). The numbers say how often, in
+// percent, it does each thing.
 type rewriter struct {
 	rand                             *rand.Rand
 	order, spaces, escapes, optional int
 	strangers                        int // unknown members
 }
 
-// newRewriter returns a rewriter that uses some of its ways, a set of bits: so each is also used alone.
+// newRewriter returns a rewriter that does some of these things; ways is a set of bits.
 func newRewriter(seed uint64, ways, percent int) *rewriter {
 	w := &rewriter{rand: rand.New(rand.NewPCG(seed, 0))}
 	for i, way := range []*int{&w.order, &w.spaces, &w.escapes, &w.optional, &w.strangers} {
@@ -181,10 +181,10 @@ func (w *rewriter) value(b []byte, value any, depth int) []byte {
 	}
 }
 
-// rawText is a value that stands in the text as it is.
+// rawText is JSON that is written as it is.
 type rawText string
 
-// members are the members of an object with others that must be ignored, in another order.
+// members returns the members of an object in another order, and unknown members among them.
 func (w *rewriter) members(o treeObject, depth int) treeObject {
 	var members treeObject
 	for _, m := range o {
@@ -250,7 +250,7 @@ func (w *rewriter) char(c rune) string {
 	return fmt.Sprintf(form+form, 0xd800+c>>10, 0xdc00+c&0x3ff)
 }
 
-func TestAnyChangedByteIsRefusedOrMeansTheSame(t *testing.T) {
+func TestChangedByteIsRefusedOrMeansTheSame(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		env := drawEnvelope(t, smallPayload)
@@ -269,7 +269,7 @@ func TestAnyChangedByteIsRefusedOrMeansTheSame(t *testing.T) {
 	})
 }
 
-// A treeObject is a JSON object as it stands in the text: in order, with all that is given twice.
+// A treeObject is a JSON object as written: its members in order, duplicates included.
 type treeObject []treeMember
 
 type treeMember struct {
@@ -277,7 +277,7 @@ type treeMember struct {
 	value any // treeObject, []any, string, json.Number, bool or nil
 }
 
-// parseTree reads any JSON text.
+// parseTree reads any JSON.
 func parseTree(text []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()

@@ -55,7 +55,7 @@ func (s *workerTrial) repeat(t *rapid.T) {
 		"damaged":           s.damaged,
 		"unwritable":        func(t *rapid.T) { s.handOver(t, drawUnwritable(t, nil, s.model.highest+1)) },
 	}
-	for range 3 {
+	for range 6 {
 		t.Repeat(calls)
 	}
 }
