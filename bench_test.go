@@ -418,15 +418,6 @@ func BenchmarkStdlibEncode(b *testing.B) {
 	})
 }
 
-// heapInUse returns how many bytes are alive.
-func heapInUse() float64 {
-	runtime.GC()
-	runtime.GC() // finishes the sweep of the first
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return float64(m.HeapAlloc)
-}
-
 // BenchmarkMemory reports what stays alive: of each of 1,000,000 jobs in flight; after as many have been
 // spawned, completed and reaped one by one; after they all failed at once and were reaped; and of an outbox
 // of 100,000 messages when it has been drained one by one, or discarded by a shutdown.
