@@ -137,8 +137,8 @@ func TestReceiveTakesMemoryInProportionToTheMessage(t *testing.T) {
 		want    error // nil if it is taken
 		factor  int   // how many bytes of memory it takes for each of the message, beyond a few KiB
 	}{
-		"brackets":          {func() []byte { return []byte(mib(64, "[")) }, ErrMalformed, 0},
-		"nested arrays":     {func() []byte { return extra(mib(64, "[")) }, ErrMalformed, 0},
+		"brackets":          {func() []byte { return []byte(mib(8, "[")) }, ErrMalformed, 0},
+		"nested arrays":     {func() []byte { return extra(mib(8, "[")) }, ErrMalformed, 0},
 		"nested objects":    {func() []byte { return extra(mib(4, `{"x":`)) }, ErrMalformed, 0},
 		"nested operations": {func() []byte { return altered(`"op":{`, `"op":{`+mib(4, `"op":{`)) }, ErrMalformed, 0},
 		"nested outcomes": {func() []byte {
@@ -148,7 +148,7 @@ func TestReceiveTakesMemoryInProportionToTheMessage(t *testing.T) {
 		"a number":                      {func() []byte { return altered(`"seq_no":3`, `"seq_no":`+mib(4, "3")) }, ErrMalformed, 0},
 		"an unknown number":             {func() []byte { return extra(mib(4, "3")) }, nil, 0},
 		"an unknown array":              {func() []byte { return extra("[" + mib(4, "0,") + "0]") }, nil, 0},
-		"an unknown string":             {func() []byte { return extra(`"` + mib(64, "x") + `"`) }, nil, 0},
+		"an unknown string":             {func() []byte { return extra(`"` + mib(8, "x") + `"`) }, nil, 0},
 		"a string without an end":       {func() []byte { return extra(`"` + mib(4, "x")) }, ErrMalformed, 0},
 		"ill-formed UTF-8":              {func() []byte { return extra(`"` + mib(4, "\xff") + `"`) }, ErrMalformed, 0},
 		"unpaired surrogates":           {func() []byte { return extra(`"` + mib(4, `\ud800`) + `"`) }, ErrMalformed, 0},
@@ -157,7 +157,7 @@ func TestReceiveTakesMemoryInProportionToTheMessage(t *testing.T) {
 		"one unknown member in escapes": {func() []byte { return extra(`0,"` + mib(4, `\u0079`) + `":0`) }, nil, 1},
 		"a type":                        {func() []byte { return altered(`"Diagnostic"`, `"`+mib(4, "x")+`"`) }, ErrMalformed, 0},
 		"a type in escapes":             {func() []byte { return altered(`"Diagnostic"`, `"`+mib(4, `\u0079`)+`"`) }, ErrMalformed, 1},
-		"a diagnostic":                  {func() []byte { return forge("w", next, Diagnostic{Message: mib(64, "x")}) }, nil, 2},
+		"a diagnostic":                  {func() []byte { return forge("w", next, Diagnostic{Message: mib(8, "x")}) }, nil, 2},
 		"a diagnostic in escapes":       {func() []byte { return forge("w", next, Diagnostic{Message: mib(4, "\n")}) }, nil, 2},
 		"a worker id":                   {func() []byte { return forge(mib(4, "x"), 1, ShutdownCompleted{}) }, ErrWorkerSessionMismatch, 2},
 		"a payload one byte over":       {func() []byte { return payloadOf(zeros(MaxPayloadBytes+1) + "]") }, ErrPayloadTooLarge, 2},

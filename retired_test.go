@@ -44,12 +44,12 @@ func TestRetiringARememberedWorkerMakesItTheLatest(t *testing.T) {
 	for _, ids := range []int{10, 1024, 1025, 1500} {
 		var r retiredIDs
 		var list []string
-		for step := range 10 * ids {
+		for step := range 3 * ids {
 			id := strconv.Itoa(random.IntN(ids))
 			r.add(id)
 			list = append(slices.DeleteFunc(list, func(other string) bool { return other == id }), id)
 			list = list[max(0, len(list)-1024):]
-			if step%97 != 0 {
+			if step%197 != 0 {
 				continue
 			}
 			var order []string
