@@ -134,6 +134,7 @@ func (s *scanner) payload() []byte {
 	}
 	return nil
 }
+
 // payloadRun reads elements as long as they are canonical and another may follow. It extends the digest in the same
 // loop, a few bytes behind: the chain of multiplications leaves most of the processor idle, and there is no branch
 // that random bytes could make it mispredict.
