@@ -37,12 +37,12 @@ func TestMain(m *testing.M) {
 
 const prefix = "test"
 
-func TestEveryResultComesOnceThoughTwoOfFourWorkersAreKilled(t *testing.T) {
+func TestEveryResultArrivesOnceThoughTwoOfFourWorkersAreKilled(t *testing.T) {
 	const jobs, size = 2000, 5000
 	o := options{url: newServer(t), prefix: prefix, turn: 250 * time.Millisecond}
 	d := newTestDispatcher(t, o.url, time.Tick(o.turn))
 
-	// The dispatcher speaks to those who have joined.
+	// The dispatcher sends beats to the workers that have joined.
 	joined := subscribe(t, dial(t, o.url), downward(prefix, "*"))
 	var workers []*exec.Cmd
 	for range 4 {
@@ -81,25 +81,25 @@ func TestEveryResultComesOnceThoughTwoOfFourWorkersAreKilled(t *testing.T) {
 	assert.Positive(t, stats.Rerun)
 	t.Logf("%+v", stats)
 	for i, w := range workers {
-		_ = w.Process.Signal(syscall.SIGTERM) // to a worker whose session a slow machine has just ended
+		_ = w.Process.Signal(syscall.SIGTERM) // in case a worker was lost because the machine is slow
 		err := w.Wait()
 		assert.Equal(t, i < 2, err != nil, "worker %d ended with %v", i, err)
 	}
 }
 
-func TestProgramCountsThePrimesAlsoWhenAWorkerIsKilled(t *testing.T) {
+func TestProgramCountsPrimesEvenIfAWorkerIsKilled(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, program(t, t.Context(), &out, "-workers", "3", "-kill", "1", "-jobs", "40", "-size", "25000", "-turn", "50ms", "-stats"))
 	assert.True(t, strings.HasPrefix(out.String(), "primes below 1000000: 78498\n40 jobs in "), out.String())
 }
 
-func TestAnInterruptedProgramEnds(t *testing.T) {
+func TestInterruptedProgramEnds(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
 	assert.EqualError(t, program(t, ctx, io.Discard, "-workers", "1"), "interrupted")
 }
 
-func TestAResultThatCannotBeWrittenIsAnError(t *testing.T) {
+func TestResultThatCannotBeWrittenIsAnError(t *testing.T) {
 	r, w := io.Pipe()
 	require.NoError(t, r.Close())
 	assert.ErrorIs(t, program(t, t.Context(), w, "-workers", "1", "-jobs", "1", "-size", "10"), io.ErrClosedPipe)
@@ -112,7 +112,7 @@ func program(t *testing.T, ctx context.Context, out io.Writer, args ...string) e
 	return dispatch(ctx, o, out)
 }
 
-func TestWrongArgumentsAreNamed(t *testing.T) {
+func TestWrongArgumentsAreReported(t *testing.T) {
 	for args, want := range map[string]string{
 		"-quick":                  "flag provided but not defined: -quick",
 		"-stats true":             `unexpected argument "true"`,
@@ -156,7 +156,7 @@ func TestWorkersComeAndGo(t *testing.T) {
 	<-ended // it was asked to
 }
 
-func TestAWorkerThatLeavesHandsItsJobsOn(t *testing.T) {
+func TestJobsOfAWorkerThatLeavesRunOnAnother(t *testing.T) {
 	url := newServer(t)
 	d := newTestDispatcher(t, url, nil)
 	ctx, leave := context.WithCancel(t.Context())
@@ -175,7 +175,7 @@ func TestAWorkerThatLeavesHandsItsJobsOn(t *testing.T) {
 	assert.Equal(t, Stats{Joined: 2, Left: 2, Rerun: 1}, d.stop(t))
 }
 
-func TestASilentWorkerIsLostAndItsLateResultRefused(t *testing.T) {
+func TestSilentWorkerIsLostAndItsLateResultRefused(t *testing.T) {
 	url := newServer(t)
 	turns := make(chan time.Time)
 	d := newTestDispatcher(t, url, turns)
@@ -184,14 +184,14 @@ func TestASilentWorkerIsLostAndItsLateResultRefused(t *testing.T) {
 	silent := join(t, nc)
 	job := d.do(t, "job")
 	lost := silent.nextJob(t)
-	for range patience + 1 {
+	for range maxSilence + 1 {
 		turns <- time.Time{}
 	}
 	healthy := join(t, nc)
 	again := healthy.nextJob(t)
 	assert.Equal(t, lost, again)
 
-	// They have one connection, so that the late result comes first.
+	// They share a connection, so the late result arrives first.
 	silent.complete(t, lost.JobID, "late")
 	healthy.complete(t, again.JobID, "in time")
 	assert.Equal(t, result{"in time", ""}, <-job)
@@ -199,14 +199,14 @@ func TestASilentWorkerIsLostAndItsLateResultRefused(t *testing.T) {
 	assert.Equal(t, Stats{Joined: 2, Left: 1, Lost: 1, Rerun: 1}, d.stop(t))
 }
 
-func TestABeatNowAndThenKeepsAWorker(t *testing.T) {
+func TestBeatsKeepAWorker(t *testing.T) {
 	url := newServer(t)
 	turns := make(chan time.Time)
 	d := newTestDispatcher(t, url, turns)
 	nc := dial(t, url)
 	slow := join(t, nc)
 	var long []<-chan result
-	for range window { // no more jobs go there
+	for range window { // so that it gets no more jobs
 		long = append(long, d.do(t, "long"))
 		slow.nextJob(t)
 	}
@@ -215,8 +215,8 @@ func TestABeatNowAndThenKeepsAWorker(t *testing.T) {
 		require.NoError(t, slow.turn())
 		short := d.do(t, "short")
 		quick.complete(t, quick.nextJob(t).JobID, "done")
-		assert.Equal(t, result{"done", ""}, <-short) // and what was sent before it has come, too
-		for range patience {
+		assert.Equal(t, result{"done", ""}, <-short) // the beat that was sent before has arrived, too
+		for range maxSilence {
 			turns <- time.Time{}
 		}
 	}
@@ -231,14 +231,14 @@ func TestABeatNowAndThenKeepsAWorker(t *testing.T) {
 	assert.Equal(t, Stats{Joined: 2, Left: 2}, d.stop(t))
 }
 
-// NATS may lose messages, and then the sequence numbers tell.
-func TestALostMessageEndsTheSession(t *testing.T) {
+// NATS may lose messages; the sequence numbers show it.
+func TestLostMessageEndsTheSession(t *testing.T) {
 	next := map[string]func(*testing.T, *handWorker){
-		"the next message tells": func(t *testing.T, w *handWorker) {
+		"the next message shows it": func(t *testing.T, w *handWorker) {
 			require.NoError(t, w.Diagnose(workerchannel.Diagnostic{Level: workerchannel.LevelInfo}))
 			w.flush(t)
 		},
-		"the next beat tells": func(t *testing.T, w *handWorker) { require.NoError(t, w.turn()) },
+		"the next beat shows it": func(t *testing.T, w *handWorker) { require.NoError(t, w.turn()) },
 	}
 	for name, next := range next {
 		t.Run(name, func(t *testing.T) {
@@ -258,29 +258,122 @@ func TestALostMessageEndsTheSession(t *testing.T) {
 	}
 }
 
-// The other way, the worker ends its session.
-func TestAWorkerEndsABrokenSession(t *testing.T) {
+// A worker that is wrong in another way than by silence or loss.
+func TestBrokenOrLateWorkerIsLost(t *testing.T) {
+	send := func(t *testing.T, w *handWorker, op workerchannel.Op) {
+		require.NoError(t, w.send(workerchannel.NewWorkerEnvelope(w.ID(), workerchannel.Header{SeqNo: w.sent + 1}, op)))
+	}
+	for name, breaks := range map[string]func(*testing.T, *handWorker){
+		"sends a message that is refused": func(t *testing.T, w *handWorker) {
+			send(t, w, workerchannel.JobCompleted{JobID: 99, Outcome: workerchannel.OutcomeOk{}})
+		},
+		"announces itself twice": func(t *testing.T, w *handWorker) {
+			send(t, w, workerchannel.BootstrapReady{WorkerID: w.ID()})
+		},
+		"fails": func(t *testing.T, w *handWorker) {
+			require.NoError(t, w.Fail("test"))
+			w.flush(t)
+		},
+		"announces another worker": func(t *testing.T, w *handWorker) {
+			other := workerchannel.Header{SeqNo: w.sent + 1}
+			require.NoError(t, w.send(workerchannel.NewWorkerEnvelope("other", other, workerchannel.BootstrapReady{WorkerID: "other"})))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := newServer(t)
+			d := newTestDispatcher(t, url, nil)
+			w := join(t, dial(t, url))
+			job := d.do(t, "job")
+			w.nextJob(t)
+			breaks(t, w)
+			runWorker(t, t.Context(), url, echo)
+			assert.Equal(t, result{"job", ""}, <-job)
+			assert.Equal(t, Stats{Joined: 2, Left: 1, Lost: 1, Rerun: 1}, d.stop(t))
+		})
+	}
+}
+
+func TestWorkerThatHangsInDrainIsLostThoughItSendsBeats(t *testing.T) {
+	url := newServer(t)
+	turns := make(chan time.Time)
+	d := newTestDispatcher(t, url, turns)
+	nc := dial(t, url)
+	hung := join(t, nc)
+	ctx, cancel := context.WithCancel(t.Context())
+	go d.Do(ctx, []byte("job"))
+	job := hung.nextJob(t)
+	cancel()
+	require.IsType(t, workerchannel.CancelJob{}, hung.next(t))
+	require.NoError(t, hung.AcknowledgeCancel(job.JobID))
+	hung.flush(t)
+	require.IsType(t, workerchannel.DrainJob{}, hung.next(t))
+	var long []<-chan result
+	for range window - 1 { // so that it gets no more jobs
+		long = append(long, d.do(t, "long"))
+		hung.nextJob(t)
+	}
+
+	quick := join(t, nc)
+	for range maxTurns / maxSilence {
+		require.NoError(t, hung.turn())
+		short := d.do(t, "short")
+		quick.complete(t, quick.nextJob(t).JobID, "done")
+		assert.Equal(t, result{"done", ""}, <-short) // the beat that was sent before has arrived, too
+		for range maxSilence {
+			turns <- time.Time{}
+		}
+	}
+	for range long {
+		quick.complete(t, quick.nextJob(t).JobID, "done")
+	}
+	for _, job := range long {
+		assert.Equal(t, result{"done", ""}, <-job)
+	}
+	quick.leave(t)
+	assert.Equal(t, Stats{Joined: 2, Left: 1, Lost: 1, Rerun: len(long)}, d.stop(t))
+}
+
+// Another worker's message on the subject of this one.
+func TestStrayMessageIsIgnored(t *testing.T) {
+	url := newServer(t)
+	d := newTestDispatcher(t, url, nil)
+	w := join(t, dial(t, url))
+	job := d.do(t, "job")
+	id := w.nextJob(t).JobID
+	stray := workerchannel.NewWorkerEnvelope("other", workerchannel.Header{SeqNo: w.sent + 1}, workerchannel.ShutdownCompleted{})
+	require.NoError(t, w.send(stray))
+	// It has taken a sequence number of the subject, so the worker's next one is skipped here.
+	require.NoError(t, w.Diagnose(workerchannel.Diagnostic{}))
+	w.DrainOutbox()
+	w.complete(t, id, "done")
+	assert.Equal(t, result{"done", ""}, <-job)
+	w.leave(t)
+	assert.Equal(t, Stats{Joined: 1, Left: 1}, d.stop(t))
+}
+
+// In the other direction, the worker ends its session.
+func TestWorkerEndsABrokenSession(t *testing.T) {
 	for _, test := range []struct {
 		why   string
 		broke func(t *testing.T, l *link, turns chan time.Time)
 	}{
-		{"nothing came in 8 turns", func(_ *testing.T, _ *link, turns chan time.Time) {
-			for range patience + 1 {
+		{"nothing arrived in 8 turns", func(_ *testing.T, _ *link, turns chan time.Time) {
+			for range maxSilence + 1 {
 				turns <- time.Time{}
 			}
 		}},
 		{"message 2 came after 0", func(t *testing.T, l *link, _ chan time.Time) {
 			require.NoError(t, l.send(workerchannel.NewEnvelope(workerchannel.Header{SeqNo: 2}, workerchannel.PollStatus{JobID: 1})))
 		}},
-		{"message 0 was the last to come, of 1", func(t *testing.T, l *link, _ chan time.Time) {
+		{"the last one was 0, the beat says 1", func(t *testing.T, l *link, _ chan time.Time) {
 			l.sent = 1
 			require.NoError(t, l.turn())
 		}},
-		{"text that is no message", func(t *testing.T, l *link, _ chan time.Time) {
-			require.NoError(t, l.nc.Publish(l.to, []byte("neither a beat nor an envelope")))
+		{workerchannel.ErrMalformed.Error(), func(t *testing.T, l *link, _ chan time.Time) {
+			require.NoError(t, l.nc.Publish(l.to, []byte("neither a beat nor a message")))
 		}},
 		{"invalid syntax", func(t *testing.T, l *link, _ chan time.Time) {
-			require.NoError(t, l.nc.Publish(l.to, []byte("no beat")))
+			require.NoError(t, l.nc.Publish(l.to, []byte("not a beat")))
 		}},
 	} {
 		t.Run(test.why, func(t *testing.T) {
@@ -295,7 +388,7 @@ func TestAWorkerEndsABrokenSession(t *testing.T) {
 	}
 }
 
-func TestAWorkerAnnouncesItselfAnewUntilADispatcherAnswers(t *testing.T) {
+func TestWorkerAnnouncesItselfAgainUntilADispatcherAnswers(t *testing.T) {
 	url := newServer(t)
 	nc := dial(t, url)
 	up := subscribe(t, nc, upward(prefix, "*"))
@@ -305,7 +398,7 @@ func TestAWorkerAnnouncesItselfAnewUntilADispatcherAnswers(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 3 {
 		seen[bootstrap(t, up)] = true
-		for range patience + 2 { // and one to take breath
+		for range maxSilence + 2 { // and one more before it joins again
 			turns <- time.Time{}
 		}
 	}
@@ -314,7 +407,7 @@ func TestAWorkerAnnouncesItselfAnewUntilADispatcherAnswers(t *testing.T) {
 	assert.NoError(t, <-ended)
 }
 
-func TestAJobThatIsLostTooOftenIsGivenUp(t *testing.T) {
+func TestJobThatIsLostTooOftenIsGivenUp(t *testing.T) {
 	url := newServer(t)
 	d := newTestDispatcher(t, url, nil)
 	nc := dial(t, url)
@@ -322,13 +415,13 @@ func TestAJobThatIsLostTooOftenIsGivenUp(t *testing.T) {
 	for range maxLosses {
 		w := join(t, nc)
 		w.nextJob(t)
-		require.NoError(t, nc.Publish(w.to, []byte("the worker's last words are garbage")))
+		require.NoError(t, nc.Publish(w.to, []byte("not a message")))
 	}
 	assert.Equal(t, result{"", ErrGivenUp.Error()}, <-job)
 	assert.Equal(t, Stats{Joined: maxLosses, Lost: maxLosses, Rerun: maxLosses - 1}, d.stop(t))
 }
 
-func TestACallThatIsGivenUpIsCancelledAtTheWorker(t *testing.T) {
+func TestCallThatIsGivenUpIsCancelledAtTheWorker(t *testing.T) {
 	url := newServer(t)
 	d := newTestDispatcher(t, url, nil)
 	begun, ended := make(chan bool), make(chan bool)
@@ -341,7 +434,7 @@ func TestACallThatIsGivenUpIsCancelledAtTheWorker(t *testing.T) {
 		ended <- true
 		return nil, ctx.Err()
 	})
-	// More than the worker has room for: a cancelled job gives its place back.
+	// More than a window: a cancelled job leaves it.
 	for range 2 * window {
 		ctx, cancel := context.WithCancel(t.Context())
 		long := make(chan error)
@@ -358,8 +451,8 @@ func TestACallThatIsGivenUpIsCancelledAtTheWorker(t *testing.T) {
 	assert.Equal(t, Stats{Joined: 1, Left: 1}, d.stop(t))
 }
 
-// The coordinator here is the test's, so that the request to drain comes while the job still runs.
-func TestAJobIsDrainedWhenItHasReturned(t *testing.T) {
+// The test is the dispatcher, so that the DrainJob arrives while the task still runs.
+func TestJobIsDrainedWhenItsTaskHasReturned(t *testing.T) {
 	url := newServer(t)
 	nc := dial(t, url)
 	up := subscribe(t, nc, upward(prefix, "*"))
@@ -392,7 +485,7 @@ func TestAJobIsDrainedWhenItHasReturned(t *testing.T) {
 	send()
 	require.Equal(t, workerchannel.CancelAcknowledged{JobID: 0}, receive())
 	require.NoError(t, c.PollStatus(1))
-	send() // the request to drain, and then the poll
+	send() // the DrainJob, and then the PollStatus
 	require.Equal(t, workerchannel.StatusSnapshot{JobID: 1, State: workerchannel.StateRunning}, receive())
 
 	returns <- true // to one of the two, and now to the other
@@ -405,7 +498,7 @@ func TestAJobIsDrainedWhenItHasReturned(t *testing.T) {
 	assert.Equal(t, workerchannel.FinalizeCompleted{JobID: 0}, receive())
 }
 
-func TestACallThatIsGivenUpBeforeItRunsIsForgotten(t *testing.T) {
+func TestCallThatIsGivenUpBeforeItRunsIsForgotten(t *testing.T) {
 	url := newServer(t)
 	d := newTestDispatcher(t, url, nil)
 	for range 2 * window { // each has reached the dispatcher, or not yet
@@ -425,7 +518,7 @@ func TestACallThatIsGivenUpBeforeItRunsIsForgotten(t *testing.T) {
 	assert.Equal(t, result{"job", ""}, <-d.do(t, "job"))
 }
 
-func TestTheLargestPayloadTravelsBothWays(t *testing.T) {
+func TestLargestPayloadTravelsBothWays(t *testing.T) {
 	url := newServer(t)
 	d := newTestDispatcher(t, url, nil)
 	runWorker(t, t.Context(), url, echo)
@@ -438,7 +531,7 @@ func TestTheLargestPayloadTravelsBothWays(t *testing.T) {
 	assert.ErrorIs(t, err, workerchannel.ErrPayloadTooLarge)
 }
 
-func TestAServerThatTakesTooLittleIsRefused(t *testing.T) {
+func TestServerWithTooSmallMaxPayloadIsRefused(t *testing.T) {
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
 	require.NoError(t, err)
 	s.Start()
@@ -448,7 +541,7 @@ func TestAServerThatTakesTooLittleIsRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "set its max_payload to ")
 }
 
-func TestFailuresOfAJobReachItsCaller(t *testing.T) {
+func TestFailureOfAJobReachesItsCaller(t *testing.T) {
 	url := newServer(t)
 	d := newTestDispatcher(t, url, nil)
 	runWorker(t, t.Context(), url, func(_ context.Context, payload []byte) ([]byte, error) {
@@ -495,7 +588,7 @@ func TestStopEndsAllCalls(t *testing.T) {
 	assert.Equal(t, result{"", ErrStopped.Error()}, <-d.do(t, "afterwards"))
 }
 
-func TestPrimesAreThoseThatTrialDivisionFinds(t *testing.T) {
+func TestPrimesMatchTrialDivision(t *testing.T) {
 	prime := func(n int) bool {
 		for d := 2; d*d <= n; d++ {
 			if n%d == 0 {
@@ -521,7 +614,7 @@ func TestPrimesAreThoseThatTrialDivisionFinds(t *testing.T) {
 	}
 }
 
-// What the tests are made of.
+// Helpers.
 
 func newServer(t *testing.T) (url string) {
 	s, err := startServer("127.0.0.1:0")
@@ -537,7 +630,7 @@ func dial(t *testing.T, url string) *nats.Conn {
 	return nc
 }
 
-// subscribe is in force when it returns.
+// subscribe returns when the server has the subscription.
 func subscribe(t *testing.T, nc *nats.Conn, subject string) *nats.Subscription {
 	sub, err := nc.SubscribeSync(subject)
 	require.NoError(t, err)
@@ -572,7 +665,7 @@ func newTestDispatcher(t *testing.T, url string, turns <-chan time.Time) testDis
 	nc := dial(t, url)
 	d, err := NewDispatcher(nc, prefix)
 	require.NoError(t, err)
-	require.NoError(t, nc.Flush()) // it hears everybody who announces himself from now on
+	require.NoError(t, nc.Flush()) // from now on it receives every announcement
 	var run sync.WaitGroup
 	var stats Stats
 	run.Go(func() { stats, err = d.Run(turns) })
@@ -586,7 +679,7 @@ func newTestDispatcher(t *testing.T, url string, turns <-chan time.Time) testDis
 	return testDispatcher{d, stop}
 }
 
-// A result is what a call comes to, in a form that compares.
+// A result is what a call returns, in a form that can be compared.
 type result struct{ payload, err string }
 
 func (d testDispatcher) do(t *testing.T, payload string) <-chan result {
@@ -604,8 +697,7 @@ func (d testDispatcher) do(t *testing.T, payload string) <-chan result {
 
 func echo(_ context.Context, payload []byte) ([]byte, error) { return payload, nil }
 
-// runWorker runs a worker within this process, whose time stands still. It ends with ctx, or with the
-// test.
+// runWorker runs a worker within this process, without turns. It ends with ctx, or with the test.
 func runWorker(t *testing.T, ctx context.Context, url string, do task) (ended <-chan struct{}) {
 	nc := dial(t, url)
 	ctx, leave := context.WithCancel(ctx)
@@ -621,7 +713,7 @@ func runWorker(t *testing.T, ctx context.Context, url string, do task) (ended <-
 	return c
 }
 
-// A handWorker is a worker that the test moves step by step.
+// A handWorker is a worker whose every step the test makes.
 type handWorker struct {
 	*workerchannel.Worker
 	link
@@ -649,7 +741,7 @@ func (w *handWorker) flush(t *testing.T) {
 	}
 }
 
-// next waits for a message, past beats.
+// next waits for a message and skips beats.
 func (w *handWorker) next(t *testing.T) workerchannel.Op {
 	for {
 		v, isMessage, err := w.link.receive(next(t, w.down).Data)
