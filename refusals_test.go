@@ -82,7 +82,7 @@ func refusedEnvelopes() map[string]struct {
 		"a pointer":           {fromWorker("w", 1000, &BootstrapReady{"w"}), invalid("op", notOperation)},
 		"no outcome":          {fromWorker("w", 1000, JobCompleted{1, nil}), invalid("outcome", notOutcome)},
 		"an unknown state":    {fromWorker("w", 1000, StatusSnapshot{1, 8, nil}), invalid("state", "is not one of the eight job states")},
-		"an unknown level":    {fromWorker("w", 1000, Diagnostic{Level: 3}), invalid("level", "is not one of the three levels")},
+		"unknown level":    {fromWorker("w", 1000, Diagnostic{Level: 3}), invalid("level", "is not one of the three levels")},
 		"an ill-formed text":  {fromWorker("w", 1000, BootstrapFailed{"w", illFormed}), invalid("reason", notUTF8)},
 		"ill-formed identity": {fromWorker(illFormed, 1000, BootstrapReady{illFormed}), invalid("worker_id", notUTF8)},
 	}
@@ -244,7 +244,7 @@ func TestRefusalsChangeNothing(t *testing.T) {
 		data string
 		want error
 	}{
-		"no object": {"[]", &ParseError{Offset: 0, Cause: "an object is needed"}},
+		"no object": {"[]", &ParseError{Offset: 0, Cause: "expected an object"}},
 		"size while reading": {`{"op":{"type":"SpawnJob","payload":[` + strings.Repeat("0,", MaxPayloadBytes) + `0]}}`,
 			&ParseError{Offset: 36 + 2*MaxPayloadBytes, Err: tooLargeError()}},
 	} {
