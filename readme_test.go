@@ -19,16 +19,16 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-func TestTheReadmesEventLoopIsTheCompiledOne(t *testing.T) {
-	_, loop, ok := strings.Cut(readFile(t, "example_test.go"), "// README: begin\n")
+func TestReadmesEventLoopIsTheCompiledOne(t *testing.T) {
+	_, loop, ok := strings.Cut(readFile(t, "example_test.go"), "\t// README: begin\n")
 	require.True(t, ok)
-	loop, _, ok = strings.Cut(loop, "\t\t// README: end")
+	loop, _, ok = strings.Cut(loop, "\t// README: end")
 	require.True(t, ok)
-	loop = strings.TrimPrefix(strings.ReplaceAll(loop, "\n\t\t", "\n"), "\t\t")
+	loop = strings.TrimPrefix(strings.ReplaceAll("\n"+loop, "\n\t", "\n"), "\n")
 	assert.Contains(t, readFile(t, "README.md"), "```go\n"+loop+"```\n")
 }
 
-func TestTheReadmesDiagramIsTheTransitionTable(t *testing.T) {
+func TestReadmesDiagramIsTheTransitionTable(t *testing.T) {
 	want := []string{"[*] --> " + StateCreated.String()}
 	for from := range jobStates {
 		for _, to := range jobStates[from].next {
@@ -42,7 +42,7 @@ func TestTheReadmesDiagramIsTheTransitionTable(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-func TestTheReadmeNamesTestsThatExist(t *testing.T) {
+func TestReadmeNamesTestsThatExist(t *testing.T) {
 	files, err := filepath.Glob("*_test.go")
 	require.NoError(t, err)
 	var tests []string
