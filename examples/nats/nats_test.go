@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector has each worker linger for a second
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // otherwise each worker ends a second later under the race detector
 	log.SetOutput(io.Discard)
 	os.Exit(m.Run())
 }

@@ -32,37 +32,37 @@ const u32 = {
   read: (r) => Number(r.integer(0xffffffffn)),
   write: u64.write,
 };
-const text = {
-  read: (r) => r.text(),
+const string = {
+  read: (r) => r.string(),
   write(s) {
     checkStrings(s);
     return JSON.stringify(s); // which escapes exactly what section 3 says
   },
 };
-const optionalText = {
+const optionalString = {
   optional: true,
-  read: (r) => (r.take("null") ? null : r.text()),
-  write: (s) => (s === null ? "null" : text.write(s)),
+  read: (r) => (r.take("null") ? null : r.string()),
+  write: (s) => (s === null ? "null" : string.write(s)),
 };
-const sender = { ...optionalText, leftOut: true }; // written as absent, not as null
+const sender = { ...optionalString, leftOut: true }; // written as absent, not as null
 const bytes = {
   read: (r) => r.bytes(),
   write: (p) => `[${p.join(",")}]`,
 };
 const oneOf = (...names) => ({
   read: (r) => r.name(names),
-  write: text.write,
+  write: string.write,
 });
 const tagged = (tag, table) => ({
   read: (r) => r.tagged(tag, table),
-  write: (value) => writeObject({ [tag]: text, ...table[value[tag]] }, value),
+  write: (value) => writeObject({ [tag]: string, ...table[value[tag]] }, value),
 });
 
 const outcomes = {
   Ok: { payload: bytes },
-  Err: { code: text, message: text },
-  Cancelled: { reason: text },
-  Panicked: { message: text },
+  Err: { code: string, message: string },
+  Cancelled: { reason: string },
+  Panicked: { message: string },
 };
 const state = oneOf("Created", "Queued", "Running", "CancelRequested", "Draining", "Finalizing", "Completed", "Failed");
 const level = oneOf("Info", "Warn", "Error");
@@ -70,21 +70,21 @@ const level = oneOf("Info", "Warn", "Error");
 const fromCoordinator = {
   SpawnJob: { job_id: u64, region_id: u64, task_id: u64, obligation_id: u64, payload: bytes },
   PollStatus: { job_id: u64 },
-  CancelJob: { job_id: u64, reason: text },
+  CancelJob: { job_id: u64, reason: string },
   DrainJob: { job_id: u64 },
   FinalizeJob: { job_id: u64 },
-  ShutdownWorker: { reason: text },
+  ShutdownWorker: { reason: string },
 };
 const fromWorker = {
-  BootstrapReady: { worker_id: text },
-  BootstrapFailed: { worker_id: text, reason: text },
-  StatusSnapshot: { job_id: u64, state, detail: optionalText },
+  BootstrapReady: { worker_id: string },
+  BootstrapFailed: { worker_id: string, reason: string },
+  StatusSnapshot: { job_id: u64, state, detail: optionalString },
   JobCompleted: { job_id: u64, outcome: tagged("status", outcomes) },
   CancelAcknowledged: { job_id: u64 },
   DrainCompleted: { job_id: u64 },
   FinalizeCompleted: { job_id: u64 },
   ShutdownCompleted: {},
-  Diagnostic: { level, category: text, message: text, metadata: optionalText },
+  Diagnostic: { level, category: string, message: string, metadata: optionalString },
 };
 const operation = tagged("type", { ...fromCoordinator, ...fromWorker });
 
@@ -245,7 +245,7 @@ class Reader {
   // names goes through an object and yields the name of each member. The reader is then before its value.
   *names() {
     for (const _ of this.items("{", "}")) {
-      const name = this.text();
+      const name = this.string();
       this.space();
       this.expect(":");
       this.space();
@@ -285,17 +285,17 @@ class Reader {
     }
     Object.assign(this, { at, depth });
     if (!shape) this.fail(`the member ${tag} is missing`);
-    return this.object({ [tag]: text, ...shape });
+    return this.object({ [tag]: string, ...shape });
   }
 
   name(names) {
     const start = this.at;
-    const name = this.text();
+    const name = this.string();
     if (!names.includes(name)) this.fail("unknown name", start);
     return name;
   }
 
-  text() {
+  string() {
     const start = this.at;
     this.expect('"');
     while (!this.take('"')) {
@@ -352,7 +352,7 @@ class Reader {
         for (const _ of this.items("[", "]")) this.skip();
         return;
       case '"':
-        this.text();
+        this.string();
         return;
     }
     if (this.take("null") || this.take("true") || this.take("false")) return;

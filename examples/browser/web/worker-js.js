@@ -10,7 +10,7 @@ const rowsPerSlice = 16;
 const id = `js-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
 const seed = BigInt(new URLSearchParams(location.search).get("seed"));
 
-const half = new WorkerHalf(id, seed, (text) => postMessage(text));
+const half = new WorkerHalf(id, seed, (message) => postMessage(message));
 let queue = []; // jobs, in the order in which they arrived
 let awake = false; // a slice is due
 
@@ -26,9 +26,9 @@ function wake() {
 }
 
 // receive does what a message of the coordinator asks for.
-function receive(text) {
+function receive(message) {
   half.advanceTurn();
-  const op = half.receive(text);
+  const op = half.receive(message);
   const jobID = op?.job_id;
   switch (op?.type) {
     case "SpawnJob":
