@@ -18,6 +18,7 @@ var (
 
 	errDeaf    = errors.New("the worker does not read what it is sent")
 	errTwice   = errors.New("the worker announced itself twice")
+	errLingers = errors.New("the worker has shut down and does not exit")
 	errUnasked = errors.New("the worker stopped without being asked")
 )
 

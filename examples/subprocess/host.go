@@ -35,6 +35,7 @@ type Host struct {
 	losses   int // since a worker last began a job
 	stopping bool
 	stopBy   uint64 // the turn in which what still runs is given up
+	exitBy   uint64 // the turn in which a worker that has shut down must be gone; 0 if none has
 }
 
 // NewHost returns a host, which works while Run runs.
@@ -240,9 +241,11 @@ func (h *Host) receive(line []byte) {
 	case workerchannel.Diagnostic:
 		h.Log("worker: %v: %s: %s", op.Level, op.Category, op.Message)
 	case workerchannel.ShutdownCompleted:
-		if !h.stopping { // otherwise it exits now
+		if !h.stopping {
 			h.lose(errUnasked)
+			return
 		}
+		h.exitBy = h.c.Turn() + h.Limits.Worker.Shutdown
 	}
 }
 
@@ -304,7 +307,7 @@ func (h *Host) cancelJob(r *request) {
 		return
 	}
 	r.cancel = true
-	if err := h.c.CancelJob(r.id, "the caller has gone"); err != nil {
+	if err := h.c.CancelJob(r.id, "the caller is gone"); err != nil {
 		h.Log("%v", err) // the worker has been asked to stop, which ends the job
 	}
 }
@@ -321,6 +324,10 @@ func (h *Host) check() {
 	}
 	if h.next != nil && turn >= h.nextFrom+h.Limits.Send {
 		h.lose(errDeaf)
+		return
+	}
+	if h.exitBy != 0 && turn >= h.exitBy {
+		h.lose(errLingers)
 		return
 	}
 	if h.c.Closing() && turn >= h.stopBy {

@@ -273,6 +273,23 @@ func TestWorkerThatDoesNotStopIsKilledAtItsDeadline(t *testing.T) {
 	assert.Equal(t, []string{"signal: killed"}, s.exits())
 }
 
+func TestWorkerThatHasShutDownAndDoesNotExitIsKilled(t *testing.T) {
+	limits := DefaultLimits
+	limits.Worker.Shutdown = 2
+	s := newStage(t, limits, "lingers")
+	requireHashes(t, s.calls(1))
+	s.Stop()
+	s.await(workerchannel.ShutdownCompleted{})
+	s.tick()
+	select {
+	case err := <-s.ran:
+		t.Fatal("the host ended before the deadline: ", err)
+	case s.ticks <- time.Time{}:
+	}
+	require.NoError(t, <-s.ran)
+	assert.Equal(t, []string{"signal: killed"}, s.exits())
+}
+
 func TestJobThatKillsItsWorkersIsGivenUp(t *testing.T) {
 	s := newStage(t, DefaultLimits, "moody")
 	calls := []*call{s.call([]byte("die")), s.call([]byte("die"))}

@@ -120,6 +120,11 @@ var workers = map[string]func(in io.Reader, out io.Writer) error{
 		w := workerchannel.NewWorker(instanceID(), 0)
 		return errors.Join(w.Fail("nothing to work with"), flush(w, out), never(in))
 	},
+	"lingers": func(in io.Reader, out io.Writer) error {
+		return errors.Join(tasked(func(_ context.Context, payload []byte, _ func(string)) ([]byte, error) {
+			return digest(payload), nil
+		})(in, out), hang())
+	},
 	"mute": func(in io.Reader, _ io.Writer) error { return never(in) },
 }
 
