@@ -4,54 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"os/exec"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/workerchannel/workerchannel"
 )
-
-// The errors of Do and Run when a job ends without an outcome of the worker.
-var (
-	ErrStopped  = errors.New("the host has stopped")
-	ErrGivenUp  = errors.New("every worker that ran the job died")
-	ErrNoWorker = errors.New("too many workers died without beginning a job")
-
-	errCancelled = errors.New("cancelled") // Do returns the cause of its context instead
-
-	errDeaf    = errors.New("the worker does not read what it is sent")
-	errTwice   = errors.New("the worker announced itself twice")
-	errUnasked = errors.New("the worker stopped without being asked")
-)
-
-// Limits say how many jobs, workers and turns the host allows. None of them is zero. Turns are ticks of its loop.
-type Limits struct {
-	Window int // jobs that the worker has at a time
-	Tries  int // workers that may die while they run a job before it is given up
-	Losses int // workers that may die in a row without beginning a job before the host gives up
-
-	Worker workerchannel.Limits // for the worker's answers
-	Beat   uint64               // turns between two polls of a worker that has jobs
-	Send   uint64               // turns for the worker to read a message
-	Stop   uint64               // turns for the worker to end its jobs when the host stops
-}
-
-// DefaultLimits suit ticks of a tenth of a second.
-var DefaultLimits = Limits{
-	Window: 4, Tries: 3, Losses: 5, Beat: 10, Send: 50, Stop: 50,
-	Worker: workerchannel.Limits{Boot: 100, Cancel: 20, Drain: 20, Finalize: 20, Poll: 50, Shutdown: 20},
-}
-
-// A Config says how a host works.
-type Config struct {
-	Command func() *exec.Cmd // makes the command that starts a worker
-	Limits  Limits
-	Seed    uint64                                        // of the coordinator
-	Log     func(format string, args ...any)              // prints what goes wrong
-	Trace   func(turn uint64, env workerchannel.Envelope) // is called for every message, in the loop; may be nil
-}
 
 // A Host runs jobs in a worker process, and starts another one when that process ends.
 //
@@ -77,6 +35,7 @@ type Host struct {
 	losses   int // since a worker last began a job
 	stopping bool
 	stopBy   uint64 // the turn in which what still runs is given up
+	exitBy   uint64 // the turn in which a worker that has shut down must be gone; 0 if none has
 }
 
 // NewHost returns a host, which works while Run runs.
@@ -282,9 +241,11 @@ func (h *Host) receive(line []byte) {
 	case workerchannel.Diagnostic:
 		h.Log("worker: %v: %s: %s", op.Level, op.Category, op.Message)
 	case workerchannel.ShutdownCompleted:
-		if !h.stopping { // otherwise it exits now
+		if !h.stopping {
 			h.lose(errUnasked)
+			return
 		}
+		h.exitBy = h.c.Turn() + h.Limits.Worker.Shutdown
 	}
 }
 
@@ -346,7 +307,7 @@ func (h *Host) cancelJob(r *request) {
 		return
 	}
 	r.cancel = true
-	if err := h.c.CancelJob(r.id, "the caller has gone"); err != nil {
+	if err := h.c.CancelJob(r.id, "the caller is gone"); err != nil {
 		h.Log("%v", err) // the worker has been asked to stop, which ends the job
 	}
 }
@@ -363,6 +324,10 @@ func (h *Host) check() {
 	}
 	if h.next != nil && turn >= h.nextFrom+h.Limits.Send {
 		h.lose(errDeaf)
+		return
+	}
+	if h.exitBy != 0 && turn >= h.exitBy {
+		h.lose(errLingers)
 		return
 	}
 	if h.c.Closing() && turn >= h.stopBy {
@@ -401,27 +366,4 @@ func (h *Host) beginStop() {
 func (h *Host) answer(r *request, payload []byte, err error) {
 	delete(h.jobs, r.id)
 	r.result <- result{payload, err}
-}
-
-// An OutcomeError is an outcome that is not a success.
-type OutcomeError struct{ Outcome workerchannel.Outcome }
-
-// Error returns the outcome's code, reason and message.
-func (e *OutcomeError) Error() string {
-	switch o := e.Outcome.(type) {
-	case workerchannel.OutcomeErr:
-		return o.Code + ": " + o.Message
-	case workerchannel.OutcomeCancelled:
-		return "cancelled: " + o.Reason
-	case workerchannel.OutcomePanicked:
-		return "panic: " + o.Message
-	}
-	return fmt.Sprintf("the job ended with %v", e.Outcome)
-}
-
-func outcomeResult(o workerchannel.Outcome) ([]byte, error) {
-	if ok, is := o.(workerchannel.OutcomeOk); is {
-		return ok.Payload, nil
-	}
-	return nil, &OutcomeError{o}
 }

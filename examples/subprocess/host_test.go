@@ -1,17 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,374 +14,6 @@ import (
 
 	"github.com/workerchannel/workerchannel"
 )
-
-// workers are the programs that the tests run as the worker, by name. Those made by tasked follow the protocol and
-// differ in what they do for a job; those made by faulty announce themselves, and break the rules when the first
-// job comes.
-var workers = map[string]func(in io.Reader, out io.Writer) error{
-	"primes": tasked(countPrimes),
-
-	"hash": tasked(func(_ context.Context, payload []byte, _ func(string)) ([]byte, error) {
-		return digest(payload), nil
-	}),
-	"talkative": tasked(func(_ context.Context, payload []byte, report func(string)) ([]byte, error) {
-		for range 100 {
-			report(strings.Repeat("so far so good ", 500))
-		}
-		return payload, nil
-	}),
-	"obedient": tasked(func(ctx context.Context, _ []byte, report func(string)) ([]byte, error) {
-		report("begun")
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}),
-	"stuck": tasked(func(_ context.Context, _ []byte, report func(string)) ([]byte, error) {
-		report("begun")
-		return nil, hang()
-	}),
-	"gated": tasked(func(_ context.Context, payload []byte, report func(string)) ([]byte, error) {
-		report("begun")
-		return digest(payload), hang()
-	}),
-	"moody": tasked(func(_ context.Context, payload []byte, _ func(string)) ([]byte, error) {
-		switch string(payload) {
-		case "die":
-			os.Exit(1)
-		case "panic":
-			panic("the job panics\xff")
-		case "fail":
-			return nil, errors.New("the job fails")
-		case "burst":
-			return make([]byte, workerchannel.MaxPayloadBytes+1), nil
-		}
-		return digest(payload), nil
-	}),
-
-	"garbage": faulty(func(out io.Writer) {
-		fmt.Fprintln(out, "debug: got a job")
-		_ = hang()
-	}),
-	"echo": faulty(func(out io.Writer) {
-		line, _ := appendLine(nil, workerchannel.NewEnvelope(workerchannel.Header{SeqNo: 9}, workerchannel.PollStatus{JobID: 1}))
-		_, _ = out.Write(line)
-		_ = hang()
-	}),
-	"half a line": faulty(func(out io.Writer) {
-		fmt.Fprint(out, `{"version":1,"message_id":2,"seq_no":`)
-	}),
-	"endless line": faulty(func(out io.Writer) {
-		for {
-			fmt.Fprint(out, strings.Repeat("x", 4096))
-		}
-	}),
-	"exits": faulty(func(io.Writer) {}),
-	"leaves a child": faulty(func(out io.Writer) {
-		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), workerEnv+"=waits")
-		child.Stdout = out.(*os.File)
-		child.ExtraFiles = []*os.File{os.NewFile(3, "gate")}
-		if err := child.Start(); err != nil {
-			panic(err)
-		}
-	}),
-	"waits": func(io.Reader, io.Writer) error { return hang() },
-	"announces again": func(_ io.Reader, out io.Writer) error {
-		for {
-			w := workerchannel.NewWorker(instanceID(), 0)
-			if err := errors.Join(w.Announce(), flush(w, out)); err != nil {
-				return err
-			}
-		}
-	},
-	// Its messages come after many others, so that they are still in the pipe when the host finds that it cannot write.
-	"stops its ears after its outcome": func(in io.Reader, out io.Writer) error {
-		w := workerchannel.NewWorker(instanceID(), 0)
-		return errors.Join(w.Announce(), flush(w, out), completeOne(w, in, out, 100), in.(io.Closer).Close(), hang())
-	},
-	"forwards": func(in io.Reader, out io.Writer) error {
-		w, other := workerchannel.NewWorker(instanceID(), 0), workerchannel.NewWorker("another", 0)
-		if err := errors.Join(w.Announce(), flush(w, out), other.Announce(), flush(other, io.Discard)); err != nil {
-			return err
-		}
-		return errors.Join(other.CompleteShutdown(), flush(other, out), completeOne(w, in, out, 0), never(in))
-	},
-	"deaf": func(_ io.Reader, out io.Writer) error {
-		w := workerchannel.NewWorker(instanceID(), 0)
-		return errors.Join(w.Announce(), flush(w, out), hang())
-	},
-	"stops its ears": func(in io.Reader, out io.Writer) error {
-		w := workerchannel.NewWorker(instanceID(), 0)
-		return errors.Join(in.(io.Closer).Close(), w.Announce(), flush(w, out), hang())
-	},
-	"leaves": func(in io.Reader, out io.Writer) error {
-		w := workerchannel.NewWorker(instanceID(), 0)
-		return errors.Join(w.Announce(), w.CompleteShutdown(), flush(w, out), never(in))
-	},
-	"fails": func(in io.Reader, out io.Writer) error {
-		w := workerchannel.NewWorker(instanceID(), 0)
-		return errors.Join(w.Fail("nothing to work with"), flush(w, out), never(in))
-	},
-	"mute": func(in io.Reader, _ io.Writer) error { return never(in) },
-}
-
-func digest(payload []byte) []byte {
-	sum := sha256.Sum256(payload)
-	return sum[:]
-}
-
-func tasked(do task) func(io.Reader, io.Writer) error {
-	return func(in io.Reader, out io.Writer) error { return serve(instanceID(), in, out, do) }
-}
-
-func faulty(fault func(io.Writer)) func(io.Reader, io.Writer) error {
-	return func(in io.Reader, out io.Writer) error {
-		w := workerchannel.NewWorker(instanceID(), 0)
-		if err := errors.Join(w.Announce(), flush(w, out)); err != nil {
-			return err
-		}
-		if _, err := bufio.NewReader(in).ReadSlice('\n'); err != nil {
-			return err
-		}
-		fault(out)
-		return nil
-	}
-}
-
-// completeOne completes the first job that comes in, after some diagnostics.
-func completeOne(w *workerchannel.Worker, in io.Reader, out io.Writer, diagnostics int) error {
-	line, err := bufio.NewReaderSize(in, maxLine).ReadSlice('\n')
-	if err != nil {
-		return err
-	}
-	env, err := w.Receive(line)
-	if err != nil {
-		return err
-	}
-	job := env.Op.(workerchannel.SpawnJob)
-	for range diagnostics {
-		_ = w.Diagnose(workerchannel.Diagnostic{Message: strings.Repeat("x", 500)})
-	}
-	return errors.Join(w.Complete(job.JobID, workerchannel.OutcomeOk{Payload: digest(job.Payload)}), flush(w, out))
-}
-
-func flush(w *workerchannel.Worker, out io.Writer) error {
-	for env := range w.Outbox() {
-		line, err := appendLine(nil, env)
-		if err != nil {
-			return err
-		}
-		if _, err := out.Write(line); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// hang waits until the test opens the gate or has ended.
-func hang() error {
-	_, err := io.Copy(io.Discard, os.NewFile(3, "gate"))
-	return err
-}
-
-// never reads what comes in, and writes nothing, until the host is gone.
-func never(in io.Reader) error {
-	_, err := io.Copy(io.Discard, in)
-	return err
-}
-
-// A stage is a host whose workers are those named, one after the other; the last is started again and again. The
-// test owns the ticks.
-type stage struct {
-	*Host
-	t     *testing.T
-	ticks chan time.Time
-	gate  *os.File // closing it opens the gate
-	ran   chan error
-	trace chan workerchannel.Op // all messages but status snapshots
-	plain chan workerchannel.Op // status snapshots without a detail
-
-	mu       sync.Mutex
-	commands []*exec.Cmd
-	log      []string
-	ids      []string // of the workers that announced themselves
-}
-
-func newStage(t *testing.T, limits Limits, names ...string) *stage {
-	inner, gate, err := os.Pipe()
-	require.NoError(t, err)
-	s := &stage{t: t, ticks: make(chan time.Time), gate: gate, ran: make(chan error, 1), trace: make(chan workerchannel.Op, 1000), plain: make(chan workerchannel.Op, 1000)}
-	s.Host = NewHost(Config{
-		Limits: limits,
-		Command: func() *exec.Cmd {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), workerEnv+"="+names[min(len(s.commands), len(names)-1)])
-			cmd.ExtraFiles = []*os.File{inner}
-			s.commands = append(s.commands, cmd)
-			return cmd
-		},
-		Log: func(format string, args ...any) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.log = append(s.log, fmt.Sprintf(format, args...))
-		},
-		Trace: func(_ uint64, env workerchannel.Envelope) {
-			switch op := env.Op.(type) {
-			case workerchannel.StatusSnapshot:
-				if op.Detail == nil {
-					select {
-					case s.plain <- op:
-					default:
-					}
-				}
-				return
-			case workerchannel.BootstrapReady:
-				s.mu.Lock()
-				s.ids = append(s.ids, op.WorkerID)
-				s.mu.Unlock()
-			}
-			s.trace <- env.Op
-		},
-	})
-	go func() {
-		defer close(s.ran)
-		s.ran <- s.Run(s.ticks)
-	}()
-	t.Cleanup(func() {
-		s.Stop()
-		for s.tick() {
-		}
-		for range s.ran { // until Run has returned
-		}
-		gate.Close()
-		inner.Close()
-		assert.Equal(t, len(s.commands), len(s.exits()), "every process has been waited for")
-		assert.Eventually(t, func() bool { return !strings.Contains(stacks(), "main.(*process)") }, 10*time.Second, time.Millisecond, "goroutines are left")
-	})
-	return s
-}
-
-// history returns the jobs that were spawned and those that completed, after Run has returned.
-func (s *stage) history() (spawned, completed []uint64) {
-	close(s.trace)
-	for op := range s.trace {
-		switch op := op.(type) {
-		case workerchannel.SpawnJob:
-			spawned = append(spawned, op.JobID)
-		case workerchannel.JobCompleted:
-			completed = append(completed, op.JobID)
-		}
-	}
-	return spawned, completed
-}
-
-func countOf(ids []uint64, id uint64) (n int) {
-	for _, i := range ids {
-		if i == id {
-			n++
-		}
-	}
-	return n
-}
-
-func stacks() string {
-	buf := make([]byte, 1<<20)
-	return string(buf[:runtime.Stack(buf, true)])
-}
-
-// tick begins a turn. It returns false if the host has ended.
-func (s *stage) tick() bool {
-	select {
-	case s.ticks <- time.Time{}:
-		return true
-	case <-s.done:
-		return false
-	}
-}
-
-// await waits until the host has taken from the outbox or received such a message.
-func (s *stage) await(op workerchannel.Op) {
-	for got := range s.trace {
-		if assert.ObjectsAreEqual(op, got) {
-			return
-		}
-	}
-}
-
-func (s *stage) started() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.commands)
-}
-
-// exits returns how the processes that have ended did so.
-func (s *stage) exits() (states []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, cmd := range s.commands {
-		if cmd.ProcessState != nil {
-			states = append(states, cmd.ProcessState.String())
-		}
-	}
-	return states
-}
-
-// kill kills the present worker, as anybody may do.
-func (s *stage) kill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	require.NoError(s.t, s.commands[len(s.commands)-1].Process.Kill())
-}
-
-// A call is one call of Do in a goroutine of its own.
-type call struct {
-	payload []byte
-	cancel  context.CancelFunc
-	begun   chan struct{} // closed by the first progress
-	result  chan result
-}
-
-func (s *stage) call(payload []byte) *call {
-	ctx, cancel := context.WithCancel(context.Background())
-	c := &call{payload: payload, cancel: cancel, begun: make(chan struct{}), result: make(chan result, 1)}
-	s.t.Cleanup(cancel)
-	var once sync.Once
-	go func() {
-		answer, err := s.Do(ctx, payload, func(string) { once.Do(func() { close(c.begun) }) })
-		c.result <- result{answer, err}
-	}()
-	return c
-}
-
-// submit does what Do does first. The loop has received the call when submit returns, and its cancel when cancel
-// returns.
-func (s *stage) submit(payload []byte) *call {
-	r := &request{payload: payload, result: make(chan result, 1)}
-	c := &call{payload: payload, begun: make(chan struct{}), result: r.result}
-	var once sync.Once
-	r.progress = func(string) { once.Do(func() { close(c.begun) }) }
-	c.cancel = func() { s.cancelled <- r }
-	s.submitted <- r
-	return c
-}
-
-// calls submits n calls, so that the first call i is job i+1.
-func (s *stage) calls(n int) (calls []*call) {
-	for i := range n {
-		calls = append(calls, s.submit(fmt.Appendf(nil, "payload %d", i)))
-	}
-	return calls
-}
-
-// requireHashes checks that every call returns the right result.
-func requireHashes(t *testing.T, calls []*call) {
-	for _, c := range calls {
-		res := <-c.result
-		require.NoError(t, res.err)
-		require.Equal(t, digest(c.payload), res.payload)
-	}
-}
 
 func TestJobsOfAKilledWorkerFailAtOnceAndRunAgainInItsSuccessor(t *testing.T) {
 	s := newStage(t, DefaultLimits, "stuck", "hash")
@@ -643,6 +268,23 @@ func TestWorkerThatDoesNotStopIsKilledAtItsDeadline(t *testing.T) {
 	}
 	for _, c := range calls {
 		assert.Equal(t, result{nil, ErrStopped}, <-c.result)
+	}
+	require.NoError(t, <-s.ran)
+	assert.Equal(t, []string{"signal: killed"}, s.exits())
+}
+
+func TestWorkerThatHasShutDownAndDoesNotExitIsKilled(t *testing.T) {
+	limits := DefaultLimits
+	limits.Worker.Shutdown = 2
+	s := newStage(t, limits, "lingers")
+	requireHashes(t, s.calls(1))
+	s.Stop()
+	s.await(workerchannel.ShutdownCompleted{})
+	s.tick()
+	select {
+	case err := <-s.ran:
+		t.Fatal("the host ended before the deadline: ", err)
+	case s.ticks <- time.Time{}:
 	}
 	require.NoError(t, <-s.ran)
 	assert.Equal(t, []string{"signal: killed"}, s.exits())
