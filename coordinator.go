@@ -11,8 +11,6 @@ import (
 //
 // A refused call changes nothing and sends nothing.
 type Coordinator struct {
-	_ noCopy
-
 	out      outbox[*job]
 	jobs     jobTable
 	clocks   clocks
@@ -26,12 +24,6 @@ type Coordinator struct {
 	closing       bool // a shutdown is to be requested as soon as no job is in flight
 	closingReason string
 }
-
-// noCopy has the methods by which go vet recognizes what must not be copied.
-type noCopy struct{}
-
-func (*noCopy) Lock()   {}
-func (*noCopy) Unlock() {}
 
 // An Option configures a Coordinator that NewCoordinator makes.
 type Option func(*Coordinator)

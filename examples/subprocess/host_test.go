@@ -22,9 +22,9 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// workers are the programs that the tests run as the worker, by name. Those made by tasked are right in
-// all but what they do for a job; those made by faulty announce themselves, and break the rules when
-// the first job comes.
+// workers are the programs that the tests run as the worker, by name. Those made by tasked follow the protocol and
+// differ in what they do for a job; those made by faulty announce themselves, and break the rules when the first
+// job comes.
 var workers = map[string]func(in io.Reader, out io.Writer) error{
 	"primes": tasked(countPrimes),
 
@@ -82,6 +82,36 @@ var workers = map[string]func(in io.Reader, out io.Writer) error{
 		}
 	}),
 	"exits": faulty(func(io.Writer) {}),
+	"leaves a child": faulty(func(out io.Writer) {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), workerEnv+"=waits")
+		child.Stdout = out.(*os.File)
+		child.ExtraFiles = []*os.File{os.NewFile(3, "gate")}
+		if err := child.Start(); err != nil {
+			panic(err)
+		}
+	}),
+	"waits": func(io.Reader, io.Writer) error { return hang() },
+	"announces again": func(_ io.Reader, out io.Writer) error {
+		for {
+			w := workerchannel.NewWorker(instanceID(), 0)
+			if err := errors.Join(w.Announce(), flush(w, out)); err != nil {
+				return err
+			}
+		}
+	},
+	// Its messages come after many others, so that they are still in the pipe when the host finds that it cannot write.
+	"stops its ears after its outcome": func(in io.Reader, out io.Writer) error {
+		w := workerchannel.NewWorker(instanceID(), 0)
+		return errors.Join(w.Announce(), flush(w, out), completeOne(w, in, out, 100), in.(io.Closer).Close(), hang())
+	},
+	"forwards": func(in io.Reader, out io.Writer) error {
+		w, other := workerchannel.NewWorker(instanceID(), 0), workerchannel.NewWorker("another", 0)
+		if err := errors.Join(w.Announce(), flush(w, out), other.Announce(), flush(other, io.Discard)); err != nil {
+			return err
+		}
+		return errors.Join(other.CompleteShutdown(), flush(other, out), completeOne(w, in, out, 0), never(in))
+	},
 	"deaf": func(_ io.Reader, out io.Writer) error {
 		w := workerchannel.NewWorker(instanceID(), 0)
 		return errors.Join(w.Announce(), flush(w, out), hang())
@@ -94,9 +124,9 @@ var workers = map[string]func(in io.Reader, out io.Writer) error{
 		w := workerchannel.NewWorker(instanceID(), 0)
 		return errors.Join(w.Announce(), w.CompleteShutdown(), flush(w, out), never(in))
 	},
-	"refuses": func(in io.Reader, out io.Writer) error {
+	"fails": func(in io.Reader, out io.Writer) error {
 		w := workerchannel.NewWorker(instanceID(), 0)
-		return errors.Join(w.Fail("no will to live"), flush(w, out), never(in))
+		return errors.Join(w.Fail("nothing to work with"), flush(w, out), never(in))
 	},
 	"mute": func(in io.Reader, _ io.Writer) error { return never(in) },
 }
@@ -124,6 +154,23 @@ func faulty(fault func(io.Writer)) func(io.Reader, io.Writer) error {
 	}
 }
 
+// completeOne completes the first job that comes in, after some diagnostics.
+func completeOne(w *workerchannel.Worker, in io.Reader, out io.Writer, diagnostics int) error {
+	line, err := bufio.NewReaderSize(in, maxLine).ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	env, err := w.Receive(line)
+	if err != nil {
+		return err
+	}
+	job := env.Op.(workerchannel.SpawnJob)
+	for range diagnostics {
+		_ = w.Diagnose(workerchannel.Diagnostic{Message: strings.Repeat("x", 500)})
+	}
+	return errors.Join(w.Complete(job.JobID, workerchannel.OutcomeOk{Payload: digest(job.Payload)}), flush(w, out))
+}
+
 func flush(w *workerchannel.Worker, out io.Writer) error {
 	for env := range w.Outbox() {
 		line, err := appendLine(nil, env)
@@ -137,27 +184,28 @@ func flush(w *workerchannel.Worker, out io.Writer) error {
 	return nil
 }
 
-// hang does nothing until the test opens the gate, or is no more.
+// hang waits until the test opens the gate or has ended.
 func hang() error {
 	_, err := io.Copy(io.Discard, os.NewFile(3, "gate"))
 	return err
 }
 
-// never reads what comes in, and says nothing, until the host has gone.
+// never reads what comes in, and writes nothing, until the host is gone.
 func never(in io.Reader) error {
 	_, err := io.Copy(io.Discard, in)
 	return err
 }
 
-// A stage is a host whose successive workers are those named; the last comes again and again. The test
-// owns the ticks.
+// A stage is a host whose workers are those named, one after the other; the last is started again and again. The
+// test owns the ticks.
 type stage struct {
 	*Host
 	t     *testing.T
 	ticks chan time.Time
 	gate  *os.File // closing it opens the gate
 	ran   chan error
-	trace chan workerchannel.Op // all but status snapshots
+	trace chan workerchannel.Op // all messages but status snapshots
+	plain chan workerchannel.Op // status snapshots without a detail
 
 	mu       sync.Mutex
 	commands []*exec.Cmd
@@ -168,7 +216,7 @@ type stage struct {
 func newStage(t *testing.T, limits Limits, names ...string) *stage {
 	inner, gate, err := os.Pipe()
 	require.NoError(t, err)
-	s := &stage{t: t, ticks: make(chan time.Time), gate: gate, ran: make(chan error, 1), trace: make(chan workerchannel.Op, 1000)}
+	s := &stage{t: t, ticks: make(chan time.Time), gate: gate, ran: make(chan error, 1), trace: make(chan workerchannel.Op, 1000), plain: make(chan workerchannel.Op, 1000)}
 	s.Host = NewHost(Config{
 		Limits: limits,
 		Command: func() *exec.Cmd {
@@ -188,6 +236,12 @@ func newStage(t *testing.T, limits Limits, names ...string) *stage {
 		Trace: func(_ uint64, env workerchannel.Envelope) {
 			switch op := env.Op.(type) {
 			case workerchannel.StatusSnapshot:
+				if op.Detail == nil {
+					select {
+					case s.plain <- op:
+					default:
+					}
+				}
 				return
 			case workerchannel.BootstrapReady:
 				s.mu.Lock()
@@ -215,12 +269,35 @@ func newStage(t *testing.T, limits Limits, names ...string) *stage {
 	return s
 }
 
+// history returns the jobs that were spawned and those that completed, after Run has returned.
+func (s *stage) history() (spawned, completed []uint64) {
+	close(s.trace)
+	for op := range s.trace {
+		switch op := op.(type) {
+		case workerchannel.SpawnJob:
+			spawned = append(spawned, op.JobID)
+		case workerchannel.JobCompleted:
+			completed = append(completed, op.JobID)
+		}
+	}
+	return spawned, completed
+}
+
+func countOf(ids []uint64, id uint64) (n int) {
+	for _, i := range ids {
+		if i == id {
+			n++
+		}
+	}
+	return n
+}
+
 func stacks() string {
 	buf := make([]byte, 1<<20)
 	return string(buf[:runtime.Stack(buf, true)])
 }
 
-// tick begins a turn; false if the host has ended.
+// tick begins a turn. It returns false if the host has ended.
 func (s *stage) tick() bool {
 	select {
 	case s.ticks <- time.Time{}:
@@ -230,7 +307,7 @@ func (s *stage) tick() bool {
 	}
 }
 
-// await waits until the host has sent or received a message like it.
+// await waits until the host has taken from the outbox or received such a message.
 func (s *stage) await(op workerchannel.Op) {
 	for got := range s.trace {
 		if assert.ObjectsAreEqual(op, got) {
@@ -245,7 +322,7 @@ func (s *stage) started() int {
 	return len(s.commands)
 }
 
-// exits tells how the processes ended that have.
+// exits returns how the processes that have ended did so.
 func (s *stage) exits() (states []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,7 +334,7 @@ func (s *stage) exits() (states []string) {
 	return states
 }
 
-// kill sends SIGKILL to the present worker, as anybody may.
+// kill kills the present worker, as anybody may do.
 func (s *stage) kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -284,21 +361,27 @@ func (s *stage) call(payload []byte) *call {
 	return c
 }
 
-// calls makes n calls, one after the other, so that call i is job i+1.
+// submit does what Do does first. The loop has received the call when submit returns, and its cancel when cancel
+// returns.
+func (s *stage) submit(payload []byte) *call {
+	r := &request{payload: payload, result: make(chan result, 1)}
+	c := &call{payload: payload, begun: make(chan struct{}), result: r.result}
+	var once sync.Once
+	r.progress = func(string) { once.Do(func() { close(c.begun) }) }
+	c.cancel = func() { s.cancelled <- r }
+	s.submitted <- r
+	return c
+}
+
+// calls submits n calls, so that the first call i is job i+1.
 func (s *stage) calls(n int) (calls []*call) {
 	for i := range n {
-		r := &request{payload: fmt.Appendf(nil, "payload %d", i), result: make(chan result, 1)}
-		c := &call{payload: r.payload, begun: make(chan struct{}), result: r.result}
-		var once sync.Once
-		r.progress = func(string) { once.Do(func() { close(c.begun) }) }
-		c.cancel = func() { s.cancelled <- r }
-		s.submitted <- r
-		calls = append(calls, c)
+		calls = append(calls, s.submit(fmt.Appendf(nil, "payload %d", i)))
 	}
 	return calls
 }
 
-// requireHashes checks that every call is answered, and answered right.
+// requireHashes checks that every call returns the right result.
 func requireHashes(t *testing.T, calls []*call) {
 	for _, c := range calls {
 		res := <-c.result
@@ -312,7 +395,7 @@ func TestJobsOfAKilledWorkerFailAtOnceAndRunAgainInItsSuccessor(t *testing.T) {
 	calls := s.calls(6)
 	<-calls[0].begun
 	s.kill()
-	requireHashes(t, calls) // without a tick: nothing waited for a deadline
+	requireHashes(t, calls) // without a tick: nothing waits for a deadline
 	assert.Equal(t, 2, s.started())
 	s.Stop()
 	require.NoError(t, <-s.ran)
@@ -320,16 +403,7 @@ func TestJobsOfAKilledWorkerFailAtOnceAndRunAgainInItsSuccessor(t *testing.T) {
 	assert.Len(t, s.ids, 2)
 	assert.NotEqual(t, s.ids[0], s.ids[1])
 
-	var spawned, completed []uint64
-	close(s.trace)
-	for op := range s.trace {
-		switch op := op.(type) {
-		case workerchannel.SpawnJob:
-			spawned = append(spawned, op.JobID)
-		case workerchannel.JobCompleted:
-			completed = append(completed, op.JobID)
-		}
-	}
+	spawned, completed := s.history()
 	assert.Equal(t, []uint64{1, 2, 3, 4, 1, 2, 3, 4, 5, 6}, spawned, "the window is four jobs")
 	assert.Equal(t, []uint64{1, 2, 3, 4, 5, 6}, completed)
 }
@@ -355,8 +429,8 @@ func TestEveryBrokenWorkerIsReplacedAndItsJobsRunAgain(t *testing.T) {
 		"endless line":   errLongLine.Error(),
 		"exits":          "EOF",
 		"stops its ears": "killed",
-		"leaves":         "stopped unasked",
-		"refuses":        "no will to live",
+		"leaves":         errUnasked.Error(),
+		"fails":          "nothing to work with",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, DefaultLimits, name, name, "hash")
@@ -371,7 +445,7 @@ func TestEveryBrokenWorkerIsReplacedAndItsJobsRunAgain(t *testing.T) {
 
 func TestWorkerThatHangsInDrainIsKilledAtItsDeadlineAndNotBefore(t *testing.T) {
 	limits := DefaultLimits
-	limits.CancelTurns = 7
+	limits.Worker.Drain = 7
 	s := newStage(t, limits, "stuck", "hash")
 	calls := s.calls(3)
 	<-calls[0].begun
@@ -380,13 +454,13 @@ func TestWorkerThatHangsInDrainIsKilledAtItsDeadlineAndNotBefore(t *testing.T) {
 	for range 6 {
 		s.tick()
 	}
-	calls = append(calls, s.calls(1)...) // the loop has done with the sixth tick when it takes this
+	calls = append(calls, s.calls(1)...) // the loop has handled the sixth tick when it receives this
 	assert.Equal(t, 1, s.started())
 	s.tick()
 	requireHashes(t, calls[1:])
 	assert.ErrorIs(t, (<-calls[0].result).err, errCancelled)
 	assert.Equal(t, 2, s.started())
-	assert.Equal(t, []string{"lost the worker: it took too long to cancel job 1"}, s.log)
+	assert.Equal(t, []string{"lost the worker: workerchannel: worker is late: DrainJob of job 1 sent in turn 0 was due in turn 7"}, s.log)
 }
 
 func TestCancelledJobLetsTheWorkerLive(t *testing.T) {
@@ -408,7 +482,7 @@ func TestCancelledJobLetsTheWorkerLive(t *testing.T) {
 
 func TestWorkerThatNeverAnnouncesItselfIsKilledAtItsDeadline(t *testing.T) {
 	limits := DefaultLimits
-	limits.BootTurns = 5
+	limits.Worker.Boot = 5
 	s := newStage(t, limits, "mute", "hash")
 	calls := s.calls(2)
 	for range 4 {
@@ -421,21 +495,87 @@ func TestWorkerThatNeverAnnouncesItselfIsKilledAtItsDeadline(t *testing.T) {
 	assert.Equal(t, 2, s.started())
 }
 
-// A worker that does not read fills the pipe; the host's loop must go on regardless.
-func TestDeafWorkerDoesNotBlockTheHost(t *testing.T) {
+// A worker that does not read fills the pipe. The cancel cannot be sent, so its limit does not apply.
+func TestWorkerThatDoesNotReadIsKilledAndDoesNotBlockTheHost(t *testing.T) {
 	s := newStage(t, DefaultLimits, "deaf", "hash")
 	payload := bytes.Repeat([]byte{255}, workerchannel.MaxPayloadBytes)
-	first := s.call(payload)
-	s.await(workerchannel.SpawnJob{JobID: 1, TaskID: 1, Payload: payload})
-	calls := []*call{s.call(payload), s.call(payload), s.call(payload)}
+	first := s.submit(payload)
+	calls := []*call{s.submit(payload), s.submit(payload), s.submit(payload)}
+	s.await(workerchannel.SpawnJob{JobID: 2, TaskID: 2, Payload: payload})
 	first.cancel()
-	s.await(workerchannel.CancelJob{JobID: 1, Reason: "the caller has gone"})
-	for range DefaultLimits.CancelTurns {
+	for range DefaultLimits.Send {
 		s.tick()
 	}
 	requireHashes(t, calls)
-	assert.Equal(t, context.Canceled, (<-first.result).err)
+	assert.Equal(t, errCancelled, (<-first.result).err)
 	assert.Equal(t, 2, s.started())
+	assert.Equal(t, []string{"lost the worker: " + errDeaf.Error()}, s.log)
+}
+
+// The message is in the pipe, so it counts as sent.
+func TestWorkerThatDoesNotAnswerAPollIsKilled(t *testing.T) {
+	limits := DefaultLimits
+	limits.Beat, limits.Worker.Poll, limits.Send = 2, 3, 1_000_000_000
+	s := newStage(t, limits, "deaf", "hash")
+	calls := s.calls(2)
+	s.await(workerchannel.SpawnJob{JobID: 2, TaskID: 2, Payload: calls[1].payload})
+	for s.started() < 2 {
+		s.tick()
+	}
+	requireHashes(t, calls)
+	require.Len(t, s.log, 1)
+	assert.Contains(t, s.log[0], "worker is late: PollStatus of job 1 ")
+}
+
+func TestBusyWorkerAnswersPollsAndLives(t *testing.T) {
+	limits := DefaultLimits
+	limits.Beat, limits.Worker.Poll = 1, 1
+	s := newStage(t, limits, "gated")
+	calls := s.calls(1)
+	<-calls[0].begun
+	<-s.plain // it has started
+	for range 20 {
+		s.tick()
+		<-s.plain
+	}
+	s.gate.Close()
+	requireHashes(t, calls)
+	assert.Equal(t, 1, s.started())
+}
+
+// The worker closes its standard input, so that the host cannot write and kills it, with the outcome in the pipe.
+func TestOutcomeWrittenBeforeTheDeathCounts(t *testing.T) {
+	s := newStage(t, DefaultLimits, "stops its ears after its outcome", "hash")
+	payload := bytes.Repeat([]byte{255}, workerchannel.MaxPayloadBytes)
+	requireHashes(t, []*call{s.submit(payload), s.submit(payload), s.submit(payload)})
+	s.Stop()
+	require.NoError(t, <-s.ran)
+	assert.Equal(t, 2, s.started())
+	spawned, _ := s.history()
+	assert.Equal(t, 1, countOf(spawned, 1), "job 1 has not run again: %v", spawned)
+}
+
+func TestWorkerThatAnnouncesItselfAgainIsKilled(t *testing.T) {
+	s := newStage(t, DefaultLimits, "announces again", "hash")
+	requireHashes(t, s.calls(2))
+	assert.Equal(t, 2, s.started())
+	assert.Equal(t, []string{"lost the worker: " + errTwice.Error()}, s.log)
+}
+
+func TestStrayMessageIsIgnored(t *testing.T) {
+	s := newStage(t, DefaultLimits, "forwards")
+	requireHashes(t, s.calls(1))
+	assert.Equal(t, 1, s.started())
+	require.Len(t, s.log, 1)
+	assert.Contains(t, s.log[0], `ignored a stray message: workerchannel: message is not of the active worker: worker "another"`)
+}
+
+func TestProcessThatHoldsStandardOutputDoesNotHideTheDeathOfItsWorker(t *testing.T) {
+	s := newStage(t, DefaultLimits, "leaves a child", "hash")
+	requireHashes(t, s.calls(2))
+	assert.Equal(t, 2, s.started())
+	require.Len(t, s.log, 1)
+	assert.Contains(t, s.log[0], exec.ErrWaitDelay.Error())
 }
 
 func TestBothPipesMayBeFullAtOnce(t *testing.T) {
@@ -452,17 +592,16 @@ func TestBothPipesMayBeFullAtOnce(t *testing.T) {
 	assert.Equal(t, 1, s.started())
 }
 
-func TestStopLetsTheRunningJobEnd(t *testing.T) {
+func TestStopLetsTheJobsOfTheWorkerEnd(t *testing.T) {
 	s := newStage(t, DefaultLimits, "gated")
 	calls := s.calls(6)
 	<-calls[0].begun
 	s.Stop()
 	s.Stop()
 	late := s.calls(1)[0]
-	s.await(stopsLater)
 	s.gate.Close()
-	requireHashes(t, calls[:1])
-	for _, c := range append(calls[1:], late) {
+	requireHashes(t, calls[:4])
+	for _, c := range append(calls[4:], late) {
 		assert.Equal(t, result{nil, ErrStopped}, <-c.result)
 	}
 	require.NoError(t, <-s.ran)
@@ -471,14 +610,31 @@ func TestStopLetsTheRunningJobEnd(t *testing.T) {
 	assert.Equal(t, ErrStopped, err)
 }
 
+func TestStopDoesNotBreakOffACancel(t *testing.T) {
+	s := newStage(t, DefaultLimits, "obedient")
+	call := s.calls(1)[0]
+	<-call.begun
+	call.cancel()
+	s.Stop()
+	s.await(workerchannel.FinalizeCompleted{JobID: 1})
+	assert.Equal(t, errCancelled, (<-call.result).err)
+	require.NoError(t, <-s.ran)
+	assert.Equal(t, []string{"exit status 0"}, s.exits())
+}
+
+// First its jobs are given up, then the worker.
 func TestWorkerThatDoesNotStopIsKilledAtItsDeadline(t *testing.T) {
 	limits := DefaultLimits
-	limits.StopTurns = 3
+	limits.Stop, limits.Worker.Shutdown = 3, 2
 	s := newStage(t, limits, "stuck")
 	calls := s.calls(2)
 	<-calls[0].begun
 	s.Stop()
-	s.tick()
+	for range 3 {
+		s.tick()
+	}
+	s.await(workerchannel.ShutdownWorker{Reason: "the host stops"})
+	s.await(stopsLater)
 	s.tick()
 	select {
 	case err := <-s.ran:
@@ -524,7 +680,7 @@ func TestJobThatEndsBadlyLetsTheWorkerLive(t *testing.T) {
 }
 
 func TestHostGivesUpWhenNoWorkerBeginsAJob(t *testing.T) {
-	s := newStage(t, DefaultLimits, "refuses")
+	s := newStage(t, DefaultLimits, "fails")
 	calls := s.calls(3)
 	for _, c := range calls {
 		assert.Equal(t, result{nil, ErrNoWorker}, <-c.result)
