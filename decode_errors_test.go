@@ -28,28 +28,28 @@ func refusedByEveryReader(t *testing.T, text string, want *ParseError) {
 // stands where the reader is to stop.
 func TestDecodeErrorsHaveOffsetAndCause(t *testing.T) {
 	const (
-		object    = "an object is needed"
-		integer   = "a plain integer is needed"
-		fraction  = "a plain integer is needed, without fraction or exponent"
-		leading   = "the number has a leading zero"
-		outside   = "the number is out of range"
-		text      = "a text is needed"
-		escape    = "a bad escape or an unpaired surrogate"
-		control   = "a control character in a text"
-		utf8      = "the text is not well-formed UTF-8"
-		endless   = "the text does not end"
-		comma     = "a comma or the end of the object is needed"
-		arrayNext = "a comma or the end of the array is needed"
-		colon     = "a colon is needed"
-		bytes     = "an array of bytes is needed"
-		value     = "a value is needed"
-		digit     = "a digit is needed"
-		deep      = "objects and arrays nest too deep"
-		follows   = "nothing may follow the envelope"
-		opType    = "an unknown operation type"
-		status    = "an unknown outcome status"
-		state     = "an unknown job state"
-		level     = "an unknown level"
+		object    = "expected an object"
+		integer   = "expected an integer"
+		fraction  = "expected an integer without fraction or exponent"
+		leading   = "number has a leading zero"
+		outside   = "number is out of range"
+		text      = "expected a string"
+		escape    = "invalid escape or unpaired surrogate"
+		control   = "control character in a string"
+		utf8      = "string is not well-formed UTF-8"
+		endless   = "string does not end"
+		comma     = "expected a comma or the end of the object"
+		arrayNext = "expected a comma or the end of the array"
+		colon     = "expected a colon"
+		bytes     = "expected an array of bytes"
+		value     = "expected a value"
+		digit     = "expected a digit"
+		deep      = "objects and arrays are nested too deep"
+		follows   = "expected the end of the input after the envelope"
+		opType    = "unknown operation type"
+		status    = "unknown outcome status"
+		state     = "unknown job state"
+		level     = "unknown level"
 	)
 	type row struct{ text, old, new, cause string }
 	for name, rows := range map[string][]row{
@@ -77,24 +77,24 @@ func TestDecodeErrorsHaveOffsetAndCause(t *testing.T) {
 			{doneText, `{"status":"Ok","payload":[1,2,255]}`, `▸"Ok"`, object},
 		},
 		"a member twice": {
-			{pollText, `8}}`, `8},"version":▸1}`, "the member version is given twice"},
-			{pollText, `8}}`, `8},"seq_no":▸3}`, "the member seq_no is given twice"},
-			{pollText, `8}}`, `8},"op":▸{"type":"PollStatus","job_id":8}}`, "the member op is given twice"},
-			{pollText, `8}}`, `8,"job_id":▸8}}`, "the member job_id is given twice"},
-			{pollText, `8}}`, `8,"type":▸"PollStatus"}}`, "the member type is given twice"},
-			{pollText, `{"version":1`, `{"\u0076ersion":1,"version":▸1`, "the member version is given twice"},
-			{pollText, `8}}`, `8,"job\u005fid":▸9}}`, "the member job_id is given twice"},
-			{snapshotText, `"replay_hash"`, `"worker_id":▸"w","replay_hash"`, "the member worker_id is given twice"},
-			{snapshotText, `"worker_id":"w"`, `"worker_id":null,"worker_id":▸"w"`, "the member worker_id is given twice"},
-			{snapshotText, `"detail":"d"`, `"detail":null,"detail":▸null`, "the member detail is given twice"},
-			{diagnosticText, `"metadata":"d"`, `"metadata":"d","metadata":▸"d"`, "the member metadata is given twice"},
-			{doneText, `255]}`, `255],"payload":▸[]}`, "the member payload is given twice"},
-			{doneText, `255]}`, `255],"status":▸"Ok"}`, "the member status is given twice"},
-			{errText, `"m"}`, `"m"},"outcome":▸{"status":"Err","code":"c","message":"m"}`, "the member outcome is given twice"},
+			{pollText, `8}}`, `8},"version":▸1}`, "member version is given twice"},
+			{pollText, `8}}`, `8},"seq_no":▸3}`, "member seq_no is given twice"},
+			{pollText, `8}}`, `8},"op":▸{"type":"PollStatus","job_id":8}}`, "member op is given twice"},
+			{pollText, `8}}`, `8,"job_id":▸8}}`, "member job_id is given twice"},
+			{pollText, `8}}`, `8,"type":▸"PollStatus"}}`, "member type is given twice"},
+			{pollText, `{"version":1`, `{"\u0076ersion":1,"version":▸1`, "member version is given twice"},
+			{pollText, `8}}`, `8,"job\u005fid":▸9}}`, "member job_id is given twice"},
+			{snapshotText, `"replay_hash"`, `"worker_id":▸"w","replay_hash"`, "member worker_id is given twice"},
+			{snapshotText, `"worker_id":"w"`, `"worker_id":null,"worker_id":▸"w"`, "member worker_id is given twice"},
+			{snapshotText, `"detail":"d"`, `"detail":null,"detail":▸null`, "member detail is given twice"},
+			{diagnosticText, `"metadata":"d"`, `"metadata":"d","metadata":▸"d"`, "member metadata is given twice"},
+			{doneText, `255]}`, `255],"payload":▸[]}`, "member payload is given twice"},
+			{doneText, `255]}`, `255],"status":▸"Ok"}`, "member status is given twice"},
+			{errText, `"m"}`, `"m"},"outcome":▸{"status":"Err","code":"c","message":"m"}`, "member outcome is given twice"},
 		},
 		"a member of another case": {
-			{pollText, `{"version"`, `▸{"Version"`, "the member version is missing"},
-			{pollText, `{"type"`, `▸{"Type"`, "the member type is missing"},
+			{pollText, `{"version"`, `▸{"Version"`, "member version is missing"},
+			{pollText, `{"type"`, `▸{"Type"`, "member type is missing"},
 			{pollText, `"PollStatus"`, `▸"pollstatus"`, opType},
 			{doneText, `"Ok"`, `▸"OK"`, status},
 			{snapshotText, `"Running"`, `▸"running"`, state},
@@ -301,11 +301,11 @@ func TestDecodeReportsAMissingMemberAtItsObject(t *testing.T) {
 		for _, member := range members {
 			at := strings.LastIndex(text[:strings.Index(text, member)+1], "{")
 			name := strings.Split(member, `"`)[1]
-			refusedByEveryReader(t, replaceOnce(t, text, member, ""), &ParseError{Offset: at, Cause: "the member " + name + " is missing"})
+			refusedByEveryReader(t, replaceOnce(t, text, member, ""), &ParseError{Offset: at, Cause: "member " + name + " is missing"})
 		}
 	}
 	const ready = header + `"worker_id":"w","replay_hash":7,"op":{"type":"BootstrapReady"}}`
-	refusedByEveryReader(t, ready, &ParseError{Offset: strings.Index(ready, `{"type"`), Cause: "the member worker_id is missing"})
+	refusedByEveryReader(t, ready, &ParseError{Offset: strings.Index(ready, `{"type"`), Cause: "member worker_id is missing"})
 }
 
 func TestDecodeRefusesEveryPrefix(t *testing.T) {
@@ -334,6 +334,6 @@ func TestDecodeStopsAtTheEndOfInputInsideAPayload(t *testing.T) {
 func TestDecodeRefusesALoneContinuationByte(t *testing.T) {
 	for _, text := range []string{"\x80", "a\x80", "\xbf"} {
 		_, err := ParseEnvelope([]byte(strings.Replace(diagnosticText, `"m"`, `"`+text+`"`, 1)))
-		assert.ErrorContains(t, err, "the text is not well-formed UTF-8", "%q", text)
+		assert.ErrorContains(t, err, "string is not well-formed UTF-8", "%q", text)
 	}
 }

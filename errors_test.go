@@ -54,7 +54,7 @@ func TestEveryErrorHasOneKindAndSaysWhatHappened(t *testing.T) {
 		{ErrShutdownInProgress, "ShutdownInProgress", "shutdown is in progress"},
 		{ErrAlreadyAnnounced, "AlreadyAnnounced", "worker has already announced itself"},
 		{&ValueError{"reason", "is not well-formed UTF-8"}, "InvalidValue", "value cannot be sent: reason is not well-formed UTF-8"},
-		{&ParseError{Offset: 5, Cause: "a colon is needed"}, "Malformed", "malformed message: at byte 5: a colon is needed"},
+		{&ParseError{Offset: 5, Cause: "expected a colon"}, "Malformed", "malformed message: at byte 5: expected a colon"},
 	} {
 		assert.Equal(t, e.kind, kindOf(e.err), "exactly one kind")
 		assert.Equal(t, p+e.text, e.err.Error())
@@ -81,7 +81,7 @@ func TestErrorsHaveTheDataOfSection8(t *testing.T) {
 	_, err = ParseEnvelope([]byte(`{"op":7}`))
 	var parse *ParseError
 	require.ErrorAs(t, err, &parse)
-	assert.Equal(t, ParseError{6, "an object is needed", nil}, *parse)
+	assert.Equal(t, ParseError{6, "expected an object", nil}, *parse)
 
 	_, err = ParseEnvelope([]byte(replaceOnce(t, spawnText, `[1,2,255]`, payloadText(MaxPayloadBytes+1))))
 	var payload *PayloadError

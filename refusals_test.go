@@ -244,7 +244,7 @@ func TestRefusalsChangeNothing(t *testing.T) {
 		data string
 		want error
 	}{
-		"no object": {"[]", &ParseError{Offset: 0, Cause: "an object is needed"}},
+		"no object": {"[]", &ParseError{Offset: 0, Cause: "expected an object"}},
 		"size while reading": {`{"op":{"type":"SpawnJob","payload":[` + strings.Repeat("0,", MaxPayloadBytes) + `0]}}`,
 			&ParseError{Offset: 36 + 2*MaxPayloadBytes, Err: tooLargeError()}},
 	} {
