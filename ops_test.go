@@ -18,7 +18,7 @@ func TestOperationsAreNamedForTheirTypes(t *testing.T) {
 	assert.Len(t, seen, 15)
 }
 
-func TestNames(t *testing.T) {
+func TestStringReturnsTheNames(t *testing.T) {
 	for got, want := range map[any]string{
 		StateCreated: "created", StateQueued: "queued", StateRunning: "running", StateCancelRequested: "cancel_requested",
 		StateDraining: "draining", StateFinalizing: "finalizing", StateCompleted: "completed", StateFailed: "failed",
