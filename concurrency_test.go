@@ -13,8 +13,8 @@ import (
 // The documented way to use the package from many goroutines, for the race detector to look at: one goroutine owns the
 // coordinator, another one the worker, and all others reach them over channels.
 
-// A request is a job that a producer wants done.
-type request struct {
+// An order is a job that a producer wants done.
+type order struct {
 	text   string
 	cancel bool
 	done   chan<- TrackedJob
@@ -29,7 +29,7 @@ func mustNot(err error) {
 
 // serve owns a coordinator and does what producers request, until nobody does so any more. When a worker dies, which is
 // the end of the channel from it, it starts another one. It returns how many have died.
-func serve(requests <-chan request, start func() (toWorker chan<- []byte, fromWorker <-chan Verified)) (deaths int) {
+func serve(orders <-chan order, start func() (toWorker chan<- []byte, fromWorker <-chan Verified)) (deaths int) {
 	c := NewCoordinator(42)
 	toWorker, fromWorker := start()
 	var next []byte // the message to be sent next
@@ -39,7 +39,7 @@ func serve(requests <-chan request, start func() (toWorker chan<- []byte, fromWo
 				next = written(env)
 			}
 		}
-		out, in := toWorker, requests
+		out, in := toWorker, orders
 		if next == nil {
 			out = nil
 		}
@@ -53,7 +53,7 @@ func serve(requests <-chan request, start func() (toWorker chan<- []byte, fromWo
 			switch {
 			case alive:
 				mustNot(c.HandleVerified(v))
-			case requests == nil:
+			case orders == nil:
 				return deaths
 			default:
 				deaths++
@@ -63,8 +63,8 @@ func serve(requests <-chan request, start func() (toWorker chan<- []byte, fromWo
 			}
 		case r, open := <-in:
 			if !open {
-				requests = nil
-				mustNot(c.ShutdownWhenIdle("nobody requests anything more"))
+				orders = nil
+				mustNot(c.ShutdownWhenIdle("nobody orders anything more"))
 				break
 			}
 			lastJob++
@@ -76,7 +76,7 @@ func serve(requests <-chan request, start func() (toWorker chan<- []byte, fromWo
 			}
 		}
 		for _, job := range c.Reap() {
-			job.Tag.(request).done <- job
+			job.Tag.(order).done <- job
 		}
 	}
 }
@@ -161,7 +161,7 @@ func reverser(id string, lastJob int, toWorker <-chan []byte, fromWorker chan<- 
 
 func TestManyProducersShareACoordinatorThatOneGoroutineOwns(t *testing.T) {
 	const producers, jobsEach = 16, 25
-	requests := make(chan request)
+	orders := make(chan order)
 	instances := 0
 	start := func() (chan<- []byte, <-chan Verified) {
 		instances++
@@ -184,7 +184,7 @@ func TestManyProducersShareACoordinatorThatOneGoroutineOwns(t *testing.T) {
 				slices.Reverse(reversed)
 				for again := true; again; {
 					done := make(chan TrackedJob, 1)
-					requests <- request{text, cancel, done}
+					orders <- order{text, cancel, done}
 					job := <-done
 					if again = job.State == StateFailed; again { // the next worker may do it
 						assert.Equal(t, CauseWorkerLost, job.Cause)
@@ -204,9 +204,9 @@ func TestManyProducersShareACoordinatorThatOneGoroutineOwns(t *testing.T) {
 	}
 	go func() {
 		all.Wait()
-		close(requests)
+		close(orders)
 	}()
-	deaths := serve(requests, start)
+	deaths := serve(orders, start)
 
 	lost := 0
 	for p := range producers {

@@ -1,6 +1,7 @@
 package workerchannel
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -78,4 +79,37 @@ func TestNilAndZeroEnvelopesAreErrors(t *testing.T) {
 	_, err := Envelope{}.AppendJSON(nil)
 	assert.ErrorIs(t, err, ErrInvalidValue)
 	assert.Zero(t, Verified{}.Envelope())
+}
+
+func TestEnvelopeStringIsOneBoundedLine(t *testing.T) {
+	for want, op := range map[string]Op{
+		`BootstrapReady`:                           BootstrapReady{"w"},
+		`BootstrapFailed: "no\nmemory"`:            BootstrapFailed{"w", "no\nmemory"},
+		`StatusSnapshot job 7: running`:            StatusSnapshot{7, StateRunning, nil},
+		`StatusSnapshot job 7: queued, ""`:         StatusSnapshot{7, StateQueued, new("")},
+		`JobCompleted job 7: ok, 3 bytes`:          JobCompleted{7, OutcomeOk{[]byte{1, 2, 255}}},
+		`JobCompleted job 7: err, "E", "no"`:       JobCompleted{7, OutcomeErr{"E", "no"}},
+		`JobCompleted job 7: cancelled, "gave up"`: JobCompleted{7, OutcomeCancelled{"gave up"}},
+		`JobCompleted job 7: panicked, "boom"`:     JobCompleted{7, OutcomePanicked{"boom"}},
+		`FinalizeCompleted job 7`:                  FinalizeCompleted{7},
+		`ShutdownCompleted`:                        ShutdownCompleted{},
+		`Diagnostic: warn, "gc", "slow", "10 ms"`:  Diagnostic{LevelWarn, "gc", "slow", new("10 ms")},
+		`Diagnostic: error, "` + strings.Repeat("x", 64) + `"... (1000000 bytes), ""`: Diagnostic{LevelError, strings.Repeat("x", 1_000_000), "", nil},
+	} {
+		assert.Equal(t, "w → "+want, fromWorker("w", 1, op).String())
+	}
+	for want, op := range map[string]Op{
+		`SpawnJob job 7: 2 bytes`: SpawnJob{7, 1, 2, 3, []byte{1, 2}}, `CancelJob job 7: "why"`: CancelJob{7, "why"}, `PollStatus job 7`: PollStatus{7},
+	} {
+		assert.Equal(t, "coordinator → "+want, fromHost(1, op).String())
+	}
+	for id, want := range map[string]string{
+		"w-1": "w-1", "a.B_9:/@-z": "a.B_9:/@-z", "": `""`, "two words": `"two words"`, "line\nfeed": `"line\nfeed"`, illFormed: `"\xff"`, "é": `"é"`,
+		"[": `"["`, "`": "\"`\"", "{": `"{"`, "A": "A", "Z": "Z", "a": "a", "z": "z", "0": "0", "9": "9", ";": `";"`,
+		strings.Repeat("x", 64): strings.Repeat("x", 64), strings.Repeat("x", 65): `"` + strings.Repeat("x", 64) + `"... (65 bytes)`,
+	} {
+		assert.Equal(t, want+" → ShutdownCompleted", fromWorker(id, 1, ShutdownCompleted{}).String())
+	}
+	assert.Equal(t, "unknown sender → no operation", Envelope{}.String())
+	assert.Equal(t, "w → JobCompleted job 7: no outcome", fromWorker("w", 1, JobCompleted{7, nil}).String())
 }

@@ -12,7 +12,7 @@ const maxUint64 uint64 = math.MaxUint64
 
 // A sender that has used the highest number has none left that its reader could take. At a million messages a second
 // that is in half a million years.
-func TestTheHighestSequenceNumberIsTheLast(t *testing.T) {
+func TestHighestSequenceNumberIsTheLast(t *testing.T) {
 	last := Header{MessageID: maxUint64 - 1, SeqNo: maxUint64 - 1, DecisionSeq: maxUint64 - 1, Seed: maxUint64, IssuedAtTurn: maxUint64}
 	t.Run("of a coordinator", func(t *testing.T) {
 		s := newScene(t, "begin with w", "given job 1 running")
@@ -74,7 +74,7 @@ func TestJobAndRegionIDsAreAnyNumber(t *testing.T) {
 	}
 }
 
-func TestAnEmptyWorkerIDIsAnIDLikeOthers(t *testing.T) {
+func TestEmptyWorkerIDIsAnIDLikeOthers(t *testing.T) {
 	c := NewCoordinator(42)
 	_, active := c.ActiveWorker()
 	assert.False(t, active)

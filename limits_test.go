@@ -76,7 +76,7 @@ func TestEachLimitIsForItsOwnRequest(t *testing.T) {
 	}
 }
 
-func TestTheRequestThatIsDueFirstIsReported(t *testing.T) {
+func TestOverdueReportsTheRequestThatIsDueFirst(t *testing.T) {
 	s := newScene(t, "begin with w limits Boot 4 Cancel 3 Drain 2 Finalize 5 Poll 1")
 	s.play("given job 1 finalizing", "given job 2 draining", "given job 3 cancel_requested", "given job 4 cancel_requested",
 		"given job 5 running", "host PollStatus 5", "send host", "host ExpectWorker", "host AdvanceTurn 9")
@@ -101,7 +101,7 @@ func TestTheRequestThatIsDueFirstIsReported(t *testing.T) {
 	assert.False(t, ok)
 }
 
-func TestOfRequestsDueInTheSameTurnTheFirstSentIsReportedAndABootstrapBeforeAll(t *testing.T) {
+func TestOverdueReportsABootstrapAndThenTheFirstSentOfThoseDueTogether(t *testing.T) {
 	s := newScene(t, "begin with w limits Boot 2 Cancel 2 Poll 2 Shutdown 2")
 	s.play("given job 1 running", "given job 2 running", "host PollStatus 1", "host CancelJob 2", "send host", "host ExpectWorker", "host AdvanceTurn 2")
 	assert.Equal(t, Overdue{0, 0, 0, 2}, overdueJob(t, s.c))
@@ -111,7 +111,7 @@ func TestOfRequestsDueInTheSameTurnTheFirstSentIsReportedAndABootstrapBeforeAll(
 	assert.Equal(t, OpCancelJob, overdueJob(t, s.c).Request)
 }
 
-func TestEndOfASessionStopsEveryClockButThatOfTheBootstrap(t *testing.T) {
+func TestSessionEndStopsEveryClockButTheBootstraps(t *testing.T) {
 	for _, end := range []string{"host WorkerLost", `host RetireWorker "w"`, "forge w #1000 ShutdownCompleted", "forge w #1000 BootstrapFailed"} {
 		s := newScene(t, "begin with w limits Boot 9 Cancel 1 Drain 1 Finalize 1 Poll 1 Shutdown 1")
 		s.play("given job 1 finalizing", "given job 2 draining", "given job 3 cancel_requested", "given job 4 running", "host PollStatus 4", "send host",
@@ -140,7 +140,7 @@ func TestExpectingAnotherWorkerStartsItsClockAgain(t *testing.T) {
 	assert.False(t, ok, "even a failed one is a bootstrap")
 }
 
-func TestADeadlineBeyondTheLastTurnIsTheLastTurn(t *testing.T) {
+func TestDeadlineBeyondTheLastTurnIsTheLastTurn(t *testing.T) {
 	c := NewCoordinator(42, WithLimits(Limits{Boot: math.MaxUint64}))
 	c.AdvanceTurn()
 	c.ExpectWorker()

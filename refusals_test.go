@@ -218,8 +218,8 @@ func assertRefused(s *scene, want error, call func(s *scene) error) {
 	assert.Equal(s.t, w, s.worker())
 }
 
-// TestRefusalsChangeNothing is about both halves; that of states by job, which TestHostDoesWhatTheTableSaysInEveryStateOfAJob
-// and its like for the worker have, are not here again.
+// TestRefusalsChangeNothing is about both halves. The refusals that depend on the state of a job are in the tables of
+// rules_test.go.
 func TestRefusalsChangeNothing(t *testing.T) {
 	untested := maps.Clone(errorKinds)
 	for _, elsewhere := range []string{
@@ -281,7 +281,7 @@ func TestSnapshotsOfOtherStatesAreErrorsWhateverTheJob(t *testing.T) {
 	}
 }
 
-func TestAWorkerWithAnIllFormedIDCanSayNothing(t *testing.T) {
+func TestWorkerWithAnIllFormedIDCanSendNothing(t *testing.T) {
 	w := NewWorker(illFormed, 42)
 	for name, call := range workerCalls {
 		if name == "AdvanceTurn" {

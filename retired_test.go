@@ -27,6 +27,8 @@ func TestLatest1024EndedWorkersAreRemembered(t *testing.T) {
 			for n := range 3000 {
 				require.NoError(t, bootstrap(c, id(n)))
 			}
+			assert.Len(t, c.retired.keys, 1024)
+			assert.LessOrEqual(t, cap(c.retired.order), 2*1024)
 			for n := 3000 - 1 - 1024; n < 3000-1; n++ {
 				require.ErrorIs(t, bootstrap(c, id(n)), ErrRetiredWorker, n)
 			}

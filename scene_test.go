@@ -20,7 +20,7 @@ import (
 type scene struct {
 	t        testing.TB
 	c        *Coordinator
-	channels []*channel // of each worker; the last one is that which messages of the host go to
+	channels []*channel // of each worker; the host sends to the last one
 	out      strings.Builder
 	quiet    bool
 	shown    map[string]string // the last value of each fact
@@ -137,21 +137,25 @@ func (s *scene) doBegin(words []string) {
 // "acknowledged" and "drained" the worker has answered, and its answer has been sent but not delivered.
 func (s *scene) given(job, phase string) error {
 	w := s.worker().ID()
-	steps := []struct{ phase, lines string }{
-		{"queued", "host SpawnJob N; deliver"},
-		{"running", w + " Start N; deliver"},
-		{"cancel_requested", "host CancelJob N \"enough\"; deliver"},
-		{"acknowledged", w + " AcknowledgeCancel N; send " + w},
-		{"draining", "deliver"},
-		{"drained", w + " CompleteDrain N; send " + w},
-		{"finalizing", "deliver"},
+	type step struct {
+		phase string
+		lines []string
+	}
+	steps := []step{
+		{"queued", []string{"host SpawnJob " + job, "deliver"}},
+		{"running", []string{w + " Start " + job, "deliver"}},
+		{"cancel_requested", []string{"host CancelJob " + job + ` "enough"`, "deliver"}},
+		{"acknowledged", []string{w + " AcknowledgeCancel " + job, "send " + w}},
+		{"draining", []string{"deliver"}},
+		{"drained", []string{w + " CompleteDrain " + job, "send " + w}},
+		{"finalizing", []string{"deliver"}},
 	}
 	if phase == "completed" {
-		steps[2] = struct{ phase, lines string }{phase, w + " Complete N Ok; deliver"}
+		steps[2] = step{phase, []string{w + " Complete " + job + " Ok", "deliver"}}
 	}
 	for _, step := range steps {
-		for line := range strings.SplitSeq(step.lines, "; ") {
-			if err := s.do(strings.ReplaceAll(line, "N", job)); err != nil {
+		for _, line := range step.lines {
+			if err := s.do(line); err != nil {
 				return err
 			}
 		}

@@ -92,32 +92,7 @@ func errorLine(err error) string {
 
 func opLine(op Op) string {
 	f := flatten(op)
-	line := op.Type().String()
-	for _, m := range opShapes[f.typ].members {
-		switch m {
-		case mJobID:
-			line += fmt.Sprint(" job ", f.jobID)
-		case mRegionID:
-			if f.regionID != 0 {
-				line += fmt.Sprint(" region ", f.regionID)
-			}
-		case mState:
-			line += " " + f.state.String()
-		case mLevel:
-			line += " " + f.level.String()
-		case mReason:
-			line += " " + strconv.Quote(f.reason)
-		case mMessage:
-			line += " " + strconv.Quote(f.message)
-		case mDetail:
-			if f.optional != nil {
-				line += " " + strconv.Quote(*f.optional)
-			}
-		case mOutcome:
-			line += " " + outcomeLine(op.(JobCompleted).Outcome)
-		}
-	}
-	return line
+	return f.String()
 }
 
 func outcomeLine(o Outcome) string {

@@ -49,7 +49,7 @@ func TestIDOfAnEndedJobMayComeAgainToTheWorker(t *testing.T) {
 	}
 }
 
-func TestWorkerSaysWhatItIs(t *testing.T) {
+func TestWorkerWithAnEmptyIDSendsIt(t *testing.T) {
 	w := NewWorker("", 7)
 	assert.Equal(t, "", w.ID())
 	assert.Equal(t, uint64(7), w.Seed())
