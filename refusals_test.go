@@ -82,7 +82,7 @@ func refusedEnvelopes() map[string]struct {
 		"a pointer":           {fromWorker("w", 1000, &BootstrapReady{"w"}), invalid("op", notOperation)},
 		"no outcome":          {fromWorker("w", 1000, JobCompleted{1, nil}), invalid("outcome", notOutcome)},
 		"an unknown state":    {fromWorker("w", 1000, StatusSnapshot{1, 8, nil}), invalid("state", "is not one of the eight job states")},
-		"unknown level":    {fromWorker("w", 1000, Diagnostic{Level: 3}), invalid("level", "is not one of the three levels")},
+		"unknown level":       {fromWorker("w", 1000, Diagnostic{Level: 3}), invalid("level", "is not one of the three levels")},
 		"an ill-formed text":  {fromWorker("w", 1000, BootstrapFailed{"w", illFormed}), invalid("reason", notUTF8)},
 		"ill-formed identity": {fromWorker(illFormed, 1000, BootstrapReady{illFormed}), invalid("worker_id", notUTF8)},
 	}
