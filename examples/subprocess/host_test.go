@@ -332,7 +332,7 @@ func TestHostGivesUpWhenNoWorkerBeginsAJob(t *testing.T) {
 }
 
 func TestHostGivesUpWhenTheWorkerCannotBeStarted(t *testing.T) {
-	h := NewHost(Config{Limits: DefaultLimits, Command: func() *exec.Cmd { return exec.Command("/nowhere/worker") }})
+	h := NewHost(Config{Limits: DefaultLimits, Command: func() *exec.Cmd { return exec.Command("/nowhere/worker.exe") }})
 	var callErr error
 	var wg sync.WaitGroup
 	wg.Go(func() { _, callErr = h.Do(t.Context(), nil, nil) })
