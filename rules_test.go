@@ -179,6 +179,7 @@ func hostCell(t *testing.T, row, column, cell string, shutdown bool) {
 	want, sent := stateOf(cell, column)
 	job, tracked := s.c.Job(1)
 	require.Equal(t, want != "unknown", tracked)
+	assertJobState(t, s.c, job, tracked)
 	if tracked {
 		assert.Equal(t, want, job.State.String())
 		assert.Equal(t, want != column, job.Since == 1)
@@ -192,6 +193,13 @@ func hostCell(t *testing.T, row, column, cell string, shutdown bool) {
 		assert.Equal(t, env.SeqNo, job.LastSeqNo)
 		assert.Zero(t, s.c.OutboxLen())
 	}
+}
+
+// assertJobState compares what JobState and Job return for job 1.
+func assertJobState(t *testing.T, half interface{ JobState(uint64) (JobState, bool) }, job TrackedJob, tracked bool) {
+	state, ok := half.JobState(1)
+	assert.Equal(t, tracked, ok)
+	assert.Equal(t, job.State, state)
 }
 
 func TestWorkerDoesWhatTheTableSaysInEveryStateOfAJob(t *testing.T) {
@@ -235,6 +243,7 @@ func workerCell(t *testing.T, row, column, cell string, lines ...string) {
 	want, sent := stateOf(cell, column)
 	job, tracked := w.Job(1)
 	require.Equal(t, want != "unknown", tracked)
+	assertJobState(t, w, job, tracked)
 	if tracked {
 		internal := w.jobs.m[1].State
 		answered := map[string]JobState{"acknowledged": stateAcknowledged, "drained": stateDrained}
