@@ -1,6 +1,9 @@
 package workerchannel
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // ProtocolVersion is the version of the protocol that this package speaks.
 const ProtocolVersion uint32 = 1
@@ -46,16 +49,10 @@ func (e Envelope) String() string {
 	return sender + " → " + f.String()
 }
 
+// plainID reports whether an id can be shown without quotes.
 func plainID(id string) bool {
-	for i := range len(id) {
-		switch c := id[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '.', c == '_', c == ':', c == '/', c == '@', c == '-':
-		default:
-			return false
-		}
-	}
-	return 0 < len(id) && len(id) <= 64
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/@-"
+	return 0 < len(id) && len(id) <= 64 && strings.Trim(id, plain) == ""
 }
 
 // Validate checks the envelope as PROTOCOL section 5 says. It returns the first that applies of
