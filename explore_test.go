@@ -29,13 +29,13 @@ func TestEveryStateOverAnOrderedLosslessNetwork(t *testing.T) {
 		setup{name: "deep", jobs: 1, room: 2},
 		setup{name: "wide", jobs: 2, room: 1},
 		setup{name: "regions", worker: honest, jobs: 2, regions: 2, room: 1, terse: true},
-		setup{name: "regionsw", worker: wild, jobs: 1, regions: 2, room: 1},
+		setup{name: "regions, any worker", worker: wild, jobs: 1, regions: 2, room: 1},
 		setup{name: "limits", worker: wild, jobs: 1, room: 1, limits: limitsOfAll},
-		setup{name: "limits2", worker: honest, jobs: 2, room: 1, terse: true, limits: Limits{Cancel: 2, Drain: 1, Finalize: 1, Poll: 1, Shutdown: 1}},
+		setup{name: "limits, two jobs", worker: honest, jobs: 2, room: 1, terse: true, limits: Limits{Cancel: 2, Drain: 1, Finalize: 1, Poll: 1, Shutdown: 1}},
 		setup{name: "honest", worker: honest, jobs: 2, room: 1},
-		setup{name: "honest2", worker: honest, jobs: 1, room: 2},
+		setup{name: "honest, deep", worker: honest, jobs: 1, room: 2},
 		setup{name: "prompt", worker: prompt, jobs: 1, room: 2, limits: Limits{1, 1, 1, 1, 1, 1}},
-		setup{name: "prompt2", worker: prompt, jobs: 2, room: 1, limits: Limits{1, 1, 1, 1, 1, 1}},
+		setup{name: "prompt, two jobs", worker: prompt, jobs: 2, room: 1, limits: Limits{1, 1, 1, 1, 1, 1}},
 	)
 }
 

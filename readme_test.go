@@ -42,7 +42,7 @@ func TestReadmesDiagramIsTheTransitionTable(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-func TestReadmeNamesTestsThatExist(t *testing.T) {
+func TestDocumentsNameTestsThatExist(t *testing.T) {
 	files, err := filepath.Glob("*_test.go")
 	require.NoError(t, err)
 	var tests []string
@@ -51,9 +51,21 @@ func TestReadmeNamesTestsThatExist(t *testing.T) {
 			tests = append(tests, m[1])
 		}
 	}
-	named := regexp.MustCompile("`((?:Test|Benchmark)[A-Z]\\w+)").FindAllStringSubmatch(readFile(t, "README.md"), -1)
-	assert.NotEmpty(t, named)
-	for _, m := range named {
-		assert.True(t, slices.Contains(tests, m[1]), m[1])
+	for _, document := range []string{"README.md", "PROTOCOL.md", "SECURITY.md", "CONTRIBUTING.md"} {
+		named := regexp.MustCompile("`((?:Test|Benchmark)[A-Z]\\w+)(?:/(\\w+))?").FindAllStringSubmatch(readFile(t, document), -1)
+		assert.NotEmpty(t, named)
+		for _, m := range named {
+			assert.True(t, slices.Contains(tests, m[1]), "%s names %s", document, m[1])
+			if m[2] != "" { // a scene
+				assert.FileExists(t, filepath.Join("testdata", "scenes", m[2]+".txt"), document)
+			}
+		}
+	}
+}
+
+func TestReadmesLinksLeadToFiles(t *testing.T) {
+	for _, m := range regexp.MustCompile(`\]\(([^):#]+)\)`).FindAllStringSubmatch(readFile(t, "README.md"), -1) {
+		_, err := os.Stat(m[1])
+		assert.NoError(t, err)
 	}
 }
