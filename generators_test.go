@@ -150,6 +150,9 @@ var (
 func drawLimits(t *rapid.T) Limits {
 	limit := rapid.SampledFrom([]uint64{0, 1, 1, 2, 2, 3, 4, math.MaxUint64 - 1, math.MaxUint64})
 	draw := func(label string) uint64 { return limit.Draw(t, label) }
+	if n := draw("all alike"); n > 1 {
+		return Limits{n, n, n, n, n, n}
+	}
 	return Limits{draw("boot"), draw("cancel"), draw("drain"), draw("finalize"), draw("poll"), draw("shutdown")}
 }
 

@@ -108,6 +108,10 @@ func (jobs plainJobs) inflight() plainJobs {
 	return jobs.where(func(j *plainJob) bool { return !plainEnded(j.State) })
 }
 
+func (jobs plainJobs) ended() plainJobs {
+	return jobs.where(func(j *plainJob) bool { return plainEnded(j.State) })
+}
+
 func (jobs plainJobs) region(regionID uint64) plainJobs {
 	return jobs.where(func(j *plainJob) bool { return j.RegionID == regionID })
 }
@@ -311,7 +315,7 @@ func (p *plainCoordinator) remove(jobID uint64) (JobState, error) {
 }
 
 func (p *plainCoordinator) reap() []TrackedJob {
-	ended := p.jobs.where(func(j *plainJob) bool { return plainEnded(j.State) })
+	ended := p.jobs.ended()
 	for _, j := range ended {
 		p.forget(j)
 	}

@@ -61,7 +61,8 @@ func (s *coordinatorTrial) repeat(t *rapid.T) {
 		"drain 1":            drain,
 		"drain 2":            drain,
 		"bootstrap":          seldom(s.bootstrap, s.goOn),
-		"unfitting":          s.unfitting,
+		"unfitting 1":        s.unfitting,
+		"unfitting 2":        s.unfitting,
 		"stray":              s.stray,
 		"damaged":            s.damaged,
 		"unwritable":         func(t *rapid.T) { s.handOver(t, drawUnwritable(t, s.model.active, s.model.highest+1)) },
@@ -133,6 +134,9 @@ func (s *coordinatorTrial) retire(t *rapid.T) {
 
 func (s *coordinatorTrial) remove(t *rapid.T) {
 	id := fewJobs.Draw(t, "job id")
+	if ended := s.model.jobs.ended(); len(ended) > 0 && rapid.Bool().Draw(t, "ended") {
+		id = rapid.SampledFrom(ended).Draw(t, "job").JobID
+	}
 	state, want := s.model.remove(id)
 	s.call(t, want, func(c *Coordinator) error {
 		removed, err := c.RemoveJob(id)
@@ -194,7 +198,9 @@ func (s *coordinatorTrial) goOn(t *rapid.T) {
 		s.deliver(t, fresh, p.active, ShutdownCompleted{})
 		return
 	case len(inflight) == 0:
-		s.reap(t)
+		if rapid.IntRange(0, 3).Draw(t, "reap") == 1 {
+			s.reap(t)
+		}
 		s.spawn(t)
 		return
 	}
@@ -224,8 +230,12 @@ func (s *coordinatorTrial) goOn(t *rapid.T) {
 // unfitting delivers anything that the worker could say about any job.
 func (s *coordinatorTrial) unfitting(t *rapid.T) {
 	id := fewJobs.Draw(t, "job id")
+	if len(s.model.jobs) > 0 && rapid.IntRange(0, 3).Draw(t, "tracked") > 0 {
+		id = rapid.SampledFrom(s.model.jobs.all()).Draw(t, "job").JobID
+	}
 	op := rapid.SampledFrom([]Op{
-		StatusSnapshot{id, anyJobState.Draw(t, "state"), nil}, JobCompleted{id, fewOutcomes.Draw(t, "outcome")},
+		StatusSnapshot{id, StateQueued, nil}, StatusSnapshot{id, StateRunning, nil}, StatusSnapshot{id, anyJobState.Draw(t, "state"), nil},
+		JobCompleted{id, fewOutcomes.Draw(t, "outcome")},
 		CancelAcknowledged{id}, DrainCompleted{id}, FinalizeCompleted{id}, Diagnostic{},
 	}).Draw(t, "op")
 	s.deliver(t, s.model.highest+1, s.model.active, op)

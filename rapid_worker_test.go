@@ -26,10 +26,6 @@ func TestWorkerMatchesModel(t *testing.T) {
 }
 
 func (s *workerTrial) repeat(t *rapid.T) {
-	fail := func(t *rapid.T) {
-		reason := fewTexts.Draw(t, "reason")
-		s.call(t, s.model.fail(reason), func(w *Worker) error { return w.Fail(reason) })
-	}
 	completeShutdown := func(t *rapid.T) { s.call(t, s.model.completeShutdown(), (*Worker).CompleteShutdown) }
 	shutdown := func(t *rapid.T) { s.deliver(t, s.model.highest+1, nil, ShutdownWorker{"why"}) }
 	calls := map[string]func(*rapid.T){
@@ -39,7 +35,7 @@ func (s *workerTrial) repeat(t *rapid.T) {
 		"go on 3":           s.goOn,
 		"go on 4":           s.goOn,
 		"announce":          s.announce,
-		"fail":              seldom(seldom(fail, s.goOn), s.goOn),
+		"fail":              seldom(seldom(s.fail, s.goOn), s.goOn),
 		"complete shutdown": seldom(seldom(completeShutdown, s.goOn), s.goOn),
 		"start":             s.start,
 		"report":            s.report,
@@ -49,7 +45,8 @@ func (s *workerTrial) repeat(t *rapid.T) {
 		"turn":              s.advanceTurn,
 		"drain":             func(t *rapid.T) { s.drain(t, s.take) },
 		"spawn":             s.spawn,
-		"unfitting":         s.unfitting,
+		"unfitting 1":       s.unfitting,
+		"unfitting 2":       s.unfitting,
 		"shutdown":          seldom(shutdown, s.goOn),
 		"stray":             s.stray,
 		"damaged":           s.damaged,
@@ -67,8 +64,14 @@ func (s *workerTrial) take() (Envelope, bool) {
 
 func (s *workerTrial) announce(t *rapid.T) { s.call(t, s.model.announce(), (*Worker).Announce) }
 
-func (s *workerTrial) start(t *rapid.T) {
-	id := fewJobs.Draw(t, "job id")
+func (s *workerTrial) fail(t *rapid.T) {
+	reason := fewTexts.Draw(t, "reason")
+	s.call(t, s.model.fail(reason), func(w *Worker) error { return w.Fail(reason) })
+}
+
+func (s *workerTrial) start(t *rapid.T) { s.startJob(t, fewJobs.Draw(t, "job id")) }
+
+func (s *workerTrial) startJob(t *rapid.T, id uint64) {
 	s.call(t, s.model.start(id), func(w *Worker) error { return w.Start(id) })
 }
 
@@ -115,6 +118,9 @@ func (s *workerTrial) spawn(t *rapid.T) {
 func (s *workerTrial) goOn(t *rapid.T) {
 	p := s.model
 	switch {
+	case p.closed && rapid.Bool().Draw(t, "fail again"):
+		s.fail(t)
+		return
 	case !p.ready:
 		s.announce(t)
 		return
@@ -123,6 +129,10 @@ func (s *workerTrial) goOn(t *rapid.T) {
 		return
 	}
 	job := rapid.SampledFrom(p.jobs.all()).Draw(t, "job")
+	if job.State == StateQueued && rapid.Bool().Draw(t, "start") {
+		s.startJob(t, job.JobID)
+		return
+	}
 	if next, ok := map[JobState]Op{
 		StateQueued:          CancelJob{job.JobID, "why"},
 		StateRunning:         CancelJob{job.JobID, "why"},
@@ -138,6 +148,9 @@ func (s *workerTrial) goOn(t *rapid.T) {
 // unfitting delivers anything that the coordinator could say about any job.
 func (s *workerTrial) unfitting(t *rapid.T) {
 	id := fewJobs.Draw(t, "job id")
+	if len(s.model.jobs) > 0 && rapid.IntRange(0, 3).Draw(t, "tracked") > 0 {
+		id = rapid.SampledFrom(s.model.jobs.all()).Draw(t, "job").JobID
+	}
 	op := rapid.SampledFrom([]Op{PollStatus{id}, CancelJob{id, "why"}, DrainJob{id}, FinalizeJob{id}}).Draw(t, "op")
 	s.deliver(t, s.model.highest+1, nil, op)
 }
