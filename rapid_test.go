@@ -61,6 +61,7 @@ func (s *coordinatorTrial) repeat(t *rapid.T) {
 		"drain 1":            drain,
 		"drain 2":            drain,
 		"bootstrap":          seldom(s.bootstrap, s.goOn),
+		"ask":                s.ask,
 		"unfitting 1":        s.unfitting,
 		"unfitting 2":        s.unfitting,
 		"stray":              s.stray,
@@ -123,6 +124,24 @@ func (s *coordinatorTrial) requestShutdown(t *rapid.T) {
 func (s *coordinatorTrial) shutdownWhenIdle(t *rapid.T) {
 	reason := fewTexts.Draw(t, "reason")
 	s.call(t, s.model.shutdownWhenIdle(reason), func(c *Coordinator) error { return c.ShutdownWhenIdle(reason) })
+}
+
+// ask gives the worker several requests in one turn, which may then be due together, and lets turns pass.
+func (s *coordinatorTrial) ask(t *rapid.T) {
+	s.spawn(t)
+	for _, job := range s.model.jobs.inflight() {
+		switch rapid.IntRange(0, 2).Draw(t, "request") {
+		case 0:
+			s.cancelJob(t, job.JobID, "why")
+		case 1:
+			s.pollJob(t, job.JobID)
+		}
+	}
+	s.drain(t, s.model.drain)
+	s.drain(t, s.model.drain)
+	for range rapid.IntRange(0, 4).Draw(t, "turns") {
+		s.advanceTurn(t)
+	}
 }
 
 // retire retires the active worker, or a former one, or one that has never spoken.
