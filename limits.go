@@ -5,7 +5,8 @@ import "math"
 // Limits says how many turns a worker may take for each kind of request; 0 is no limit (PROTOCOL section 7,
 // "Limits"). A turn is as long as the host makes it: see [Coordinator.AdvanceTurn]. The clock of a request
 // starts in the turn in which DrainOutbox returns its message, so a slow transport is not held against the
-// worker.
+// worker. A queued or running job has no limit of its own: to notice a worker that hangs in a job, call PollStatus
+// for it every few turns.
 type Limits struct {
 	Boot     uint64 // from ExpectWorker to the worker's bootstrap
 	Cancel   uint64 // from CancelJob until the job has left StateCancelRequested
