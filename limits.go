@@ -49,7 +49,7 @@ type clock struct {
 }
 
 // The clocks of the requests that are about no job, and of the first poll: a message that answers one poll
-// answers all, so the others cannot be due before it. The clocks of the cancel handshake are in the job table.
+// is the answer to all, so the others cannot be due before it. The clocks of the cancel handshake are in the job table.
 type clocks struct {
 	limits               Limits
 	boot, poll, shutdown clock
