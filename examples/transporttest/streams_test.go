@@ -3,92 +3,16 @@ package transporttest
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
-	"flag"
 	"io"
 	"net"
 	"os"
 	"os/exec"
-	"sync"
-	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // relayEnv makes the test binary the child of openChild.
 const relayEnv = "TRANSPORTTEST_RELAY"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(relayEnv) != "" {
-		relay()
-		return
-	}
-	flag.Parse()
-	_ = flag.Set("rapid.nofailfile", "true") // most failures here are what the test wants
-	if os.Getenv(lossyEnv) == "" {
-		_ = flag.Set("rapid.shrinktime", "100ms") // the diagnosis is enough
-	}
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector has each child linger for a second
-	os.Exit(m.Run())
-}
-
-func TestGoChannelsPass(t *testing.T)   { Test(t, openChannels) }
-func TestLinesOverTCPPass(t *testing.T) { Test(t, openTCP) }
-
-func TestPipesOfAChildProcessPass(t *testing.T) {
-	checks := flag.Lookup("rapid.checks").Value
-	n := checks.String()
-	require.NoError(t, checks.Set("30")) // each starts a process
-	defer func() { _ = checks.Set(n) }()
-	Test(t, openChild)
-}
-
-// A channelConn is an end of two Go channels.
-type channelConn struct {
-	in, out chan []byte
-	closed  chan struct{} // shared by both ends
-	once    *sync.Once
-}
-
-var errClosed = errors.New("closed")
-
-func newChannels(capacity int) (host, worker *channelConn) {
-	a, b, closed, once := make(chan []byte, capacity), make(chan []byte, capacity), make(chan struct{}), new(sync.Once)
-	return &channelConn{a, b, closed, once}, &channelConn{b, a, closed, once}
-}
-
-func openChannels() (host, worker Conn, stop func(), err error) {
-	host, worker = newChannels(8)
-	return host, worker, func() {}, nil
-}
-
-func (c *channelConn) Send(msg []byte) error {
-	select {
-	case <-c.closed: // select picks any case that is ready
-		return errClosed
-	default:
-	}
-	select {
-	case c.out <- bytes.Clone(msg):
-		return nil
-	case <-c.closed:
-		return errClosed
-	}
-}
-
-func (c *channelConn) Recv() ([]byte, error) {
-	select {
-	case msg := <-c.in:
-		return msg, nil
-	case <-c.closed:
-		return nil, errClosed
-	}
-}
-
-func (c *channelConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return nil
-}
 
 // A lineConn sends every message as a line over a stream.
 type lineConn struct {
@@ -114,6 +38,32 @@ func (c *lineConn) Recv() ([]byte, error) {
 	return line[:len(line)-1], nil
 }
 
+// A frameConn sends every message with its length before it.
+type frameConn struct {
+	r *bufio.Reader
+	w io.Writer
+	io.Closer
+}
+
+func newFrames(stream io.ReadWriteCloser) *frameConn {
+	return &frameConn{bufio.NewReader(stream), stream, stream}
+}
+
+func (c *frameConn) Send(msg []byte) error {
+	_, err := c.w.Write(append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(msg)), uint32(len(msg))), msg...))
+	return err
+}
+
+func (c *frameConn) Recv() ([]byte, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(c.r, head[:]); err != nil {
+		return nil, err
+	}
+	msg := make([]byte, binary.BigEndian.Uint32(head[:]))
+	_, err := io.ReadFull(c.r, msg)
+	return msg, err
+}
+
 func openTCP() (host, worker Conn, stop func(), err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -128,7 +78,7 @@ func openTCP() (host, worker Conn, stop func(), err error) {
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, a.Close())
 	}
-	return newLineConn(a), newLineConn(b), func() {}, nil
+	return newFrames(a), newFrames(b), nil, nil
 }
 
 // A duplex is a stream made of two pipes.
@@ -160,7 +110,7 @@ func openChild() (host, worker Conn, stop func(), err error) {
 		return nil, nil, nil, err
 	}
 	stop = func() { _ = cmd.Wait() }
-	return newLineConn(duplex{r[1], w[0]}), newLineConn(duplex{r[3], w[2]}), stop, nil
+	return newFrames(duplex{r[1], w[0]}), newFrames(duplex{r[3], w[2]}), stop, nil
 }
 
 // relay is the child. It ends when either side does, and all its pipes with it.
