@@ -106,7 +106,7 @@ func (r *run) closeRounds(rounds *atomic.Int64) *diagnosis {
 	defer p.end()
 	go p.run()
 	end := time.Now().Add(200 * time.Millisecond)
-	for i := range r.scale(50_000) {
+	for i := range r.scale(10_000) {
 		if i > 1 && time.Now().After(end) {
 			break
 		}

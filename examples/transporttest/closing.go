@@ -85,14 +85,18 @@ func (l *link) finish() {
 	}
 	for _, e := range l.ends() {
 		l.hearMore(e)
-		l.closeAll(e)
-		l.closed(e)
+	}
+	l.closeAll(l.host, l.worker)
+	l.closed(l.host, l.worker)
+	for _, e := range l.ends() {
 		l.checkResults(e)
 	}
 }
 
 // partByJRPC2Rules closes each end once.
 func (l *link) partByJRPC2Rules(first *end) {
+	l.resume(l.host)
+	l.resume(l.worker)
 	l.returned(first)
 	l.returned(first.peer)
 	l.closeAll(first)

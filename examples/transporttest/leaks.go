@@ -21,7 +21,7 @@ func (r *run) labelled(f func()) {
 }
 
 // leakPairs is how many pairs are opened and closed to see whether each leaves something behind.
-const leakPairs = 4
+const leakPairs = 3
 
 // checkLeaks opens and closes pairs in several ways. What the first pair leaves may be there for good, as a server that all
 // use; what each of the following leaves is a leak.

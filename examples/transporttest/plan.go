@@ -39,7 +39,7 @@ func (l *link) do(steps []step) {
 		e := l.end(s)
 		switch s.do {
 		case "send": // n messages of size bytes
-			for range s.n {
+			for range l.affordable(s.n) {
 				l.random(e, s.size, s.padding)
 			}
 		case "receive": // up to n messages, of those that are under way
@@ -51,7 +51,7 @@ func (l *link) do(steps []step) {
 			l.pause(e)
 		case "fill": // send until it blocks, but n messages at most, while the peer does not receive
 			l.pause(e.peer)
-			for range s.n {
+			for range l.affordable(s.n) {
 				l.random(e, s.size, randomOnly)
 			}
 			l.wait(min(max(15*time.Millisecond, 4*l.longest), time.Second), func() bool { return e.queued == len(e.sent) && !e.sending })
@@ -70,9 +70,21 @@ func (l *link) either() *end {
 	return l.worker
 }
 
+// affordable returns n, or less if the transport is so slow that n messages would take too much of the subtest's time.
+func (r *run) affordable(n int) int {
+	if r.pace == 0 {
+		return n
+	}
+	return min(n, max(int(time.Until(r.until)/4/r.pace), 2))
+}
+
 func playMessages(l *link, steps []step) {
+	began := time.Now()
 	l.do(steps)
 	l.settle()
+	if l.pace == 0 {
+		l.pace = time.Since(began) / time.Duration(len(l.host.sent)+len(l.worker.sent))
+	}
 	l.part(l.either())
 }
 

@@ -15,8 +15,10 @@ type run struct {
 	began     time.Time     // of the current subtest
 	reproduce string        // how to see a failure again, but for the seed
 	end       time.Time     // of the time that a good transport may take
+	deadline  time.Time     // of the test, less what a report takes; zero if there is none
 	until     time.Time     // the same for the current subtest
 	longest   time.Duration // that passed before something happened on a connection
+	pace      time.Duration // of one message, when few are sent
 	unhurried time.Duration // how long a message may take before a probe is sent after it
 	fullness  [2]fullness
 	stats     stats

@@ -65,20 +65,36 @@ func (c *frameConn) Recv() ([]byte, error) {
 }
 
 func openTCP() (host, worker Conn, stop func(), err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	a, b, err := dialTCP()
 	if err != nil {
 		return nil, nil, nil, err
-	}
-	defer listener.Close()
-	a, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	b, err := listener.Accept()
-	if err != nil {
-		return nil, nil, nil, errors.Join(err, a.Close())
 	}
 	return newFrames(a), newFrames(b), nil, nil
+}
+
+func openTCPLines() (host, worker Conn, stop func(), err error) {
+	a, b, err := dialTCP()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return newLineConn(a), newLineConn(b), nil, nil
+}
+
+func dialTCP() (a, b net.Conn, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer listener.Close()
+	a, err = net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err = listener.Accept()
+	if err != nil {
+		return nil, nil, errors.Join(err, a.Close())
+	}
+	return a, b, nil
 }
 
 // A duplex is a stream made of two pipes.
@@ -110,8 +126,16 @@ func openChild() (host, worker Conn, stop func(), err error) {
 		return nil, nil, nil, err
 	}
 	stop = func() { _ = cmd.Wait() }
-	return newFrames(duplex{r[1], w[0]}), newFrames(duplex{r[3], w[2]}), stop, nil
+	return &child{newFrames(duplex{r[1], w[0]}), cmd.Process}, newFrames(duplex{r[3], w[2]}), stop, nil
 }
+
+// A child is an end at a child process.
+type child struct {
+	*frameConn
+	process *os.Process
+}
+
+func killChild(host, _ Conn) { _ = host.(*child).process.Kill() }
 
 // relay is the child. It ends when either side does, and all its pipes with it.
 func relay() {

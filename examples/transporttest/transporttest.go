@@ -20,6 +20,7 @@ func Test(t *testing.T, open Opener, opts ...Option) {
 	r := newRun(open, opts)
 	if deadline, ok := t.Deadline(); ok {
 		r.limit(time.Until(deadline))
+		r.deadline = deadline.Add(-time.Until(deadline) / 5)
 	}
 	var failed string
 	list := r.subtests()
@@ -28,6 +29,9 @@ func Test(t *testing.T, open Opener, opts ...Option) {
 			t.Helper()
 			if failed != "" {
 				t.Skip("not run, as " + failed + " has found a fault")
+			}
+			if !r.deadline.IsZero() && time.Now().After(r.deadline) {
+				t.Skip("not run, as too little is left of the test's -timeout")
 			}
 			r.reproduce = seedEnv + "=%d go test -run '" + strings.ReplaceAll(pattern(t.Name()), "%", "%%") + "'"
 			d := r.check(s, len(list)-i)
