@@ -85,8 +85,8 @@ func (c *config) content(key uint64, n, padding int) []byte {
 		pad(data[:n/2-4], c.padding(padding))
 		pad(data[n/2+4:], c.padding(padding))
 	}
-	if c.text && n >= 2 {
-		data[0], data[n-1] = '"', '"'
+	if c.text {
+		quote(data)
 	}
 	return data
 }
@@ -98,9 +98,24 @@ func (c *config) padding(i int) string {
 	return paddings[i%len(paddings)]
 }
 
+// quote makes data a JSON array of one string, or of as much as fits. Readers of JSON know that an array has ended when it does,
+// and that a string has only when something follows.
+func quote(data []byte) {
+	switch n := len(data); n {
+	case 0:
+	case 1:
+		data[0] = '0'
+	case 2, 3:
+		copy(data, "[7]")
+		data[n-1] = ']'
+	default:
+		data[0], data[1], data[n-2], data[n-1] = '[', '"', '"', ']'
+	}
+}
+
 // pad fills part with whole copies of s, away from its ends, which quotes may take.
 func pad(part []byte, s string) {
-	for i := 1; i+len(s) < len(part); i += len(s) {
+	for i := 2; i+len(s) < len(part)-1; i += len(s) {
 		copy(part[i:], s)
 	}
 }
@@ -116,14 +131,12 @@ func overwrite(data []byte, mark string) {
 	for i := 0; i < len(data); i += len(mark) {
 		copy(data[i:], mark)
 	}
-	if n := len(data); n >= 2 {
-		data[0], data[n-1] = '"', '"'
-	}
+	quote(data)
 }
 
 // marked reports whether data has been overwritten with a mark, at least for some bytes.
 func marked(data []byte, mark string) bool {
 	all := make([]byte, len(data))
 	overwrite(all, mark)
-	return len(data) > 0 && bytes.Equal(all, data) || len(data) > 8 && bytes.Contains(data, []byte(mark[1:8]))
+	return len(data) > 0 && bytes.Equal(all, data) || len(data) > 8 && bytes.Contains(data, []byte(mark[2:9]))
 }

@@ -115,7 +115,8 @@ func unlike(data []byte) (fault, string) {
 	return invented, fmt.Sprintf("%s arrived that resemble nothing that was sent: %s", count(len(data), "byte"), excerpt(data, 0))
 }
 
-// pieces returns how many of those that arrived make up data, perhaps without a line feed between them; 0 if they do not.
+// pieces returns how many of those that arrived make up data, perhaps without a line feed between them, or its
+// beginning if no more has arrived; 0 if they do not.
 func pieces(data []byte, arrived [][]byte) int {
 	for i, a := range arrived {
 		rest, ok := bytes.CutPrefix(data, a)
@@ -133,7 +134,7 @@ func pieces(data []byte, arrived [][]byte) int {
 			return i + 1
 		}
 	}
-	return 0
+	return len(arrived)
 }
 
 // resemble names what has happened to a message, if it has become data.
@@ -185,17 +186,17 @@ func change(m *message, data []byte, later, other []*message) (fault, string) {
 	at := commonPrefix(m.data, data)
 	what := fmt.Sprintf("%v arrived changed from byte %d on, %s in place of %s (%s in all)",
 		m, at, excerpt(data, at), excerpt(m.data, at), count(len(data), "byte"))
+	for _, o := range other {
+		if at < len(o.data) && commonPrefix(o.data[at:], data[at:]) >= 3 {
+			return shared, fmt.Sprintf("%s: these are bytes of %v, which the receiving end sends: Send and Recv use the same memory", what, o)
+		}
+	}
 	wrong := data[at:min(at+16, len(data))]
 	if len(wrong) < 16 || bytes.Count(wrong, wrong[:1]) > 8 {
 		return corrupted, what // too little, or too regular, to be found again
 	}
 	if from := bytes.Index(m.data, wrong); from >= 0 {
 		return corrupted, fmt.Sprintf("%s: these are the bytes from %d on, so that pieces of the message have moved", what, from)
-	}
-	for _, o := range other {
-		if bytes.Contains(o.data, wrong) {
-			return shared, fmt.Sprintf("%s: these are bytes of %v, which the receiving end sends: Send and Recv use the same memory", what, o)
-		}
 	}
 	for _, o := range later {
 		if bytes.Contains(o.data, wrong) {

@@ -30,8 +30,8 @@ func WithMaxMessage(n int) Option {
 }
 
 // WithText is for transports that carry text: lines, JSON values, text frames of WebSockets. Every message is then one
-// JSON value in UTF-8, of at least two bytes and without control characters, so that it has no
-// line feed. Recv may return white space after the value, as a line feed that ended it.
+// JSON array or object in UTF-8, of at least two bytes and without control characters, so that it has no
+// line feed. Recv may return white space after it, as the line feed that ended a line.
 func WithText() Option {
 	return func(c *config) { c.text = true }
 }
