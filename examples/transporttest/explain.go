@@ -119,6 +119,9 @@ func unlike(data []byte) (fault, string) {
 // beginning if no more has arrived; 0 if they do not.
 func pieces(data []byte, arrived [][]byte) int {
 	for i, a := range arrived {
+		if len(a) == 0 && !bytes.HasPrefix(data, []byte("\n")) {
+			return 0
+		}
 		rest, ok := bytes.CutPrefix(data, a)
 		if !ok && i > 0 {
 			feed := bytes.IndexByte(data, '\n') + 1

@@ -96,7 +96,10 @@ var damage = slices.Concat(
 )
 
 func TestDamageOfMessagesIsCaughtAndNamed(t *testing.T) {
-	for _, f := range damage {
+	for i, f := range damage {
+		if *repetitions == 1 && i/2%2 != i%2 {
+			continue // one side of each is enough
+		}
 		t.Run(f.name, func(t *testing.T) { f.requireCaught(t) })
 	}
 }
@@ -110,7 +113,7 @@ func (f faulty) requireCaught(t *testing.T) {
 func (f faulty) requireCaughtNow(t *testing.T) {
 	opts := f.opts
 	if *repetitions == 1 {
-		opts = append([]Option{WithTimeout(time.Second)}, opts...)
+		opts = append([]Option{WithTimeout(time.Second), func(c *config) { c.shrink = 300 * time.Millisecond }}, opts...)
 	}
 	for range *repetitions {
 		began := time.Now()

@@ -37,12 +37,12 @@ func (r *run) checkLeaks() *diagnosis {
 			return nil
 		}
 		if d := r.try(p); d != nil {
-			return r.shrink(p, d)
+			return r.shrunk(p, d)
 		}
 		goroutines, descriptors := r.goroutines(), descriptors()
 		for range leakPairs {
 			if d := r.try(p); d != nil {
-				return r.shrink(p, d)
+				return r.shrunk(p, d)
 			}
 		}
 		if d := r.staying(goroutines, descriptors); d != nil {

@@ -17,6 +17,7 @@ type config struct {
 	jrpc2   bool
 	timeout time.Duration
 	budget  int
+	shrink  time.Duration
 	idle    time.Duration
 	kill    func(host, worker Conn)
 	seed    uint64
@@ -74,7 +75,7 @@ func WithJRPC2Rules() Option {
 const seedEnv = "TRANSPORTTEST_SEED"
 
 func newConfig(open Opener, opts []Option) config {
-	c := config{open: open, max: MaxMessage, timeout: 5 * time.Second, budget: 10_000, seed: rand.Uint64()}
+	c := config{open: open, max: MaxMessage, timeout: 5 * time.Second, budget: 10_000, shrink: 1200 * time.Millisecond, seed: rand.Uint64()}
 	if s, err := strconv.ParseUint(os.Getenv(seedEnv), 0, 64); err == nil {
 		c.seed, c.seeded = s, true
 	}

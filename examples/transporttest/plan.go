@@ -124,7 +124,7 @@ func (c *config) drawSteps(rng *rand.Rand) (steps []step) {
 				s.padding = rng.IntN(24)
 			}
 		case 4:
-			s.do, s.n, s.size = "send", rng.IntN(40), rng.IntN(40)
+			s.do, s.n, s.size = "send", rng.IntN(40), 1+rng.IntN(39)
 		case 5, 6:
 			s.do, s.n = "receive", 1+rng.IntN(20)
 		case 7:
@@ -135,17 +135,17 @@ func (c *config) drawSteps(rng *rand.Rand) (steps []step) {
 	return steps
 }
 
-// drawSize draws the size of a message: small ones mostly, but any.
+// drawSize draws the size of a message: small ones mostly, but any. Only Boundaries has messages without bytes, so that it is
+// clear what an empty message is elsewhere.
 func (c *config) drawSize(rng *rand.Rand) int {
+	most := 64
 	switch rng.IntN(16) {
 	case 0:
-		return 0
-	case 1:
-		return rng.IntN(c.max + 1)
-	case 2, 3:
-		return rng.IntN(min(c.max, 70_000) + 1)
-	case 4, 5, 6:
-		return rng.IntN(min(c.max, 5_000) + 1)
+		most = c.max
+	case 1, 2:
+		most = 70_000
+	case 3, 4, 5:
+		most = 5_000
 	}
-	return rng.IntN(min(c.max, 64) + 1)
+	return 1 + rng.IntN(min(c.max, most))
 }

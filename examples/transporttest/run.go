@@ -62,7 +62,7 @@ func (r *run) checkPlans(plans iter.Seq[plan]) *diagnosis {
 		}
 		r.plans++
 		if d := r.try(p); d != nil {
-			return r.shrink(p, d)
+			return r.shrunk(p, d)
 		}
 	}
 	return nil
@@ -92,8 +92,8 @@ func (r *run) try(p plan) (d *diagnosis) {
 	return nil
 }
 
-// shrink looks for a smaller plan that shows the same fault.
-func (r *run) shrink(p plan, d *diagnosis) (shown *diagnosis) {
+// shrunk looks for a smaller plan that shows the same fault.
+func (r *run) shrunk(p plan, d *diagnosis) (shown *diagnosis) {
 	d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
 	r.unhurried = 5 * time.Millisecond
 	timeout, longest := r.timeout, r.longest
@@ -103,7 +103,7 @@ func (r *run) shrink(p plan, d *diagnosis) (shown *diagnosis) {
 		}
 		r.timeout = timeout
 	}()
-	limit := 1200 * time.Millisecond
+	limit := r.config.shrink
 	if d.took > timeout/2 {
 		// It has been waited for in full, and what is left out need not be.
 		r.timeout = min(max(patience, 20*longest), timeout)
