@@ -19,6 +19,9 @@ func explain(c *config, sent []*message, k int, arrived [][]byte, other []*messa
 	if follows(c, later, arrived[1:]) && (!among(c, later, data) || again(arrived, data)) {
 		return extra(c, sent[:k], later, data)
 	}
+	if len(data) >= 8 && among(c, sent[:k], data) && !among(c, later, data) {
+		return stray(c, sent, k, data) // a long message does not become an earlier one by chance
+	}
 	// Something has arrived in the place of the message, if what was sent after that arrives after it.
 	if n := pieces(m.data, arrived); n > 1 {
 		return split, fmt.Sprintf("%v arrived in %s, the first of %s", m, count(n, "piece"), count(len(data), "byte"))

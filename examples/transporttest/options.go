@@ -44,7 +44,7 @@ func WithTimeout(d time.Duration) Option {
 }
 
 // WithBudget sets how many messages the subtest Stream sends over one connection, in place of 10,000. The number of
-// connections that the other subtests open grows and shrinks with it. A good transport in memory takes some
+// connections that the other subtests open shrinks with it, and grows to twice as many at most. A good transport in memory takes some
 // 10 microseconds a message. A run that would take longer than 30 seconds for a budget of 10,000 (and in proportion for a larger one), or
 // longer than the test's -timeout allows, is cut short.
 func WithBudget(messages int) Option {

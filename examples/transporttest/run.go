@@ -42,7 +42,7 @@ func (r *run) timeUp() bool { return time.Now().After(r.until) }
 
 // scale returns how many of something to do, which is n for the default budget.
 func (r *run) scale(n int) int {
-	return max(r.budgeted(n*min(r.budget, 100*10_000)/10_000), 1)
+	return max(r.budgeted(n*min(r.budget, 2*10_000)/10_000), 1)
 }
 
 // budgeted returns less if the test is to be short.
