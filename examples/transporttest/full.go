@@ -65,7 +65,7 @@ func playCloseUnblocked(l *link, steps []step) {
 		}
 		l.do([]step{s})
 		l.closeAll(e)
-		l.full(s).waits = !l.wait(patience, func() bool { return e.closes == 0 })
+		l.full(s).waits = !l.wait(3*patience, func() bool { return e.closes == 0 })
 		l.part(e)
 	}
 }
@@ -78,6 +78,9 @@ func playCloseBlocked(l *link, steps []step) {
 			return
 		}
 		l.do([]step{s})
+		if l.wait(patience/5, func() bool { return !e.sending && e.queued == len(e.sent) }) {
+			return // nothing is blocked
+		}
 		l.closeAll(e)
 		if !l.wait(l.timeout, func() bool { return e.closes == 0 }) {
 			l.failAt(hang, "Close blocked", "Close of the %s's end had not returned after %v while a Send of the same end was blocked, as the %s does not receive (without such a Send, it returns at once)",

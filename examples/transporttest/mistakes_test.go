@@ -451,7 +451,6 @@ var streams = []faulty{
 				return buf[:n], err
 			}}
 	}), []Option{WithText()}},
-	{"sends binary messages as lines", split, "", pipes(func(stream net.Conn) Conn { return newLineConn(stream) }), nil},
 	{"leaves the line feed", corrupted, "1 byte of white space after it", pipes(func(stream net.Conn) Conn {
 		c := newFrames(stream)
 		return altered{Conn: c, recv: func() ([]byte, error) { msg, err := c.Recv(); return append(msg, '\n'), err }}

@@ -42,12 +42,16 @@ func of(plans func(*run) iter.Seq[plan]) func(*run) *diagnosis {
 // plan returns a plan with the first seed.
 func (r *run) plan(play func(*link, []step), steps ...step) plan { return plan{r.seed, steps, play} }
 
-// messagePlans are short conversations: first the shortest, then any.
+// messagePlans are short conversations: first the shortest, then one with every padding, then any.
 func (r *run) messagePlans() iter.Seq[plan] {
 	send := func(worker bool) step { return step{do: "send", worker: worker, n: 1, size: 20, padding: randomOnly} }
 	receive := func(worker bool) step { return step{do: "receive", worker: worker, n: 1} }
 	first := r.plan(playMessages, send(false), receive(true), send(true), receive(false), send(true), send(false))
-	return concat(slices.Values([]plan{first}), drawn(r, r.scale(60), r.drawSteps, playMessages))
+	var padded []step
+	for i := range max(len(paddings), len(textPaddings)) {
+		padded = append(padded, step{do: "send", n: 1, size: 40, padding: i}, step{do: "send", worker: true, n: 1, size: 40, padding: i})
+	}
+	return concat(slices.Values([]plan{first, r.plan(playMessages, padded...)}), drawn(r, r.scale(60), r.drawSteps, playMessages))
 }
 
 func concat(seqs ...iter.Seq[plan]) iter.Seq[plan] {
@@ -142,6 +146,10 @@ func (r *run) streamPlans() iter.Seq[plan] {
 		}
 		return steps
 	}
+	budget := r.budget
+	if budget <= 10_000 { // nobody asked for more
+		budget = r.budgeted(budget)
+	}
 	var large []step
 	for i, size := range []int{1, 1 << 10, 4 << 10, 60_000, 250_000, r.max / 2} {
 		n := 64 >> i
@@ -152,7 +160,7 @@ func (r *run) streamPlans() iter.Seq[plan] {
 	}
 	return slices.Values([]plan{
 		r.plan(playMessages, large...),
-		r.plan(playMessages, small(newRand(r.seed), r.budgeted(r.budget))...),
+		r.plan(playMessages, small(newRand(r.seed), budget)...),
 	})
 }
 
