@@ -121,6 +121,7 @@ type backlog struct {
 	size     int
 	some     chan struct{} // there may be some
 	closed   chan struct{}
+	ended    bool // get has returned an error
 	messages int
 	bytes    int
 }
@@ -145,6 +146,10 @@ func (b *backlog) put(msg []byte) error {
 	default:
 	}
 	b.mu.Lock()
+	if b.ended {
+		b.mu.Unlock()
+		return errClosed
+	}
 	if len(b.waiting) < b.messages && b.size+len(msg) <= b.bytes {
 		b.waiting = append(b.waiting, bytes.Clone(msg))
 		b.size += len(msg)
@@ -167,11 +172,17 @@ func (b *backlog) get() ([]byte, error) {
 			b.mu.Unlock()
 			return msg, nil
 		}
+		if b.ended {
+			b.mu.Unlock()
+			return nil, errClosed
+		}
 		b.mu.Unlock()
 		select {
 		case <-b.some:
 		case <-b.closed:
-			return nil, errClosed
+			b.mu.Lock()
+			b.ended = len(b.waiting) == 0
+			b.mu.Unlock()
 		}
 	}
 }
