@@ -124,17 +124,12 @@ func (l *link) comes(e *end, d time.Duration) bool {
 	return l.wait(d, func() bool { return len(e.arrived) > 0 || e.err != nil || l.sendFailed(e.peer) != nil })
 }
 
-// sendFailed returns the message for which Send failed, if there is one. The caller holds l.mu.
+// sendFailed returns the first message for which Send failed while both ends were open. The caller holds l.mu.
 func (l *link) sendFailed(e *end) *message {
-	if l.closing || e.queued == 0 || !e.sent[e.queued-1].done || e.sent[e.queued-1].err == nil {
+	if l.closing {
 		return nil
 	}
-	for _, m := range e.sent {
-		if m.err != nil {
-			return m
-		}
-	}
-	return nil
+	return e.failed
 }
 
 // judge takes what has arrived at an end and compares it with what was sent. If nothing has arrived, there is an error.
@@ -158,10 +153,14 @@ func (l *link) judge(e *end) {
 			l.take(e, m, data[0])
 		}
 	case failed != nil:
-		l.fail(broken, "Send failed at the %[2]s's end for %[1]v, while both ends were open: %[3]v", failed, e.peer.name, failed.err)
+		l.sendBroke(e.peer, failed)
 	default:
 		l.fail(broken, "Recv failed at the %s's end, while both were open: %v", e.name, err)
 	}
+}
+
+func (l *link) sendBroke(e *end, m *message) {
+	l.failAt(broken, "Send", "Send failed at the %s's end for %v, while both ends were open: %v", e.name, m, m.err)
 }
 
 // checkResults fails if the results of Recv at an end are not the harness's own.
@@ -177,6 +176,12 @@ const patience = 300 * time.Millisecond
 // mismatch finds out what has become of the next message of an end, in whose place data has arrived, and fails.
 func (l *link) mismatch(e *end, data []byte) {
 	cut := len(l.log.lines)
+	l.mu.Lock()
+	failed := l.sendFailed(e.peer)
+	l.mu.Unlock()
+	if failed != nil {
+		l.sendBroke(e.peer, failed)
+	}
 	l.checkResults(e)
 	for _, e := range l.ends() {
 		l.resume(e)

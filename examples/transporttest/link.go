@@ -43,6 +43,7 @@ type end struct {
 	// Guarded by link.mu:
 	queued   int      // how many of sent have been taken by the sender
 	sending  bool     // Send is pending
+	failed   *message // the first for which Send failed
 	paused   bool     // no further Recv is called
 	waiting  bool     // Recv is pending
 	arrived  [][]byte // what Recv returned and is not judged yet
@@ -201,6 +202,9 @@ func (e *end) send() {
 		err := e.transmit(m)
 		e.mu.Lock()
 		e.sending, m.done, m.err = false, true, err
+		if err != nil && e.failed == nil {
+			e.failed = m
+		}
 		e.stats.messages.Add(1)
 		e.stats.bytes.Add(int64(len(m.data)))
 		for err != nil && e.queued < len(e.sent) {

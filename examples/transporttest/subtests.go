@@ -14,16 +14,15 @@ type subtest struct {
 
 // subtests returns those that suit the options, the simplest first: what they find is told best.
 func (c *config) subtests() []subtest {
-	list := []subtest{
-		{"Messages", of((*run).messagePlans)},
-		{"Boundaries", of((*run).boundaryPlans)},
-		{"Stream", of((*run).streamPlans)},
-		{"Full", of((*run).fullPlans)},
-		{"Close", (*run).checkClose},
-	}
+	list := []subtest{{"Messages", of((*run).messagePlans)}}
 	if c.kill != nil {
 		list = append(list, subtest{"Kill", of((*run).killPlans)})
 	}
+	list = append(list,
+		subtest{"Boundaries", of((*run).boundaryPlans)},
+		subtest{"Stream", of((*run).streamPlans)},
+		subtest{"Full", of((*run).fullPlans)},
+		subtest{"Close", (*run).checkClose})
 	if c.idle > 0 {
 		list = append(list, subtest{"Idle", of((*run).idlePlans)})
 	}
