@@ -305,7 +305,10 @@ func TestAWorkerThatDoesNotReadCostsBoundedMemory(t *testing.T) {
 }
 
 func TestAFloodOfDiagnosticsIsLoggedWithinBounds(t *testing.T) {
-	const flood = 250 << 20
+	flood := 250 << 20
+	if raceEnabled {
+		flood = 40 << 20
+	}
 	line := strings.Repeat("\x1b[31mred\u202e ", 100_000)
 	var log bytes.Buffer
 	withHost(t, func(t *testing.T, h *Host) {

@@ -67,7 +67,7 @@ func newWorker(h *Host, conn Conn, number uint64, s *slot) *worker {
 
 // run is the loop.
 func (w *worker) run() {
-	go w.receiveAll()
+	go w.receiveAll(w.in)
 	go w.sendAll()
 	w.c.ExpectWorker()
 	clock := time.NewTicker(w.turns.length)
@@ -134,8 +134,8 @@ func (w *worker) busy() bool {
 	return limited || w.sending || w.left || w.why != nil || w.c.InflightCount() > 0
 }
 
-func (w *worker) receiveAll() {
-	defer close(w.in)
+func (w *worker) receiveAll(in chan<- inbound) {
+	defer close(in)
 	for {
 		data, err := w.conn.Recv()
 		if err != nil {
@@ -146,7 +146,7 @@ func (w *worker) receiveAll() {
 		var m inbound
 		m.verified, m.err = workerchannel.Verify(data)
 		select {
-		case w.in <- m:
+		case in <- m:
 		case <-w.abandon:
 			return
 		}
