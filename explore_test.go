@@ -53,6 +53,9 @@ func explore(t *testing.T, setups ...setup) {
 	for _, s := range setups {
 		s.jobs, s.room = cmp.Or(*exploreJobs, s.jobs), cmp.Or(*exploreQueue, s.room)
 		t.Run(s.name, func(t *testing.T) {
+			if testing.Short() && s.jobs*s.room > 1 {
+				t.Skip("only one job and queues of one message with -short")
+			}
 			e := &exploration{index: map[string]int32{}, hosts: seen{}, workers: seen{}, seed: maphash.MakeSeed()}
 			e.run(t, newWorld(&s))
 		})
