@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"runtime/pprof"
@@ -138,7 +140,10 @@ func descriptors() map[string]bool {
 	entries, _ := os.ReadDir(dir)
 	for _, entry := range entries {
 		name := entry.Name()
-		if file, err := os.Readlink(dir + "/" + name); err == nil {
+		switch file, err := os.Readlink(dir + "/" + name); {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // it was the directory's own
+		case err == nil:
 			name = file + " (" + name + ")"
 		}
 		open[name] = true
