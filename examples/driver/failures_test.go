@@ -201,14 +201,14 @@ func TestOutcomesThatArrivedBeforeTheDeathCount(t *testing.T) {
 	}, WithWindow(100), WithWorkers(1, func(ctx context.Context) (Conn, error) {
 		host, worker := Pipe(1000)
 		go func() {
+			defer worker.Close()
 			p := &peer{t, worker, wc.NewWorker("w", 1)}
 			p.announce()
 			for range 100 {
-				spawn := p.receive().(wc.SpawnJob)
+				spawn := p.spawned()
 				_ = p.half.Complete(spawn.JobID, wc.OutcomeOk{})
 			}
 			p.flush() // all at once, and then it is gone
-			_ = worker.Close()
 		}()
 		return host, nil
 	}))
@@ -327,7 +327,7 @@ func TestAFloodOfDiagnosticsIsLoggedWithinBounds(t *testing.T) {
 			_ = p.half.Diagnose(wc.Diagnostic{Level: wc.LevelError, Category: "\x07\n", Message: line})
 			p.flush()
 		}
-		spawn := p.receive().(wc.SpawnJob)
+		spawn := p.spawned()
 		_ = p.half.Complete(spawn.JobID, wc.OutcomeOk{Payload: spawn.Payload})
 		p.flush()
 		p.hang()

@@ -54,10 +54,19 @@ func (p *peer) receive() wc.Op {
 	return env.Op
 }
 
+// spawned takes in the next message, and ends the worker unless that is a job: a shutdown may come first.
+func (p *peer) spawned() wc.SpawnJob {
+	spawn, ok := p.receive().(wc.SpawnJob)
+	if !ok {
+		runtime.Goexit()
+	}
+	return spawn
+}
+
 // begin announces the worker, and begins the first job that comes.
 func (p *peer) begin() (jobID uint64) {
 	p.announce()
-	spawn := p.receive().(wc.SpawnJob)
+	spawn := p.spawned()
 	require.NoError(p.t, p.half.Start(spawn.JobID))
 	p.flush()
 	return spawn.JobID

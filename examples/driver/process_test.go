@@ -5,7 +5,6 @@ package driver
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -23,7 +22,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	wc "github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/transporttest"
 )
 
 // workerEnv makes the test program a worker process of the given kind.
@@ -305,38 +303,6 @@ func TestRecvSaysHowTheProcessEnded(t *testing.T) {
 	assert.EqualError(t, err, "driver: process has ended: exit status 7")
 	assert.NoError(t, conn.Close())
 	assert.NoError(t, conn.Close())
-}
-
-func TestTransportsPassTheHarness(t *testing.T) {
-	for name, open := range map[string]func() (Conn, Conn, error){
-		"pipe without a buffer": func() (Conn, Conn, error) { a, b := Pipe(0); return a, b, nil },
-		"pipe with a buffer":    func() (Conn, Conn, error) { a, b := Pipe(7); return a, b, nil },
-		"lines over sockets": func() (Conn, Conn, error) {
-			a, b, err := socketPair()
-			if err != nil {
-				return nil, nil, err
-			}
-			return Lines(a), Lines(b), nil
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			transporttest.Test(t, func() (host, worker transporttest.Conn, stop func(), err error) {
-				a, b, err := open()
-				return a, b, nil, err
-			})
-		})
-	}
-}
-
-func socketPair() (a, b *os.File, err error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, fd := range fds {
-		err = errors.Join(err, syscall.SetNonblock(fd, true))
-	}
-	return os.NewFile(uintptr(fds[0]), "a"), os.NewFile(uintptr(fds[1]), "b"), err
 }
 
 func TestLinesBoundsWhatItReads(t *testing.T) {
