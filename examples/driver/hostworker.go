@@ -376,7 +376,6 @@ func (w *worker) leave() {
 	if why == nil {
 		why = errLeft
 	}
-	w.settle() // what arrived before counts
 	w.decide(func(s *scheduler) { s.workerLeft(w.slot, why) })
 }
 
