@@ -353,9 +353,6 @@ func (r *retiredIDs) has(workerID string) bool {
 // add remembers an id as the latest.
 func (r *retiredIDs) add(workerID string) {
 	key := newRetiredKey(workerID)
-	if key.length > len(key.beginning) {
-		key.beginning = strings.Clone(key.beginning) // or it would keep the whole id alive
-	}
 	if r.keys == nil {
 		r.keys = make(map[retiredKey]struct{})
 	}
@@ -365,6 +362,7 @@ func (r *retiredIDs) add(workerID string) {
 		r.order = append(slices.Delete(r.order, i, i+1), key)
 		return
 	}
+	key.beginning = strings.Clone(key.beginning) // or it could keep a longer string alive
 	r.keys[key] = struct{}{}
 	if len(r.order) < retiredMost {
 		r.order = append(r.order, key)

@@ -103,7 +103,7 @@ func (s *scanner) sum() {
 	}
 }
 
-// payload reads an array of bytes. It first allocates what the rest of the input must hold if it is all payload, and
+// payload reads an array of bytes. It first allocates the least that the rest of the input holds if it is all payload, and
 // more as that proves to be too little: to count the elements would take another pass.
 func (s *scanner) payload() []byte {
 	s.expect('[', "expected an array of bytes")
@@ -120,7 +120,7 @@ func (s *scanner) payload() []byte {
 		s.space()
 		at := s.pos
 		b := byte(s.uint(math.MaxUint8))
-		if len(payload) == MaxPayloadBytes {
+		if s.err == nil && len(payload) == MaxPayloadBytes { // after a failure there is no input to count in
 			rest, _, _ := bytes.Cut(s.data[start:], []byte{']'})
 			s.failWith(&ParseError{Offset: at, Err: &PayloadError{bytes.Count(rest, []byte{','}) + 1, MaxPayloadBytes}})
 			return nil
