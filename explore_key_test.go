@@ -100,6 +100,9 @@ func (x *world) writeHost(b []byte, jobs, regions order) []byte {
 			b = append(b, 0)
 		}
 	}
+	if c.shutdown { // which stops the clocks of the jobs
+		return b
+	}
 	for _, list := range c.jobs.timed {
 		for j := list.first; j != nil; j = j.links[byPhase].next {
 			b = append(b, jobs[j.id], age(j.sent))
@@ -165,7 +168,7 @@ func flags(set ...bool) (b byte) {
 // in describes a move in a world.
 func (m move) in(x *world) string {
 	switch kind := moves[m.kind]; kind.over {
-	case eachJob:
+	case eachJob, eachJobUnlessTerse:
 		return fmt.Sprint(kind.name, " job ", m.n)
 	case eachRegion:
 		return fmt.Sprint(kind.name, " region ", m.n)

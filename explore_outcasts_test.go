@@ -27,8 +27,8 @@ func everything(sender string, seqNo uint64) (all []onItsWay) {
 	for id := uint64(1); id <= 2; id++ {
 		say(SpawnJob{JobID: id}, PollStatus{id}, CancelJob{JobID: id}, DrainJob{id}, FinalizeJob{id})
 		say(JobCompleted{id, OutcomeErr{Message: outcomeMessage}}, CancelAcknowledged{id}, DrainCompleted{id}, FinalizeCompleted{id})
-		for state := range jobStates {
-			say(StatusSnapshot{JobID: id, State: JobState(state)})
+		for _, state := range []JobState{StateQueued, StateRunning, StateDraining, StateCompleted} {
+			say(StatusSnapshot{JobID: id, State: state})
 		}
 	}
 	everythingOf[origin{sender, seqNo}] = all

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"hash/maphash"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -21,16 +22,20 @@ var (
 	exploreQueue = flag.Int("explore.queue", 0, "explore with queues of so many messages")
 )
 
-var limitsOfAll = Limits{Boot: 1, Cancel: 2, Drain: 1, Finalize: 1, Poll: 1, Shutdown: 1}
+var limitsOfAll = Limits{Boot: 1, Cancel: 2, Drain: 1, Finalize: 3, Poll: 2, Shutdown: 2}
 
 func TestEveryStateOverAnOrderedLosslessNetwork(t *testing.T) {
 	explore(t,
 		setup{name: "deep", jobs: 1, room: 2},
 		setup{name: "wide", jobs: 2, room: 1},
-		setup{name: "regions", jobs: 2, regions: 2, room: 1},
-		setup{name: "limits", jobs: 1, room: 1, limits: limitsOfAll},
+		setup{name: "regions", worker: honest, jobs: 2, regions: 2, room: 1, terse: true},
+		setup{name: "regionsw", worker: wild, jobs: 1, regions: 2, room: 1},
+		setup{name: "limits", worker: wild, jobs: 1, room: 1, limits: limitsOfAll},
+		setup{name: "limits2", worker: honest, jobs: 2, room: 1, terse: true, limits: Limits{Cancel: 2, Drain: 1, Finalize: 1, Poll: 1, Shutdown: 1}},
 		setup{name: "honest", worker: honest, jobs: 2, room: 1},
-		setup{name: "prompt", worker: prompt, jobs: 1, room: 1, limits: Limits{1, 1, 1, 1, 1, 1}},
+		setup{name: "honest2", worker: honest, jobs: 1, room: 2},
+		setup{name: "prompt", worker: prompt, jobs: 1, room: 2, limits: Limits{1, 1, 1, 1, 1, 1}},
+		setup{name: "prompt2", worker: prompt, jobs: 2, room: 1, limits: Limits{1, 1, 1, 1, 1, 1}},
 	)
 }
 
@@ -38,12 +43,13 @@ func TestEveryStateOverANetworkThatLosesRepeatsAndReorders(t *testing.T) {
 	explore(t,
 		setup{name: "deep", hostile: true, jobs: 1, room: 2},
 		setup{name: "wide", hostile: true, jobs: 2, room: 1},
-		setup{name: "regions", hostile: true, jobs: 2, regions: 2, room: 1},
+		setup{name: "regions", hostile: true, jobs: 2, regions: 1, room: 1, terse: true},
 		setup{name: "limits", hostile: true, jobs: 1, room: 1, limits: limitsOfAll},
 	)
 }
 
 func explore(t *testing.T, setups ...setup) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // there is much garbage and little else
 	for _, s := range setups {
 		s.jobs, s.room = cmp.Or(*exploreJobs, s.jobs), cmp.Or(*exploreQueue, s.room)
 		t.Run(s.name, func(t *testing.T) {

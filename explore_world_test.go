@@ -14,7 +14,8 @@ type setup struct {
 	jobs    int     // how many jobs there are at a time, 1 or 2; their ids count from 1
 	regions int     // how many regions they are spawned into, 0 to 2; with 0 there are no region calls
 	room    int     // how many messages each queue has room for
-	limits  Limits  // all are set or none is; without them turns do not matter and none passes
+	terse   bool    // nobody polls, reports or sends a diagnostic
+	limits  Limits  // all are set, perhaps but for Boot, or none is; without them turns do not matter and none passes
 }
 
 // manners says what a worker may do besides its part.
@@ -105,8 +106,8 @@ var moves = [...]struct {
 	workerCompletes:    {"the worker completes", eachJob, (*world).complete},
 
 	workerStarts:    {"the worker starts", eachJob, func(x *world, id uint64) error { return x.w.Start(id) }},
-	workerReports:   {"the worker reports on", eachJob, func(x *world, id uint64) error { return x.w.Report(id, "") }},
-	workerDiagnoses: {"the worker sends a diagnostic", once, func(x *world, _ uint64) error { return x.w.Diagnose(Diagnostic{}) }},
+	workerReports:   {"the worker reports on", eachJobUnlessTerse, func(x *world, id uint64) error { return x.w.Report(id, "") }},
+	workerDiagnoses: {"the worker sends a diagnostic", unlessTerse, func(x *world, _ uint64) error { return x.w.Diagnose(Diagnostic{}) }},
 	workerFails:     {"the worker fails", ifWild, func(x *world, _ uint64) error { return x.w.Fail("") }},
 	workerStops:     {"the worker stops", ifWild, func(x *world, _ uint64) error { return x.w.CompleteShutdown() }},
 	workerDies:      {"the worker dies, and another is started", ifWild, func(x *world, _ uint64) error { x.startWorker(); return nil }},
@@ -115,7 +116,7 @@ var moves = [...]struct {
 	hostCancels:       {"the host cancels", eachJob, func(x *world, id uint64) error { return x.c.CancelJob(id, reasonOfCancel) }},
 	hostCancelsRegion: {"the host cancels", eachRegion, (*world).cancelRegion},
 	hostClosesRegion:  {"the host closes", eachRegion, (*world).closeRegion},
-	hostPolls:         {"the host polls", eachJob, func(x *world, id uint64) error { return x.c.PollStatus(id) }},
+	hostPolls:         {"the host polls", eachJobUnlessTerse, func(x *world, id uint64) error { return x.c.PollStatus(id) }},
 	hostRemoves:       {"the host removes", eachJob, (*world).remove},
 	hostReaps:         {"the host reaps", once, func(x *world, _ uint64) error { x.forgotten = x.c.Reap(); return nil }},
 	hostStops:         {"the host requests shutdown", once, func(x *world, _ uint64) error { return x.c.RequestShutdown("") }},
@@ -123,7 +124,7 @@ var moves = [...]struct {
 	hostLoses:         {"the host learns that the worker is lost", once, (*world).loseWorker},
 	hostRetires:       {"the host retires the active worker", once, (*world).retireActive},
 	hostRetiresLatest: {"the host retires the latest worker", ifWild, func(x *world, _ uint64) error { x.c.RetireWorker(x.w.ID()); return nil }},
-	hostExpects:       {"the host expects a worker", ifTimed, (*world).expect},
+	hostExpects:       {"the host expects a worker", ifBootTimed, (*world).expect},
 	turnPasses:        {"a turn passes", ifTimed, (*world).passTurn},
 
 	losesToWorker: {"the network loses", messagesToWorker, func(x *world, n uint64) error { return x.lose(&x.toWorker, n) }},
@@ -172,7 +173,10 @@ const (
 	once over = iota
 	ifWild
 	ifTimed
+	ifBootTimed
+	unlessTerse
 	eachJob
+	eachJobUnlessTerse
 	eachRegion
 	eachJobInRegion // number n is job (n-1)%jobs+1 in region (n-1)/jobs+1, or in region 0 if there are none
 	messagesToWorker
@@ -185,8 +189,14 @@ func (x *world) count(o over) int {
 		return toInt(x.worker == wild)
 	case ifTimed:
 		return toInt(x.limits != Limits{})
+	case ifBootTimed:
+		return toInt(x.limits.Boot != 0)
+	case unlessTerse:
+		return toInt(!x.terse)
 	case eachJob:
 		return x.jobs
+	case eachJobUnlessTerse:
+		return x.jobs * toInt(!x.terse)
 	case eachRegion:
 		return x.regions
 	case eachJobInRegion:
@@ -276,13 +286,13 @@ func (x *world) retireActive(uint64) error {
 }
 
 // loseWorker tells the coordinator that the worker is lost. If that takes back a shutdown that a worker without a
-// session has perhaps been told of, the worker must really be gone: the coordinator has no id by which to
-// refuse its bootstrap.
+// session has perhaps been told of, that worker must really be gone, with everything that it has sent: the
+// coordinator has no id by which to refuse its bootstrap.
 func (x *world) loseWorker(uint64) error {
 	if !x.hostile && x.c.session == nil && x.c.ShutdownRequested() {
 		x.w.phase = workerClosed
 		clear(x.w.jobs.m)
-		x.toHost = slices.DeleteFunc(x.toHost, func(l onItsWay) bool { return !x.notOfLatest(l) })
+		x.toHost = nil
 	}
 	x.c.WorkerLost()
 	return nil
