@@ -10,99 +10,74 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The documented way to use the package from many goroutines, for the race detector to look at: one
-// goroutine owns the coordinator, another the worker, and all else reaches them over channels.
+// The documented way to use the package from many goroutines, for the race detector to look at: one goroutine owns the
+// coordinator, another one the worker, and all others reach them over channels.
 
-// A request is a job that a producer wants done.
-type request struct {
+// An order is a job that a producer wants done.
+type order struct {
 	text   string
 	cancel bool
-	answer chan<- answer
+	done   chan<- TrackedJob
 }
 
-// An answer is how a job ended, with its outcome if it has one.
-type answer struct {
-	state   JobState
-	outcome Outcome
-}
-
-// A requestHost owns a coordinator and does what producers request. A worker's death is the end of the
-// channel of what it says; then it starts another.
-type requestHost struct {
-	c        *Coordinator
-	requests <-chan request
-	start    func() (toWorker chan<- []byte, fromWorker <-chan []byte)
-	deaths   int
-
-	lastJob  uint64
-	waiting  map[uint64]request
-	outcomes map[uint64]Outcome
-}
-
-func (h *requestHost) run() {
-	toWorker, said := h.start()
-	fromWorker := verified(said)
-	for stopping := false; ; {
-		requests := h.requests
-		if !h.c.WorkerReady() || stopping {
-			requests = nil // wait with them
-		}
-		select {
-		case v, alive := <-fromWorker:
-			if alive {
-				h.receive(v)
-				break
-			}
-			close(toWorker)
-			if stopping {
-				return
-			}
-			h.deaths++
-			h.c.WorkerLost()
-			toWorker, said = h.start()
-			fromWorker = verified(said)
-		case r, open := <-requests:
-			if open {
-				h.spawn(r)
-				break
-			}
-			stopping = true
-			check(h.c.RequestShutdown("nobody requests anything more"))
-		}
-		for env := range h.c.Outbox() {
-			text, err := env.AppendJSON(nil)
-			check(err)
-			toWorker <- text
-		}
-		for _, j := range h.c.Reap() {
-			h.waiting[j.JobID].answer <- answer{j.State, h.outcomes[j.JobID]}
-			delete(h.waiting, j.JobID)
-			delete(h.outcomes, j.JobID)
-		}
-	}
-}
-
-func (h *requestHost) receive(v Verified) {
-	check(h.c.HandleVerified(v))
-	if op, ok := v.Envelope().Op.(JobCompleted); ok {
-		h.outcomes[op.JobID] = op.Outcome
-	}
-}
-
-func (h *requestHost) spawn(r request) {
-	h.lastJob++
-	check(h.c.SpawnJob(SpawnJob{JobID: h.lastJob, Payload: []byte(r.text)}))
-	h.waiting[h.lastJob] = r
-	if r.cancel {
-		check(h.c.CancelJob(h.lastJob, "on request"))
-	}
-	check(h.c.PollStatus(h.lastJob))
-}
-
-// check is for what cannot fail here, on goroutines that may not end a test.
-func check(err error) {
+// mustNot is for what cannot fail here, on goroutines that may not end a test.
+func mustNot(err error) {
 	if err != nil {
 		panic(err)
+	}
+}
+
+// serve owns a coordinator and does what producers request, until nobody does so any more. When a worker dies, which is
+// the end of the channel from it, it starts another one. It returns how many have died.
+func serve(orders <-chan order, start func() (toWorker chan<- []byte, fromWorker <-chan Verified)) (deaths int) {
+	c := NewCoordinator(42)
+	toWorker, fromWorker := start()
+	var next []byte // the message to be sent next
+	for lastJob := uint64(0); ; {
+		if next == nil {
+			if env, ok := c.DrainOutbox(); ok {
+				next = written(env)
+			}
+		}
+		out, in := toWorker, orders
+		if next == nil {
+			out = nil
+		}
+		if !c.WorkerReady() {
+			in = nil // they wait
+		}
+		select {
+		case out <- next: // never keeps the loop from receiving
+			next = nil
+		case v, alive := <-fromWorker:
+			switch {
+			case alive:
+				mustNot(c.HandleVerified(v))
+			case orders == nil:
+				return deaths
+			default:
+				deaths++
+				c.WorkerLost()
+				next = nil // it was for that worker
+				toWorker, fromWorker = start()
+			}
+		case r, open := <-in:
+			if !open {
+				orders = nil
+				mustNot(c.ShutdownWhenIdle("nobody orders anything more"))
+				break
+			}
+			lastJob++
+			mustNot(c.SpawnTagged(SpawnJob{JobID: lastJob, Payload: []byte(r.text)}, r))
+			if r.cancel {
+				mustNot(c.CancelJob(lastJob, "on request"))
+			} else {
+				mustNot(c.PollStatus(lastJob))
+			}
+		}
+		for _, job := range c.Reap() {
+			job.Tag.(order).done <- job
+		}
 	}
 }
 
@@ -117,7 +92,7 @@ func verified(messages <-chan []byte) <-chan Verified {
 			results <- result
 			go func() {
 				v, err := Verify(message)
-				check(err)
+				mustNot(err)
 				result <- v
 			}()
 		}
@@ -132,161 +107,118 @@ func verified(messages <-chan []byte) <-chan Verified {
 	return inOrder
 }
 
-// reverser is a worker whose jobs reverse their payload, each on a goroutine of its own. It dies in the
-// middle of its last job, if it has one.
+// reverser is a worker whose jobs reverse their payload, each on a goroutine of its own. It dies in the middle of its last
+// job, if it has one.
 func reverser(id string, lastJob int, toWorker <-chan []byte, fromWorker chan<- []byte) {
+	defer close(fromWorker)
 	w := NewWorker(id, 42)
-	check(w.Announce())
+	mustNot(w.Announce())
 	done := make(chan JobCompleted)
-	var running sync.WaitGroup
-	send := func() {
+	dead := make(chan struct{})
+	defer close(dead)
+	for spawned := 0; ; {
 		for env := range w.Outbox() {
-			text, err := env.AppendJSON(nil)
-			check(err)
-			fromWorker <- text
+			fromWorker <- written(env)
 		}
-	}
-	for spawned := 0; !w.Closed() && (spawned < lastJob || lastJob == 0); {
-		send()
+		if w.Closed() {
+			return
+		}
 		select {
-		case text := <-toWorker:
-			env, err := w.Receive(text)
-			check(err)
+		case data := <-toWorker:
+			env, err := w.Receive(data)
+			mustNot(err)
 			switch op := env.Op.(type) {
 			case SpawnJob:
-				spawned++
-				check(w.Start(op.JobID))
-				running.Go(func() {
+				if spawned++; spawned == lastJob {
+					return
+				}
+				mustNot(w.Start(op.JobID))
+				go func() {
 					slices.Reverse(op.Payload)
-					done <- JobCompleted{op.JobID, OutcomeOk{op.Payload}}
-				})
+					select {
+					case done <- JobCompleted{op.JobID, OutcomeOk{op.Payload}}:
+					case <-dead:
+					}
+				}()
 			case CancelJob:
 				if _, ok := w.JobState(op.JobID); ok {
-					check(w.AcknowledgeCancel(op.JobID))
+					mustNot(w.AcknowledgeCancel(op.JobID))
 				}
 			case DrainJob:
-				check(w.CompleteDrain(op.JobID))
+				mustNot(w.CompleteDrain(op.JobID))
 			case FinalizeJob:
-				check(w.CompleteFinalize(op.JobID))
+				mustNot(w.CompleteFinalize(op.JobID))
 			case ShutdownWorker:
-				check(w.CompleteShutdown())
+				mustNot(w.CompleteShutdown())
 			}
 		case op := <-done:
 			if state, _ := w.JobState(op.JobID); state == StateRunning { // or it has been cancelled
-				check(w.Complete(op.JobID, op.Outcome))
+				mustNot(w.Complete(op.JobID, op.Outcome))
 			}
 		}
 	}
-	if w.Closed() {
-		send()
-	}
-	close(fromWorker)
-	go func() {
-		running.Wait()
-		close(done)
-	}()
-	for range done {
-	}
-	for range toWorker { // nobody hears it
-	}
-}
-
-// endless makes a channel that always takes what is sent: the host must not wait for a worker that waits
-// for the host.
-func endless() (in chan<- []byte, out <-chan []byte) {
-	from, to := make(chan []byte), make(chan []byte)
-	go func() {
-		defer close(to)
-		var queue [][]byte
-		for open := true; open; {
-			next, first := chan<- []byte(nil), []byte(nil)
-			if len(queue) > 0 {
-				next, first = to, queue[0]
-			}
-			select {
-			case message, ok := <-from:
-				if open = ok; ok {
-					queue = append(queue, message)
-				}
-			case next <- first:
-				queue = queue[1:]
-			}
-		}
-	}()
-	return from, to
 }
 
 func TestManyProducersShareACoordinatorThatOneGoroutineOwns(t *testing.T) {
 	const producers, jobsEach = 16, 25
-	requests := make(chan request)
-	var workers sync.WaitGroup
+	orders := make(chan order)
 	instances := 0
-	h := &requestHost{
-		c:        NewCoordinator(42),
-		requests: requests,
-		waiting:  map[uint64]request{},
-		outcomes: map[uint64]Outcome{},
-		start: func() (chan<- []byte, <-chan []byte) {
-			instances++
-			lastJob := 0 // the third lives
-			if instances < 3 {
-				lastJob = 50
-			}
-			toWorker, heard := endless()
-			fromWorker := make(chan []byte)
-			id := fmt.Sprint("instance ", instances)
-			workers.Go(func() { reverser(id, lastJob, heard, fromWorker) })
-			return toWorker, fromWorker
-		},
+	start := func() (chan<- []byte, <-chan Verified) {
+		instances++
+		lastJob := 0 // the third lives
+		if instances < 3 {
+			lastJob = 50
+		}
+		toWorker, fromWorker := make(chan []byte), make(chan []byte)
+		go reverser(fmt.Sprint("instance ", instances), lastJob, toWorker, fromWorker)
+		return toWorker, verified(fromWorker)
 	}
 
-	answers := make([]map[JobState]int, producers)
+	completed, failed := make([]int, producers), make([]int, producers)
 	var all sync.WaitGroup
 	for p := range producers {
-		answers[p] = map[JobState]int{}
 		all.Go(func() {
 			for n := range jobsEach {
 				text, cancel := fmt.Sprint(p, " ", n), n%5 == 0
 				reversed := []byte(text)
 				slices.Reverse(reversed)
 				for again := true; again; {
-					done := make(chan answer, 1)
-					requests <- request{text, cancel, done}
-					a := <-done
-					answers[p][a.state]++
-					switch {
-					case a.state == StateFailed:
-						continue // the worker died; the next one may do it
-					case a.outcome != nil:
-						assert.Equal(t, OutcomeOk{reversed}, a.outcome)
-					default:
-						assert.True(t, cancel, "only a job that was cancelled has no outcome")
+					done := make(chan TrackedJob, 1)
+					orders <- order{text, cancel, done}
+					job := <-done
+					if again = job.State == StateFailed; again { // the next worker may do it
+						assert.Equal(t, CauseWorkerLost, job.Cause)
+						failed[p]++
+						continue
 					}
-					again = false
+					completed[p]++
+					if job.Cause == CauseCancelled {
+						assert.True(t, cancel)
+						assert.Equal(t, OutcomeCancelled{"on request"}, job.Outcome)
+					} else {
+						assert.Equal(t, OutcomeOk{reversed}, job.Outcome)
+					}
 				}
 			}
 		})
 	}
 	go func() {
 		all.Wait()
-		close(requests)
+		close(orders)
 	}()
-	h.run()
-	workers.Wait()
+	deaths := serve(orders, start)
 
-	failed := 0
-	for _, a := range answers {
-		assert.Equal(t, jobsEach, a[StateCompleted], "every job has come to its end, once")
-		failed += a[StateFailed]
+	lost := 0
+	for p := range producers {
+		assert.Equal(t, jobsEach, completed[p], "every job comes to its end, once")
+		lost += failed[p]
 	}
-	assert.Equal(t, 2, h.deaths)
-	assert.GreaterOrEqual(t, failed, h.deaths, "the job in whose middle a worker died")
-	assert.Empty(t, h.waiting)
-	assert.Zero(t, h.c.InflightCount())
+	assert.Equal(t, 2, deaths)
+	assert.GreaterOrEqual(t, lost, deaths, "each worker died in the middle of a job")
 }
 
 // A Verified may be used on any number of goroutines at a time, each with a coordinator of its own.
-func TestVerifyAndItsProofAreSafeForConcurrentUse(t *testing.T) {
+func TestVerifyAndVerifiedAreSafeForConcurrentUse(t *testing.T) {
 	messages := [][]byte{
 		forge("w", 1, BootstrapReady{"w"}),
 		forge("w", 2, Diagnostic{LevelInfo, "category", "message", new("metadata")}),

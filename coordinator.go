@@ -11,8 +11,6 @@ import (
 //
 // A refused call changes nothing and sends nothing.
 type Coordinator struct {
-	_ noCopy
-
 	out      outbox[*job]
 	jobs     jobTable
 	clocks   clocks
@@ -26,12 +24,6 @@ type Coordinator struct {
 	closing       bool // a shutdown is to be requested as soon as no job is in flight
 	closingReason string
 }
-
-// noCopy has the methods by which go vet recognizes what must not be copied.
-type noCopy struct{}
-
-func (*noCopy) Lock()   {}
-func (*noCopy) Unlock() {}
 
 // An Option configures a Coordinator that NewCoordinator makes.
 type Option func(*Coordinator)
@@ -101,7 +93,8 @@ func (c *Coordinator) SpawnTagged(spawn SpawnJob, tag any) error {
 //
 // CancelJob returns, checked in this order, ErrInvalidValue for a reason that is not well-formed UTF-8,
 // ErrShutdownInProgress once a shutdown has been requested, ErrUnknownJobID, and ErrInvalidTransition unless
-// the job is queued or running.
+// the job is queued or running. ErrUnknownJobID may mean that the job has ended and has been reaped: then there is
+// nothing left to cancel.
 func (c *Coordinator) CancelJob(jobID uint64, reason string) error {
 	if err := c.checkRequest(reason); err != nil {
 		return err
@@ -132,7 +125,8 @@ func (c *Coordinator) CancelRegion(regionID uint64, reason string) (cancelled in
 
 // CloseRegion closes a region, so that SpawnJob returns ErrRegionClosed for it, and then does what CancelRegion
 // does, with the same errors. When Region reports no job in flight any more, the region is quiescent. A region
-// is forgotten with its last job; after that its id may be used again.
+// is forgotten with its last job; Region then returns false and the id is open again. If it must stay closed,
+// remember that yourself.
 func (c *Coordinator) CloseRegion(regionID uint64, reason string) (cancelled int, err error) {
 	return c.cancelRegion(regionID, reason, true)
 }
@@ -196,7 +190,8 @@ func (c *Coordinator) requestShutdown(reason string) {
 // and polled.
 //
 // It returns, checked in this order, ErrInvalidValue for a reason that is not well-formed UTF-8, and
-// ErrShutdownInProgress if a shutdown has been requested or the coordinator is closing already.
+// ErrShutdownInProgress if a shutdown has been requested or the coordinator is closing already. No limit runs
+// while it waits for queued and running jobs: poll them.
 func (c *Coordinator) ShutdownWhenIdle(reason string) error {
 	if err := c.checkRequest(reason); err != nil {
 		return err
@@ -338,7 +333,8 @@ func (c *Coordinator) OutboxLen() int { return c.out.len() }
 // has been requested and that the coordinator is not closing.
 func (c *Coordinator) WorkerReady() bool { return c.ready }
 
-// ShutdownRequested reports whether a shutdown has been requested and the session has not yet ended.
+// ShutdownRequested reports whether a shutdown has been requested and the session has not yet ended. After a
+// ShutdownCompleted it is false again: remember yourself that you wanted to stop.
 func (c *Coordinator) ShutdownRequested() bool { return c.shutdown }
 
 // Closing reports whether ShutdownWhenIdle is waiting for jobs in flight.

@@ -54,7 +54,7 @@ func (d *decoder) read() error {
 	d.object(&envelopeShape)
 	d.space()
 	if d.pos < len(d.data) {
-		d.fail("nothing may follow the envelope")
+		d.fail("expected the end of the input after the envelope")
 	}
 	if d.err == nil {
 		d.env.Op = d.op.op()
@@ -77,7 +77,7 @@ func (d *decoder) verify() error {
 	return d.env.checkDigest(&d.op, hash)
 }
 
-// object reads an object of the shape.
+// object reads an object of shape o.
 func (d *decoder) object(o *shape) {
 	start := d.pos
 	d.depth++
@@ -89,7 +89,7 @@ func (d *decoder) object(o *shape) {
 				seen |= 1 << m
 				d.value(m)
 				d.sum()
-			} else if m != mEnvelopeWorker { // which canonical text leaves out when absent
+			} else if m != mEnvelopeWorker { // canonical JSON omits it when it is absent
 				break
 			}
 		}
@@ -101,7 +101,7 @@ func (d *decoder) object(o *shape) {
 		case m == mNone:
 			d.skip()
 		case seen&(1<<m) != 0:
-			d.fail("the member " + m.String() + " is given twice")
+			d.fail("member " + m.String() + " is given twice")
 		default:
 			seen |= 1 << m
 			d.value(m)
@@ -115,19 +115,19 @@ func (d *decoder) object(o *shape) {
 	d.depth--
 }
 
-// absent notes that the object at start ended without the member.
+// absent records that the object at start ended without m.
 func (d *decoder) absent(m member, start int) {
 	switch m {
 	case mEnvelopeWorker:
 	case mDetail, mMetadata:
-		d.canonical = false // canonical text has a null
+		d.canonical = false // canonical JSON has a null
 	default:
-		d.failAt(start, "the member "+m.String()+" is missing")
+		d.failAt(start, "member "+m.String()+" is missing")
 	}
 }
 
-// tag returns the value of the member that tells what the object that comes next is, wherever in the
-// object it stands, and goes past nothing.
+// tag returns the value of the tag of the object that comes next, wherever in the object it stands, and where it
+// is. It does not move pos.
 func (d *decoder) tag(m member) (tag []byte, at int) {
 	start, canonical := d.pos, d.canonical
 	for name, ok := d.name(false); ok; name, ok = d.name(true) {
@@ -141,12 +141,12 @@ func (d *decoder) tag(m member) (tag []byte, at int) {
 		}
 		d.skip()
 	}
-	d.failAt(start, "the member "+m.String()+" is missing")
+	d.failAt(start, "member "+m.String()+" is missing")
 	return nil, start
 }
 
-// likelyTag returns what tag would, if the object begins with the tag and the tag is a name without escapes.
-// It checks nothing else: what is not a name that the caller knows is for tag to judge.
+// likelyTag returns the same as tag if the object begins with the tag and the tag has no escapes. It checks nothing
+// else: if the result is not a name that the caller knows, call tag.
 func (d *decoder) likelyTag(m member) []byte {
 	start := d.pos
 	var tag []byte
@@ -181,7 +181,7 @@ func (d *decoder) value(m member) {
 	case mOp:
 		d.operation()
 	case mType, mStatus:
-		d.stringBytes() // tag has told it
+		d.stringBytes() // tag has returned it
 	case mWorkerID:
 		d.op.workerID = d.str()
 	case mReason:
@@ -205,7 +205,7 @@ func (d *decoder) value(m member) {
 	case mState:
 		at := d.pos
 		if d.op.state.UnmarshalText(d.stringBytes()) != nil {
-			d.failAt(at, "an unknown job state")
+			d.failAt(at, "unknown job state")
 		}
 	case mDetail, mMetadata:
 		d.op.optional = d.optionalString()
@@ -215,13 +215,13 @@ func (d *decoder) value(m member) {
 		at := d.pos
 		l := slices.Index(levels[:], string(d.stringBytes()))
 		if l < 0 {
-			d.failAt(at, "an unknown level")
+			d.failAt(at, "unknown level")
 		}
 		d.op.level = Level(l)
 	}
 }
 
-// header reads one of the numbers with which the digest begins.
+// header reads one of the numbers that the digest begins with.
 func (d *decoder) header() uint64 {
 	d.headers++
 	return d.uint(math.MaxUint64)
@@ -236,7 +236,7 @@ func (d *decoder) operation() {
 	if t == 0 {
 		name, at := d.tag(mType)
 		if t = opTypeByName(name); t == 0 {
-			d.failAt(at, "an unknown operation type")
+			d.failAt(at, "unknown operation type")
 			return
 		}
 	}
@@ -251,7 +251,7 @@ func (d *decoder) outcome() {
 	if s == 0 {
 		name, at := d.tag(mStatus)
 		if s = outcomeByName(name); s == 0 {
-			d.failAt(at, "an unknown outcome status")
+			d.failAt(at, "unknown outcome status")
 			return
 		}
 	}

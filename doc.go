@@ -24,7 +24,8 @@
 //  4. Send what [Coordinator.DrainOutbox] returns, in that order. Take a message from the outbox when
 //     the transport can take it, and never let sending keep the loop from receiving.
 //  5. Call [Coordinator.AdvanceTurn] as your turns pass, for example once a second, and then
-//     [Coordinator.Overdue]. If it returns a request, the worker is late: stop the worker.
+//     [Coordinator.Overdue]. If it returns a request, the worker is late: stop the worker. Poll a queued or
+//     running job every few turns, as such a job has no limit of its own.
 //  6. When the worker is gone, first hand over what has still arrived from it, then call
 //     [Coordinator.WorkerLost]. Discard a message that was taken from the outbox for that worker and has
 //     not been sent.

@@ -5,14 +5,14 @@ import (
 	"strconv"
 )
 
-// A sink takes the pieces of an operation's canonical text: jsonText keeps them, digest hashes them.
+// A sink takes the pieces of an operation's canonical JSON: jsonText appends them, digest hashes them.
 type sink[S any] interface {
-	literal(text string) S // as it stands
+	literal(json string) S
 	number(n uint64) S
 	bytes(p []byte) S // as an array of numbers
 }
 
-// writeOp writes the operation alone, which is what the replay digest is taken over.
+// writeOp writes the operation alone, which is what the replay digest covers.
 func writeOp[S sink[S]](s S, f *flatOp) S {
 	if !f.typ.known() {
 		return s
@@ -74,7 +74,7 @@ func writeString[S sink[S]](s S, text string) S {
 	return s.literal(text[start:]).literal(`"`)
 }
 
-// escapes has the characters that canonical text never shows as themselves.
+// escapes has the escape of each character that canonical JSON escapes.
 var escapes = func() (t ['\\' + 1]string) {
 	const hex = "0123456789abcdef"
 	for c := range ' ' {
@@ -91,8 +91,7 @@ func (t jsonText) literal(text string) jsonText { return append(t, text...) }
 
 func (t jsonText) number(n uint64) jsonText { return strconv.AppendUint(t, n, 10) }
 
-// bytes writes two elements at a time, each with a comma behind it, of which the last then gives way to
-// the bracket.
+// bytes writes two elements at a time, each with a comma after it; the bracket then replaces the last comma.
 func (t jsonText) bytes(p []byte) jsonText {
 	t = append(slices.Grow(t, 4*len(p)+9), '[') // an element takes up to 4 bytes, and 8 are written at once
 	n, text := len(t), t[:cap(t)]
@@ -114,8 +113,8 @@ func (t jsonText) bytes(p []byte) jsonText {
 	return append(t, ']')
 }
 
-// elements has each byte's text as an element of an array with the comma behind it, "7," to "255,", the
-// first character in the lowest byte; widths has the length of that.
+// elements has each byte as an element of a JSON array with the comma after it, "0," to "255,", the first
+// character in the lowest byte. widths has their lengths.
 var elements, widths = func() (text [256]uint32, width [256]uint8) {
 	for b := range text {
 		for i, c := range append(strconv.AppendUint(nil, uint64(b), 10), ',') {

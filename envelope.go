@@ -1,38 +1,64 @@
 package workerchannel
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // ProtocolVersion is the version of the protocol that this package speaks.
 const ProtocolVersion uint32 = 1
 
-// MaxPayloadBytes is the largest payload of a SpawnJob or an OutcomeOk, in bytes.
-const MaxPayloadBytes = 256 << 10
-
-// An Envelope is one message (PROTOCOL section 1). It is a plain value: its holder may change it,
-// and nothing is believed of it that Validate has not just recomputed.
+// An Envelope is one message (PROTOCOL section 1). It is a plain value that its holder may modify, so
+// HandleInbound always validates it again.
 type Envelope struct {
 	Version uint32 // ProtocolVersion
 	Header
 	WorkerID   *string // the worker instance that sent it; nil on the coordinator's messages
 	ReplayHash uint64  // the replay digest (section 4)
-	Op         Op      // what it says
+	Op         Op      // the operation
 }
 
-// NewEnvelope makes a message of the coordinator, with the version and the replay digest filled in.
-// Nothing is checked (see Validate), and nothing is derived: a DecisionSeq equal to SeqNo must be given.
+// NewEnvelope returns a message of a coordinator, with the version and the replay digest filled in. It checks
+// nothing (see Validate) and derives nothing: if DecisionSeq is to equal SeqNo, set both.
 func NewEnvelope(h Header, op Op) Envelope {
 	return Envelope{Version: ProtocolVersion, Header: h, ReplayHash: ReplayHash(h, nil, op), Op: op}
 }
 
-// NewWorkerEnvelope is NewEnvelope for a message of a worker.
+// NewWorkerEnvelope is like NewEnvelope for a message of a worker.
 func NewWorkerEnvelope(workerID string, h Header, op Op) Envelope {
 	return Envelope{Version: ProtocolVersion, Header: h, WorkerID: &workerID, ReplayHash: ReplayHash(h, &workerID, op), Op: op}
 }
 
-// Validate checks the envelope as section 5 says, and answers with the first failure:
-// ErrVersionMismatch, ErrReplayHashMismatch, ErrUnexpectedWorkerIdentity, ErrMissingWorkerIdentity,
-// ErrWorkerIdentityMismatch, ErrPayloadTooLarge. A value that no peer could send has no digest; it is
-// an ErrInvalidValue in the digest's place. A nil envelope is one, too.
+// String returns a description of one line and bounded length for a log, such as
+//
+//	w-1 → JobCompleted job 7: ok, 5 bytes
+//
+// Strings of the peer are quoted; a worker id only if it contains anything but letters, digits and ._:/@-.
+func (e Envelope) String() string {
+	f := flatten(e.Op)
+	sender := f.typ.Sender().String()
+	if f.typ == 0 {
+		sender = "unknown sender"
+	}
+	if e.WorkerID != nil {
+		sender = *e.WorkerID
+		if !plainID(sender) {
+			sender = quote(sender)
+		}
+	}
+	return sender + " → " + f.String()
+}
+
+// plainID reports whether an id can be shown without quotes.
+func plainID(id string) bool {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/@-"
+	return 0 < len(id) && len(id) <= 64 && strings.Trim(id, plain) == ""
+}
+
+// Validate checks the envelope as PROTOCOL section 5 says. It returns the first that applies of
+// ErrVersionMismatch, ErrReplayHashMismatch, ErrUnexpectedWorkerIdentity or ErrMissingWorkerIdentity,
+// ErrWorkerIdentityMismatch, and ErrPayloadTooLarge. A value that no peer can send has no digest: instead of
+// ErrReplayHashMismatch it returns ErrInvalidValue, as for a nil envelope.
 func (e *Envelope) Validate() error {
 	if e == nil {
 		return &ValueError{"envelope", "is nil"}
@@ -54,7 +80,7 @@ func (e *Envelope) checkVersion() error {
 	return nil
 }
 
-// checkValues refuses what cannot be written.
+// checkValues returns ErrInvalidValue for what cannot be written.
 func (e *Envelope) checkValues(f *flatOp) error {
 	if e.WorkerID != nil {
 		if err := checkString("worker_id", *e.WorkerID); err != nil {
@@ -64,7 +90,7 @@ func (e *Envelope) checkValues(f *flatOp) error {
 	return f.check()
 }
 
-// checkDigest is steps 2 to 4 of section 5.
+// checkDigest does steps 2 to 4 of section 5, given the recomputed digest.
 func (e *Envelope) checkDigest(f *flatOp, digest uint64) error {
 	if e.ReplayHash != digest {
 		return &MismatchError{ErrReplayHashMismatch, digest, e.ReplayHash}
@@ -83,10 +109,10 @@ func (e *Envelope) checkDigest(f *flatOp, digest uint64) error {
 	return checkPayload(f.payload)
 }
 
-// AppendJSON appends the envelope's canonical JSON (PROTOCOL section 3), which is what goes on the
-// wire. It writes the fields as they are: neither Version nor ReplayHash is checked. What no reader
-// could accept is refused, and dst comes back unchanged: an ErrInvalidValue or an ErrPayloadTooLarge. Like
-// append it uses the capacity of dst, also a few bytes beyond what it returns.
+// AppendJSON appends the envelope's canonical JSON (PROTOCOL section 3), which is what goes on the wire. It writes
+// the fields as they are and checks neither Version nor ReplayHash. For what no reader would accept it returns
+// dst unchanged and ErrInvalidValue or ErrPayloadTooLarge. Like append it may use the capacity of dst, even a few
+// bytes beyond what it returns.
 func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
 	f := flatten(e.Op)
 	if err := e.checkValues(&f); err != nil {
@@ -98,12 +124,12 @@ func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
 	return e.write(slices.Grow(dst, 512), &f), nil // most messages are shorter
 }
 
-// MarshalJSON is AppendJSON for users of encoding/json. Note that json.Marshal rewrites what it is
-// given (it escapes <, >, & and two more), so that its text means the same but is not canonical.
+// MarshalJSON returns what AppendJSON appends. json.Marshal rewrites it (it escapes <, >, & and two more
+// characters), so its result has the same meaning but is not canonical.
 func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
 
-// write appends the members of section 1. The texts are spelled out, not taken from envelopeShape: as
-// constants they are written without a call.
+// write appends the members of section 1. The names are constants here, not taken from envelopeShape, because a
+// constant is appended without a call.
 func (e *Envelope) write(t jsonText, f *flatOp) jsonText {
 	t = append(t, `{"version":`...).number(uint64(e.Version))
 	t = append(t, `,"message_id":`...).number(e.MessageID)
@@ -118,15 +144,14 @@ func (e *Envelope) write(t jsonText, f *flatOp) jsonText {
 	return append(writeOp(append(t, `,"op":`...), f), '}')
 }
 
-// A Verified is an envelope that has been read from its text and found valid. Only Verify makes one,
-// so that HandleVerified need not check again; the zero Verified is refused there. It may be handed from
-// goroutine to goroutine.
+// A Verified is an envelope that Verify has found valid, so that HandleVerified need not check it again. The zero
+// Verified is not valid. It may be passed from one goroutine to another.
 type Verified struct {
 	env Envelope
 }
 
-// Envelope returns the envelope. Changing it does not change v, but for the bytes of a payload: they are
-// not copied, and HandleVerified does not look at them again.
+// Envelope returns the envelope. Modifying it does not change v, except for the bytes of a payload, which are not
+// copied; HandleVerified does not read them.
 func (v Verified) Envelope() Envelope {
 	e := v.env
 	e.WorkerID = cloneString(e.WorkerID)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Every error of the package is of exactly one of these kinds; compare with errors.Is. They are those of
+// Every error that a call returns is of exactly one of these kinds; compare with errors.Is. They are those of
 // PROTOCOL section 8, the last two of which are local to this implementation. A kind that carries data comes
 // as the struct type in its comment; get it with errors.As.
 var (

@@ -48,19 +48,19 @@ func (x *world) workerKey() string {
 	return string(y.writeNetwork(nil, inPlace))
 }
 
-// An order says how ids are exchanged. It is its own inverse.
-type order [3]byte
+// An idOrder says how ids are exchanged. It is its own inverse.
+type idOrder [3]byte
 
-var inPlace = order{0, 1, 2}
+var inPlace = idOrder{0, 1, 2}
 
-func exchanges(both bool) []order {
+func exchanges(both bool) []idOrder {
 	if both {
-		return []order{inPlace, {0, 2, 1}}
+		return []idOrder{inPlace, {0, 2, 1}}
 	}
-	return []order{inPlace}
+	return []idOrder{inPlace}
 }
 
-func (x *world) writeHost(b []byte, jobs, regions order) []byte {
+func (x *world) writeHost(b []byte, jobs, regions idOrder) []byte {
 	c := x.c
 	b = append(b, flags(c.ready, c.shutdown, c.closing, c.session != nil))
 	for _, id := range jobs[1 : 1+x.jobs] {
@@ -112,7 +112,7 @@ func (x *world) writeHost(b []byte, jobs, regions order) []byte {
 	return b
 }
 
-func (x *world) writeNetwork(b []byte, jobs order) []byte {
+func (x *world) writeNetwork(b []byte, jobs idOrder) []byte {
 	active, running := x.c.worker, x.w.id
 	b = append(b, byte(x.w.phase), flags(x.c.session != nil && active == running, x.w.shutdown && !x.w.Closed()))
 	for _, id := range jobs[1 : 1+x.jobs] {
@@ -145,7 +145,7 @@ func (x *world) writeNetwork(b []byte, jobs order) []byte {
 	return b
 }
 
-func (x *world) writeOp(b []byte, op Op, jobs order, seen bool, about origin) []byte {
+func (x *world) writeOp(b []byte, op Op, jobs idOrder, seen bool, about origin) []byte {
 	f := flatten(op)
 	return append(b, byte(f.typ), jobs[f.jobID], byte(f.state), flags(seen, x.current(f.jobID, about)))
 }

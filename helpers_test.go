@@ -8,9 +8,10 @@ import (
 // clone copies a coordinator so that nothing is shared with the original.
 func clone(c *Coordinator) *Coordinator {
 	d := &Coordinator{
-		out: c.out, jobs: c.jobs, clocks: c.clocks, retired: c.retired, worker: c.worker, lastSeen: c.lastSeen,
+		jobs: c.jobs, clocks: c.clocks, retired: c.retired, worker: c.worker, lastSeen: c.lastSeen,
 		ready: c.ready, shutdown: c.shutdown, closing: c.closing, closingReason: c.closingReason,
 	}
+	copyOutbox(&d.out, &c.out)
 	d.retired.keys, d.retired.order = maps.Clone(c.retired.keys), slices.Clone(c.retired.order)
 	sessions := map[*session]*session{}
 	twinSession := func(s *session) *session {
@@ -46,7 +47,6 @@ func clone(c *Coordinator) *Coordinator {
 	for _, l := range lists {
 		l.first, l.last = twins[l.first], twins[l.last]
 	}
-	d.out.queue = slices.Clone(c.out.queue)
 	for i, m := range d.out.queue {
 		if m.job != nil && twins[m.job] == nil { // it has been forgotten
 			twin := *m.job
@@ -59,14 +59,18 @@ func clone(c *Coordinator) *Coordinator {
 
 // cloneWorker copies a worker so that nothing is shared with the original.
 func cloneWorker(w *Worker) *Worker {
-	d := &Worker{id: w.id, out: w.out, phase: w.phase, shutdown: w.shutdown, lastSeen: w.lastSeen, jobs: w.jobs}
-	d.out.queue = slices.Clone(w.out.queue)
+	d := &Worker{id: w.id, phase: w.phase, shutdown: w.shutdown, lastSeen: w.lastSeen, jobs: w.jobs}
+	copyOutbox(&d.out, &w.out)
 	d.jobs.m = maps.Clone(w.jobs.m)
 	for id, j := range d.jobs.m {
 		twin := *j
 		d.jobs.m[id] = &twin
 	}
 	return d
+}
+
+func copyOutbox[J any](to, from *outbox[J]) {
+	to.last, to.head, to.queue = from.last, from.head, slices.Clone(from.queue)
 }
 
 func opJSON(op Op) string {

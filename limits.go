@@ -5,7 +5,8 @@ import "math"
 // Limits says how many turns a worker may take for each kind of request; 0 is no limit (PROTOCOL section 7,
 // "Limits"). A turn is as long as the host makes it: see [Coordinator.AdvanceTurn]. The clock of a request
 // starts in the turn in which DrainOutbox returns its message, so a slow transport is not held against the
-// worker.
+// worker. A queued or running job has no limit of its own: to notice a worker that hangs in a job, call PollStatus
+// for it every few turns.
 type Limits struct {
 	Boot     uint64 // from ExpectWorker to the worker's bootstrap
 	Cancel   uint64 // from CancelJob until the job has left StateCancelRequested
@@ -48,7 +49,7 @@ type clock struct {
 }
 
 // The clocks of the requests that are about no job, and of the first poll: a message that answers one poll
-// answers all, so the others cannot be due before it. The clocks of the cancel handshake are in the job table.
+// is the answer to all, so the others cannot be due before it. The clocks of the cancel handshake are in the job table.
 type clocks struct {
 	limits               Limits
 	boot, poll, shutdown clock

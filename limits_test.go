@@ -1,6 +1,8 @@
 package workerchannel
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"testing"
 
@@ -8,216 +10,156 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The ends of every range. A siege without an attacker is a wornSession of two sides that exchange bytes.
+// The scenes overdue_in_each_phase and polls_and_deadlines show what the limits do; here is what they do not.
 
-const maxUint64 uint64 = math.MaxUint64
-
-// wornSession returns the wornSession of two sides, with a job running.
-func wornSession(t *testing.T, c *Coordinator, w *Worker, jobID uint64) *siege {
-	s := &siege{c, w}
-	require.NoError(t, w.Announce())
-	require.NoError(t, s.exchange())
-	require.NoError(t, c.SpawnJob(SpawnJob{JobID: jobID}))
-	require.NoError(t, s.exchange())
-	require.NoError(t, w.Start(jobID))
-	require.NoError(t, s.exchange())
-	return s
+func overdueJob(t *testing.T, c *Coordinator) Overdue {
+	t.Helper()
+	late, ok := c.Overdue()
+	require.True(t, ok)
+	turn, ok := c.NextDeadline()
+	assert.True(t, ok)
+	assert.Equal(t, late.Deadline, turn)
+	return late
 }
 
-func TestDecisionNumbersBeginAnywhereAndWrap(t *testing.T) {
-	for first, second := range map[uint64]uint64{0: 1, 1: 2, maxUint64 - 1: maxUint64, maxUint64: 0} {
-		c := NewCoordinator(42, WithFirstDecisionSeq(first))
-		s := wornSession(t, c, NewWorker("w", 42), 1)
-		require.NoError(t, c.PollStatus(1))
-		env, _ := c.DrainOutbox()
-		assert.Equal(t, second, env.DecisionSeq, "after %d", first)
-		assert.Equal(t, uint64(2), env.SeqNo, "which is a number of its own")
-		assert.NoError(t, s.w.HandleInbound(&env), "nobody looks at the order of decisions")
-	}
+func TestWithoutLimitsNothingIsEverOverdue(t *testing.T) {
+	s := newScene(t, "begin", "host ExpectWorker", "host AdvanceTurn 9", "worker w", "w Announce", "deliver")
+	s.play("given job 1 cancel_requested", "given job 2 draining", "given job 3 finalizing", "given job 4 running",
+		"host PollStatus 4", "host AdvanceTurn 9", "send host", "host AdvanceTurn 9")
+	_, ok := s.c.NextDeadline()
+	assert.False(t, ok)
+	s.play("host RequestShutdown", "send host", "host AdvanceTurn 9")
+	_, ok = s.c.Overdue()
+	assert.False(t, ok)
 }
 
-// A sender that has used the highest number has none left that its reader could take. At a million
-// messages a second that is in half a million years.
-func TestTheHighestNumberIsTheLast(t *testing.T) {
-	last := Header{MessageID: maxUint64 - 1, SeqNo: maxUint64 - 1, DecisionSeq: maxUint64 - 1, Seed: maxUint64, IssuedAtTurn: maxUint64}
-
-	t.Run("of a coordinator", func(t *testing.T) {
-		s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), 1)
-		s.c.out.last = last
-		require.NoError(t, s.c.PollStatus(1))
-		require.NoError(t, s.exchange(), "2^64-1 is a number like others")
-		j, _ := s.c.Job(1)
-		assert.Equal(t, maxUint64, j.LastSeqNo)
-
-		require.NoError(t, s.c.PollStatus(1))
-		assert.Equal(t, &SequenceError{LastSeen: maxUint64, Actual: 0}, s.exchange())
-	})
-	t.Run("of a worker", func(t *testing.T) {
-		s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), 1)
-		s.w.out.last = last
-		require.NoError(t, s.w.Report(1, ""))
-		require.NoError(t, s.exchange(), "2^64-1 is a number like others")
-
-		require.NoError(t, s.w.Complete(1, OutcomeOk{}))
-		assert.Equal(t, &SequenceError{LastSeen: maxUint64, Actual: 0}, s.exchange())
-		s.recovers(t)
-	})
-	t.Run("of turns", func(t *testing.T) {
-		s := wornSession(t, NewCoordinator(maxUint64), NewWorker("w", maxUint64), 1)
-		s.c.out.last.IssuedAtTurn, s.w.out.last.IssuedAtTurn = maxUint64, maxUint64
-		require.NoError(t, s.c.PollStatus(1))
-		env, _ := s.c.DrainOutbox()
-		assert.Equal(t, maxUint64, env.IssuedAtTurn)
-		assert.Equal(t, maxUint64, env.Seed)
-		require.NoError(t, s.w.HandleInbound(&env))
-		require.NoError(t, s.exchange())
-		s.c.AdvanceTurn()
-		s.w.AdvanceTurn()
-		assert.Zero(t, s.c.Turn(), "turns wrap")
-		assert.Zero(t, s.w.Turn(), "turns wrap")
-	})
-}
-
-func TestTheEndOfASessionEndsAllJobsWhateverTheirNumbers(t *testing.T) {
-	for _, seq := range []uint64{2, maxUint64 - 1, maxUint64} {
-		s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), 1)
-		s.c.out.last.SeqNo = seq - 1 // wornSession has used one
-		require.NoError(t, s.c.PollStatus(1))
-		s.c.WorkerLost()
-		state, _ := s.c.JobState(1)
-		assert.Equal(t, StateFailed, state, "last written about under %d", seq)
-	}
-}
-
-func TestJobIDsAreAnyNumber(t *testing.T) {
-	ids := []uint64{0, maxUint64}
-	for i, id := range ids {
-		other := ids[1-i]
-		s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), id)
-		require.NoError(t, s.c.SpawnJob(SpawnJob{other, other, other, other, nil}))
-		require.NoError(t, s.exchange())
-		j, _ := s.c.Job(other)
-		assert.Equal(t, other, j.RegionID)
-		j, _ = s.w.Job(other)
-		assert.Equal(t, other, j.RegionID)
-		assert.ErrorIs(t, s.c.SpawnJob(SpawnJob{JobID: id}), ErrDuplicateJobID)
-
-		for _, call := range []func() error{
-			func() error { return s.c.CancelJob(id, "") },
-			func() error { return s.w.AcknowledgeCancel(id) },
-			func() error { return s.w.CompleteDrain(id) },
-			func() error { return s.w.CompleteFinalize(id) },
-			func() error { return s.w.Complete(other, OutcomeOk{}) },
-		} {
-			require.NoError(t, call())
-			require.NoError(t, s.exchange())
-		}
-		reaped := s.c.Reap()
-		require.Len(t, reaped, 2)
-		assert.Equal(t, ids, []uint64{reaped[0].JobID, reaped[1].JobID})
-		assert.Equal(t, StateCompleted, reaped[0].State)
-		assert.Equal(t, StateCompleted, reaped[1].State)
-	}
-}
-
-func TestAnEmptyWorkerIDIsAnIDLikeOthers(t *testing.T) {
-	c := NewCoordinator(42)
-	_, active := c.ActiveWorker()
-	assert.False(t, active)
-	_, err := c.Receive(forge("w", 1, Diagnostic{}))
-	e := new(WorkerError)
-	require.ErrorAs(t, err, &e)
-	assert.Nil(t, e.Expected, "nobody is expected")
-
-	s := wornSession(t, c, NewWorker("", 42), 1)
-	id, active := c.ActiveWorker()
-	assert.True(t, active)
-	assert.Empty(t, id)
-	_, err = c.Receive(forge("w", 1, Diagnostic{}))
-	require.ErrorAs(t, err, &e)
-	assert.Equal(t, new(""), e.Expected, "the one without a name is expected")
-
-	require.NoError(t, s.w.Complete(1, OutcomeOk{}))
-	require.NoError(t, s.w.CompleteShutdown())
-	require.NoError(t, s.exchange())
-	_, err = c.Receive(forge("", maxUint64, BootstrapReady{""}))
-	assert.ErrorIs(t, err, ErrRetiredWorker)
-	s.recovers(t)
-}
-
-func TestAPayloadOfNilIsAnEmptyOne(t *testing.T) {
-	none, empty := SpawnJob{JobID: 1}, SpawnJob{JobID: 1, Payload: []byte{}}
-	assert.Equal(t, ReplayHash(Header{}, nil, empty), ReplayHash(Header{}, nil, none))
-	text, err := NewEnvelope(Header{SeqNo: 1}, none).AppendJSON(nil)
-	require.NoError(t, err)
-	assert.Contains(t, string(text), `"payload":[]`)
-	env, err := ParseEnvelope(text)
-	require.NoError(t, err)
-	assert.Equal(t, empty, env.Op, "what is read is never nil")
-}
-
-func TestAPayloadHasAtMost262144Bytes(t *testing.T) {
-	full, over := make([]byte, 262144), make([]byte, 262145)
-	s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), 1)
-
-	require.NoError(t, s.c.SpawnJob(SpawnJob{JobID: 2, Payload: full}))
-	require.NoError(t, s.exchange())
-	require.NoError(t, s.w.Complete(2, OutcomeOk{full}))
-	require.NoError(t, s.exchange())
-	state, _ := s.c.JobState(2)
-	assert.Equal(t, StateCompleted, state)
-
-	tooLarge := &PayloadError{Size: 262145, Max: 262144}
-	assert.Equal(t, tooLarge, s.c.SpawnJob(SpawnJob{JobID: 3, Payload: over}))
-	assert.Equal(t, tooLarge, s.w.Complete(1, OutcomeOk{over}))
-	for _, env := range []Envelope{
-		NewEnvelope(Header{SeqNo: 1}, SpawnJob{Payload: over}),
-		NewWorkerEnvelope("w", Header{SeqNo: 1}, JobCompleted{1, OutcomeOk{over}}),
+// Each limit is for its own request: with the others set, one that is 0 is none.
+func TestEachLimitIsForItsOwnRequest(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"Boot":     {"host ExpectWorker"},
+		"Cancel":   {"given job 1 cancel_requested"},
+		"Drain":    {"given job 1 draining"},
+		"Finalize": {"given job 1 finalizing"},
+		"Poll":     {"given job 1 running", "host PollStatus 1", "send host"},
+		"Shutdown": {"host RequestShutdown", "send host"},
 	} {
-		assert.Equal(t, tooLarge, env.Validate())
-		_, err := env.AppendJSON(nil)
-		assert.Equal(t, tooLarge, err)
+		request := map[string]OpType{
+			"Cancel": OpCancelJob, "Drain": OpDrainJob, "Finalize": OpFinalizeJob, "Poll": OpPollStatus, "Shutdown": OpShutdownWorker,
+		}[name]
+		all := map[string]uint64{"Boot": 7, "Cancel": 7, "Drain": 7, "Finalize": 7, "Poll": 7, "Shutdown": 7}
+		for _, limit := range []uint64{0, 3} {
+			t.Run(fmt.Sprint(name, " ", limit), func(t *testing.T) {
+				all[name] = limit
+				begin := "begin with w limits"
+				for name, turns := range all {
+					begin += fmt.Sprint(" ", name, " ", turns)
+				}
+				s := newScene(t, begin)
+				s.play("host AdvanceTurn 5")
+				s.play(lines...)
+				s.play("host AdvanceTurn 2")
+				_, ok := s.c.Overdue()
+				assert.False(t, ok)
+				turn, ok := s.c.NextDeadline()
+				assert.Equal(t, limit != 0, ok)
+				if limit != 0 {
+					assert.Equal(t, uint64(8), turn)
+					s.play("host AdvanceTurn")
+					job := uint64(0)
+					if request != 0 && request != OpShutdownWorker {
+						job = 1
+					}
+					assert.Equal(t, Overdue{request, job, 5, 8}, overdueJob(t, s.c))
+				}
+			})
+		}
 	}
-	_, err := s.c.Receive(payloadOf(zeros(262145) + `]}}}`))
-	e := new(PayloadError)
-	require.ErrorAs(t, err, &e)
-	assert.Equal(t, tooLarge, e)
-	require.NoError(t, s.w.Complete(1, OutcomeOk{}))
-	assert.NoError(t, s.exchange(), "the wornSession does not mind")
 }
 
-func TestAMillionJobsAndNothingOfThemLeft(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes its time")
-	}
-	const million = 1_000_000
-	s := wornSession(t, NewCoordinator(42), NewWorker("w", 42), maxUint64)
-	empty := heap()
-	for id := range uint64(million) {
-		require.NoError(t, s.c.SpawnJob(SpawnJob{JobID: id}))
-		if _, ok := s.c.DrainOutbox(); !ok {
-			t.Fatal("nothing to send")
+func TestOverdueReportsTheRequestThatIsDueFirst(t *testing.T) {
+	s := newScene(t, "begin with w limits Boot 4 Cancel 3 Drain 2 Finalize 5 Poll 1")
+	s.play("given job 1 finalizing", "given job 2 draining", "given job 3 cancel_requested", "given job 4 cancel_requested",
+		"given job 5 running", "host PollStatus 5", "send host", "host ExpectWorker", "host AdvanceTurn 9")
+	for i, want := range []Overdue{
+		{OpPollStatus, 5, 0, 1}, {OpDrainJob, 2, 0, 2}, {OpCancelJob, 3, 0, 3}, {OpCancelJob, 4, 0, 3}, {0, 0, 0, 4}, {OpFinalizeJob, 1, 0, 5},
+	} {
+		require.Equal(t, want, overdueJob(t, s.c))
+		switch want.Request {
+		case OpPollStatus:
+			s.play(`forge w #1000 Diagnostic "busy"`)
+		case 0:
+			s.c.clocks.boot.running = false
+		default: // the job leaves its phase
+			next := map[OpType]Op{
+				OpCancelJob: JobCompleted{want.JobID, OutcomeOk{}}, OpDrainJob: DrainCompleted{want.JobID}, OpFinalizeJob: FinalizeCompleted{want.JobID},
+			}[want.Request]
+			env := fromWorker("w", 1000+uint64(i), next)
+			require.NoError(t, s.c.HandleInbound(&env))
 		}
 	}
-	assert.Equal(t, million+1, s.c.InflightCount())
+	_, ok := s.c.Overdue()
+	assert.False(t, ok)
+}
 
-	// One completes while all others are there.
-	_, err := s.c.Receive(forge("w", next, JobCompleted{million / 2, OutcomeOk{}}))
-	require.NoError(t, err)
-	state, err := s.c.RemoveJob(million / 2)
-	require.NoError(t, err)
-	assert.Equal(t, StateCompleted, state)
-	assert.Equal(t, million, s.c.InflightCount())
+func TestOverdueReportsABootstrapAndThenTheFirstSentOfThoseDueTogether(t *testing.T) {
+	s := newScene(t, "begin with w limits Boot 2 Cancel 2 Poll 2 Shutdown 2")
+	s.play("given job 1 running", "given job 2 running", "host PollStatus 1", "host CancelJob 2", "send host", "host ExpectWorker", "host AdvanceTurn 2")
+	assert.Equal(t, Overdue{0, 0, 0, 2}, overdueJob(t, s.c))
+	s.c.clocks.boot.running = false
+	assert.Equal(t, OpPollStatus, overdueJob(t, s.c).Request)
+	s.c.clocks.poll.running = false
+	assert.Equal(t, OpCancelJob, overdueJob(t, s.c).Request)
+}
 
-	s.c.WorkerLost()
-	assert.Zero(t, s.c.InflightCount())
-	reaped := s.c.Reap()
-	require.Len(t, reaped, million)
-	for i, j := range reaped {
-		if j.State != StateFailed || i > 0 && j.JobID <= reaped[i-1].JobID {
-			t.Fatal(i, j)
-		}
+func TestSessionEndStopsEveryClockButTheBootstraps(t *testing.T) {
+	for _, end := range []string{"host WorkerLost", `host RetireWorker "w"`, "forge w #1000 ShutdownCompleted", "forge w #1000 BootstrapFailed"} {
+		s := newScene(t, "begin with w limits Boot 9 Cancel 1 Drain 1 Finalize 1 Poll 1 Shutdown 1")
+		s.play("given job 1 finalizing", "given job 2 draining", "given job 3 cancel_requested", "given job 4 running", "host PollStatus 4", "send host",
+			"host ExpectWorker", "host RequestShutdown", "send host", "host AdvanceTurn")
+		assert.Equal(t, OpShutdownWorker, overdueJob(t, s.c).Request)
+		_ = s.do(end)
+		turn, ok := s.c.NextDeadline()
+		assert.True(t, ok, end)
+		assert.Equal(t, uint64(9), turn, "the next worker is still expected")
+		s.play("host WorkerLost")
+		_, ok = s.c.NextDeadline()
+		assert.False(t, ok, "and no longer, as there was no session")
 	}
-	assert.Less(t, heap(), empty+1<<20, "bytes kept")
-	s.recovers(t)
+}
+
+func TestExpectingAnotherWorkerStartsItsClockAgain(t *testing.T) {
+	s := newScene(t, "begin limits Boot 5", "host ExpectWorker", "host AdvanceTurn 3", "host ExpectWorker", "host AdvanceTurn 4")
+	_, ok := s.c.Overdue()
+	assert.False(t, ok)
+	s.play("host AdvanceTurn", `host RetireWorker "slow"`)
+	assert.Equal(t, Overdue{0, 0, 3, 8}, overdueJob(t, s.c))
+	require.Error(t, s.do(`forge slow #1 BootstrapReady`), "a refused bootstrap is none")
+	overdueJob(t, s.c)
+	require.Error(t, s.do(`forge new #1 BootstrapFailed "no"`))
+	_, ok = s.c.NextDeadline()
+	assert.False(t, ok, "even a failed one is a bootstrap")
+}
+
+func TestDeadlineBeyondTheLastTurnIsTheLastTurn(t *testing.T) {
+	c := NewCoordinator(42, WithLimits(Limits{Boot: math.MaxUint64}))
+	c.AdvanceTurn()
+	c.ExpectWorker()
+	turn, ok := c.NextDeadline()
+	assert.True(t, ok)
+	assert.Equal(t, uint64(math.MaxUint64), turn)
+}
+
+func TestOverdueIsAnErrorThatNamesTheRequest(t *testing.T) {
+	for want, late := range map[string]Overdue{
+		"bootstrap sent in turn 1 was due in turn 4":           {0, 0, 1, 4},
+		"CancelJob of job 7 sent in turn 1 was due in turn 4":  {OpCancelJob, 7, 1, 4},
+		"PollStatus of job 0 sent in turn 1 was due in turn 4": {OpPollStatus, 0, 1, 4},
+		"ShutdownWorker sent in turn 1 was due in turn 4":      {OpShutdownWorker, 0, 1, 4},
+	} {
+		err := fmt.Errorf("stopped: %w", late)
+		assert.EqualError(t, err, "stopped: workerchannel: worker is late: "+want)
+		var found Overdue
+		assert.True(t, errors.As(err, &found))
+		assert.Equal(t, late, found)
+	}
 }

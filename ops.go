@@ -1,75 +1,79 @@
 package workerchannel
 
-// An Op is what a message says (PROTOCOL section 2). The 15 operations of this package, as plain
-// values, are the only ones; a pointer to one, or nil, is an ErrInvalidValue wherever it is checked or written.
+// MaxPayloadBytes is the largest payload of a SpawnJob or an OutcomeOk, in bytes.
+const MaxPayloadBytes = 256 << 10
+
+// An Op is an operation, the content of a message (PROTOCOL section 2). The 15 operations of this package, as
+// plain values, are the only ones: for a pointer to one, or nil, whatever checks or writes it returns
+// ErrInvalidValue.
 type Op interface {
-	Type() OpType // which of the operations it is
+	Type() OpType
 	sealedOp()
 }
 
-// The operations. A payload is owned bytes, at most MaxPayloadBytes; nil is the empty one, and one that was
-// read is never nil. All text must be well-formed UTF-8.
+// The operations. A payload has at most MaxPayloadBytes; nil is the empty payload, and one that was decoded is
+// never nil. All strings must be well-formed UTF-8.
 type (
-	// BootstrapReady: the worker runs and takes jobs. WorkerID names this runtime instance; a
-	// restarted worker has a new one.
+	// BootstrapReady says that the worker runs and takes jobs. WorkerID names this runtime instance; a restarted
+	// worker has a new one.
 	BootstrapReady struct{ WorkerID string }
 
-	// BootstrapFailed: the worker could not start, or can go on no longer.
+	// BootstrapFailed says that the worker could not start or cannot go on. It is its last message.
 	BootstrapFailed struct{ WorkerID, Reason string }
 
-	// SpawnJob: run a job. RegionID is the structured-concurrency region that owns it, TaskID the
-	// task within the region, ObligationID the job's commit/abort obligation.
+	// SpawnJob asks the worker to run a job. RegionID is the structured-concurrency region that owns the job,
+	// TaskID the task within the region, ObligationID the job's commit-or-abort obligation.
 	SpawnJob struct {
 		JobID, RegionID, TaskID, ObligationID uint64
 		Payload                               []byte
 	}
 
-	// PollStatus: answer with a StatusSnapshot.
+	// PollStatus asks for a StatusSnapshot of a job that is queued or running.
 	PollStatus struct{ JobID uint64 }
 
-	// StatusSnapshot: the job is in this state, StateQueued or StateRunning. Detail is for people;
-	// nil and empty are different things.
+	// StatusSnapshot says that the job is StateQueued or StateRunning. Detail is for people; a nil Detail and an
+	// empty one are different.
 	StatusSnapshot struct {
 		JobID  uint64
 		State  JobState
 		Detail *string
 	}
 
-	// JobCompleted: the job has ended, with this outcome.
+	// JobCompleted says that the job has ended, and with which outcome.
 	JobCompleted struct {
 		JobID   uint64
 		Outcome Outcome
 	}
 
-	// CancelJob: stop the job, by the handshake of acknowledge, drain and finalize.
+	// CancelJob asks the worker to stop the job, by the handshake of acknowledge, drain and finalize.
 	CancelJob struct {
 		JobID  uint64
 		Reason string
 	}
 
-	// CancelAcknowledged: the worker has seen the CancelJob, and the job will not complete by itself.
+	// CancelAcknowledged answers a CancelJob: the job will report no outcome.
 	CancelAcknowledged struct{ JobID uint64 }
 
-	// DrainJob: let go of what the job has under way.
+	// DrainJob asks the worker to let go of what the job has under way.
 	DrainJob struct{ JobID uint64 }
 
-	// DrainCompleted: the job has nothing under way.
+	// DrainCompleted answers a DrainJob: the job has nothing under way.
 	DrainCompleted struct{ JobID uint64 }
 
-	// FinalizeJob: clean up behind the job.
+	// FinalizeJob asks the worker to clean up after the job.
 	FinalizeJob struct{ JobID uint64 }
 
-	// FinalizeCompleted: nothing is left of the cancelled job.
+	// FinalizeCompleted answers a FinalizeJob: nothing is left of the cancelled job.
 	FinalizeCompleted struct{ JobID uint64 }
 
-	// ShutdownWorker: stop.
+	// ShutdownWorker asks the worker to finish or abandon its jobs and to stop.
 	ShutdownWorker struct{ Reason string }
 
-	// ShutdownCompleted: the worker has stopped, and this is its last message.
+	// ShutdownCompleted says that the worker has stopped. It is its last message.
 	ShutdownCompleted struct{}
 
-	// Diagnostic: a line for the log. Category and Metadata are the worker's to choose; nil Metadata and empty
-	// are different things.
+	// Diagnostic is a line for the log. The worker chooses Category and Metadata; a nil Metadata and an empty one
+	// are different.
 	Diagnostic struct {
 		Level             Level
 		Category, Message string
@@ -160,27 +164,26 @@ func (ShutdownWorker) sealedOp()     {}
 func (ShutdownCompleted) sealedOp()  {}
 func (Diagnostic) sealedOp()         {}
 
-// An Outcome is how a job ended: OutcomeOk, OutcomeErr, OutcomeCancelled or OutcomePanicked, as a
-// plain value.
+// An Outcome says how a job ended: it is an OutcomeOk, OutcomeErr, OutcomeCancelled or OutcomePanicked, as a plain
+// value (PROTOCOL section 2).
 type Outcome interface {
-	// PayloadTransferMode reports how the outcome's payload travels; false if it has none.
+	// PayloadTransferMode returns how the outcome's payload is transferred; false if it has none.
 	PayloadTransferMode() (PayloadTransferMode, bool)
 	sealedOutcome()
 }
 
-// The four outcomes. A payload is owned bytes, at most MaxPayloadBytes; all text must be well-formed
-// UTF-8.
+// The four outcomes. A payload has at most MaxPayloadBytes; all strings must be well-formed UTF-8.
 type (
-	// OutcomeOk: the job did what it was to do, and this is the result.
+	// OutcomeOk says that the job succeeded. The payload is its result.
 	OutcomeOk struct{ Payload []byte }
 
-	// OutcomeErr: the job ended with an error of its own, Code for programs and Message for people.
+	// OutcomeErr says that the job ended with an error of its own: Code is for programs, Message for people.
 	OutcomeErr struct{ Code, Message string }
 
-	// OutcomeCancelled: the job was given up.
+	// OutcomeCancelled says that the worker gave the job up.
 	OutcomeCancelled struct{ Reason string }
 
-	// OutcomePanicked: the job crashed, and the worker lived on.
+	// OutcomePanicked says that the job crashed and the worker did not.
 	OutcomePanicked struct{ Message string }
 )
 
@@ -189,8 +192,8 @@ func (OutcomeErr) sealedOutcome()       {}
 func (OutcomeCancelled) sealedOutcome() {}
 func (OutcomePanicked) sealedOutcome()  {}
 
-// A PayloadTransferMode says how a payload crosses to the other side. It describes the transport
-// and is on the wire of no operation; version 1 knows only structured clone.
+// A PayloadTransferMode says how a payload gets to the other side. It is metadata and not on the wire; version 1
+// uses only structured clone.
 type PayloadTransferMode uint8
 
 // The payload transfer modes.
@@ -201,7 +204,7 @@ const (
 
 var transferModes = [...]string{TransferStructuredClone: "structured_clone", TransferArrayBuffer: "transfer_array_buffer"}
 
-// String returns the mode's JSON text, such as "structured_clone".
+// String returns the mode's JSON string, such as "structured_clone".
 func (m PayloadTransferMode) String() string {
 	if int(m) >= len(transferModes) {
 		return "unknown_transfer_mode_" + utoa(uint64(m))
@@ -209,15 +212,15 @@ func (m PayloadTransferMode) String() string {
 	return transferModes[m]
 }
 
-// MarshalText returns the mode's JSON text. An unknown mode is an ErrInvalidValue.
+// MarshalText returns the mode's JSON string. For an unknown mode it returns ErrInvalidValue.
 func (m PayloadTransferMode) MarshalText() ([]byte, error) {
 	if int(m) >= len(transferModes) {
-		return nil, &ValueError{"transfer_mode", "is not one of the two"}
+		return nil, &ValueError{"transfer_mode", "is not one of the two modes"}
 	}
 	return []byte(transferModes[m]), nil
 }
 
-// UnmarshalText reads the mode's JSON text. Any other text is an ErrInvalidValue.
+// UnmarshalText reads the mode's JSON string. For any other string it returns ErrInvalidValue.
 func (m *PayloadTransferMode) UnmarshalText(name []byte) error {
 	for i, n := range transferModes {
 		if n == string(name) {
@@ -228,33 +231,33 @@ func (m *PayloadTransferMode) UnmarshalText(name []byte) error {
 	return &ValueError{"transfer_mode", "has the unknown name " + quote(string(name))}
 }
 
-// PayloadTransferMode reports how the payload travels: structured clone.
+// PayloadTransferMode returns TransferStructuredClone.
 func (SpawnJob) PayloadTransferMode() PayloadTransferMode { return TransferStructuredClone }
 
-// OwnsPayload reports whether the request owns its payload, rather than borrowing it: always.
+// OwnsPayload reports whether the request owns its payload; it always does.
 func (SpawnJob) OwnsPayload() bool { return true }
 
-// PayloadTransferMode reports structured clone.
+// PayloadTransferMode returns TransferStructuredClone.
 func (OutcomeOk) PayloadTransferMode() (PayloadTransferMode, bool) {
 	return TransferStructuredClone, true
 }
 
-// PayloadTransferMode reports that there is no payload.
+// PayloadTransferMode returns false: there is no payload.
 func (OutcomeErr) PayloadTransferMode() (PayloadTransferMode, bool) { return 0, false }
 
-// PayloadTransferMode reports that there is no payload.
+// PayloadTransferMode returns false: there is no payload.
 func (OutcomeCancelled) PayloadTransferMode() (PayloadTransferMode, bool) { return 0, false }
 
-// PayloadTransferMode reports that there is no payload.
+// PayloadTransferMode returns false: there is no payload.
 func (OutcomePanicked) PayloadTransferMode() (PayloadTransferMode, bool) { return 0, false }
 
-// A Level is the weight of a Diagnostic.
+// A Level is the severity of a Diagnostic.
 type Level uint8
 
-// The levels, from the least.
+// The levels, by rising severity.
 const (
-	LevelInfo  Level = iota // good to know
-	LevelWarn               // not as it should be
+	LevelInfo  Level = iota // for information
+	LevelWarn               // something may be wrong
 	LevelError              // something failed
 )
 
@@ -275,8 +278,8 @@ type Sender uint8
 
 // The two sides.
 const (
-	SenderCoordinator Sender = iota + 1 // the host's side
-	SenderWorker                        // the worker's
+	SenderCoordinator Sender = iota + 1 // the host
+	SenderWorker                        // the worker
 )
 
 // String returns "coordinator" or "worker".

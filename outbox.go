@@ -6,6 +6,7 @@ import "iter"
 // "Numbering"). It computes the digest of a message only then, so a message that is dropped costs none.
 // Each message may be about a job; J is what the side tracks jobs as.
 type outbox[J any] struct {
+	_     noCopy
 	last  Header // the numbers of the last message, and the seed and turn of the next
 	queue []queued[J]
 	head  int // queue[:head] has been taken
@@ -15,6 +16,12 @@ type queued[J any] struct {
 	Envelope
 	job J
 }
+
+// noCopy has the methods by which go vet recognizes what must not be copied.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
 
 func newOutbox[J any](seed uint64) outbox[J] { return outbox[J]{last: Header{Seed: seed}} }
 

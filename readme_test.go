@@ -19,16 +19,16 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-func TestTheReadmesEventLoopIsTheCompiledOne(t *testing.T) {
-	_, loop, ok := strings.Cut(readFile(t, "example_test.go"), "// README: begin\n")
+func TestReadmesEventLoopIsTheCompiledOne(t *testing.T) {
+	_, loop, ok := strings.Cut(readFile(t, "example_test.go"), "\t// README: begin\n")
 	require.True(t, ok)
-	loop, _, ok = strings.Cut(loop, "\t\t// README: end")
+	loop, _, ok = strings.Cut(loop, "\t// README: end")
 	require.True(t, ok)
-	loop = strings.TrimPrefix(strings.ReplaceAll(loop, "\n\t\t", "\n"), "\t\t")
+	loop = strings.TrimPrefix(strings.ReplaceAll("\n"+loop, "\n\t", "\n"), "\n")
 	assert.Contains(t, readFile(t, "README.md"), "```go\n"+loop+"```\n")
 }
 
-func TestTheReadmesDiagramIsTheTransitionTable(t *testing.T) {
+func TestReadmesDiagramIsTheTransitionTable(t *testing.T) {
 	want := []string{"[*] --> " + StateCreated.String()}
 	for from := range jobStates {
 		for _, to := range jobStates[from].next {
@@ -42,7 +42,7 @@ func TestTheReadmesDiagramIsTheTransitionTable(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-func TestTheReadmeNamesTestsThatExist(t *testing.T) {
+func TestDocumentsNameTestsThatExist(t *testing.T) {
 	files, err := filepath.Glob("*_test.go")
 	require.NoError(t, err)
 	var tests []string
@@ -51,9 +51,21 @@ func TestTheReadmeNamesTestsThatExist(t *testing.T) {
 			tests = append(tests, m[1])
 		}
 	}
-	named := regexp.MustCompile("`((?:Test|Benchmark)[A-Z]\\w+)").FindAllStringSubmatch(readFile(t, "README.md"), -1)
-	assert.NotEmpty(t, named)
-	for _, m := range named {
-		assert.True(t, slices.Contains(tests, m[1]), m[1])
+	for _, document := range []string{"README.md", "PROTOCOL.md", "SECURITY.md", "CONTRIBUTING.md"} {
+		named := regexp.MustCompile("`((?:Test|Benchmark)[A-Z]\\w+)(?:/(\\w+))?").FindAllStringSubmatch(readFile(t, document), -1)
+		assert.NotEmpty(t, named)
+		for _, m := range named {
+			assert.True(t, slices.Contains(tests, m[1]), "%s names %s", document, m[1])
+			if m[2] != "" { // a scene
+				assert.FileExists(t, filepath.Join("testdata", "scenes", m[2]+".txt"), document)
+			}
+		}
+	}
+}
+
+func TestReadmesLinksLeadToFiles(t *testing.T) {
+	for _, m := range regexp.MustCompile(`\]\(([^):#]+)\)`).FindAllStringSubmatch(readFile(t, "README.md"), -1) {
+		_, err := os.Stat(m[1])
+		assert.NoError(t, err)
 	}
 }

@@ -5,19 +5,18 @@ import (
 	"strconv"
 )
 
-// A Header is the numbers of a message (PROTOCOL section 1).
+// A Header has the numbers of a message (PROTOCOL section 1).
 type Header struct {
-	MessageID    uint64 // unique within the coordination session
-	SeqNo        uint64 // strictly increasing per sender, from 1; after 2^64−1 a sender can say nothing more
-	DecisionSeq  uint64 // the deterministic decision order, for replay parity; often equal to SeqNo
-	Seed         uint64 // the seed of the session's deterministic random numbers
+	MessageID    uint64 // names the message among those of its sender
+	SeqNo        uint64 // strictly increasing per sender, from 1; none follows 2^64−1
+	DecisionSeq  uint64 // the deterministic decision order, for replay; usually equal to SeqNo
+	Seed         uint64 // the seed of the sender's deterministic random numbers
 	IssuedAtTurn uint64 // the sender's turn when it made the message
 }
 
-// ReplayHash returns the replay digest of a message (PROTOCOL section 4): of its numbers, the worker
-// id if there is one, and the canonical JSON of the operation. It detects damage and divergence
-// between runs; it authenticates nothing. The digest of an operation that Validate refuses as an
-// ErrInvalidValue means nothing.
+// ReplayHash returns the replay digest of a message (PROTOCOL section 4): of its numbers, the worker id if there is
+// one, and the canonical JSON of the operation. It detects damage, and divergence between two runs; it
+// authenticates nothing. For an operation that Validate refuses with ErrInvalidValue the result has no meaning.
 func ReplayHash(h Header, workerID *string, op Op) uint64 {
 	f := flatten(op)
 	return replayHash(&h, workerID, &f)
@@ -27,13 +26,12 @@ func replayHash(h *Header, workerID *string, f *flatOp) uint64 {
 	return uint64(writeOp(newDigest(h, workerID), f))
 }
 
-// A digest is a replay digest on its way, and the sink that takes it from the values of an operation
-// without writing the text.
+// A digest is a replay digest in progress. As a sink it takes the digest of an operation without writing its JSON.
 type digest uint64
 
 const digestPrime = 0x100000001B3
 
-// newDigest starts a digest with everything that goes before the operation.
+// newDigest returns the digest of everything before the operation.
 func newDigest(h *Header, workerID *string) digest {
 	d := h.MessageID*0x9E3779B185EBCA87 + bits.RotateLeft64(h.SeqNo, 13)
 	d ^= bits.RotateLeft64(h.DecisionSeq, 23) ^ bits.RotateLeft64(h.Seed, 29) ^ bits.RotateLeft64(h.IssuedAtTurn, 47)
@@ -45,11 +43,12 @@ func newDigest(h *Header, workerID *string) digest {
 	return digest(d)
 }
 
-// byte adds one byte of the operation's text.
+// byte adds one byte of the operation's JSON.
 func (d digest) byte(b byte) digest {
 	return digest((bits.RotateLeft64(uint64(d), 5) ^ uint64(b)) * digestPrime)
 }
 
+// chain adds bytes of the operation's JSON.
 func chain[T string | []byte](d digest, text T) digest {
 	for i := range len(text) {
 		d = d.byte(text[i])
@@ -64,7 +63,7 @@ func (d digest) number(n uint64) digest {
 	return chain(d, strconv.AppendUint(buf[:0], n, 10))
 }
 
-// bytes takes the elements from the table of their texts.
+// bytes takes the elements from their table.
 func (d digest) bytes(p []byte) digest {
 	d = d.byte('[')
 	if last := len(p) - 1; last >= 0 {

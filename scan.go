@@ -78,20 +78,20 @@ func (s *scanner) space() {
 func (s *scanner) name(open bool) (name []byte, ok bool) {
 	s.space()
 	if !open {
-		s.expect('{', "an object is needed")
+		s.expect('{', "expected an object")
 		s.space()
 	}
 	switch {
 	case s.consume("}"):
 		return nil, false
 	case open:
-		s.expect(',', "a comma or the end of the object is needed")
+		s.expect(',', "expected a comma or the end of the object")
 		s.space()
 	}
 	s.canonical = false // decoder.object reads the names of canonical JSON
 	name = s.stringBytes()
 	s.space()
-	s.expect(':', "a colon is needed")
+	s.expect(':', "expected a colon")
 	return name, s.err == nil
 }
 
@@ -103,24 +103,26 @@ func (s *scanner) sum() {
 	}
 }
 
-// payload reads an array of bytes. It allocates memory for as many as there are commas, up to the limit.
+// payload reads an array of bytes. It first allocates what the rest of the input must hold if it is all payload, and
+// more as that proves to be too little: to count the elements would take another pass.
 func (s *scanner) payload() []byte {
-	s.expect('[', "an array of bytes is needed")
+	s.expect('[', "expected an array of bytes")
 	s.space()
 	if s.consume("]") {
 		return []byte{}
 	}
-	rest, _, _ := bytes.Cut(s.data[s.pos:], []byte{']'})
-	promised := bytes.Count(rest, []byte{','}) + 1
-	payload := make([]byte, 0, min(promised, MaxPayloadBytes))
+	start := s.pos
+	const widest = len("255,")
+	payload := make([]byte, 0, min(len(s.data[start:])/widest+1, MaxPayloadBytes))
 	s.sum()
-	payload = s.payloadRun(payload)
 	for s.err == nil {
+		payload = s.payloadRun(payload)
 		s.space()
 		at := s.pos
 		b := byte(s.uint(math.MaxUint8))
 		if len(payload) == MaxPayloadBytes {
-			s.failWith(&ParseError{Offset: at, Err: &PayloadError{promised, MaxPayloadBytes}})
+			rest, _, _ := bytes.Cut(s.data[start:], []byte{']'})
+			s.failWith(&ParseError{Offset: at, Err: &PayloadError{bytes.Count(rest, []byte{','}) + 1, MaxPayloadBytes}})
 			return nil
 		}
 		payload = append(payload, b)
@@ -128,20 +130,21 @@ func (s *scanner) payload() []byte {
 		if s.consume("]") {
 			return payload
 		}
-		s.expect(',', "a comma or the end of the array is needed")
+		s.expect(',', "expected a comma or the end of the array")
 	}
 	return nil
 }
 
-// payloadRun reads elements for as long as they are canonical and another may follow. The digest goes
-// along behind: its chain of multiplications leaves most of the processor idle, and there is no branch
-// here that random bytes could make it guess wrong.
+// payloadRun reads elements as long as they are canonical and another may follow. It extends the digest in the same
+// loop, a few bytes behind: the chain of multiplications leaves most of the processor idle, and there is no branch
+// that random bytes could make it mispredict.
 func (s *scanner) payloadRun(payload []byte) []byte {
 	text, i, d, summed := s.data, s.pos, s.digest, s.summed
 	if !s.canonical {
-		summed = len(text) // nobody wants the digest
+		summed = len(text) // no digest is needed
 	}
-	for i+3 < len(text) && len(payload) < cap(payload) {
+	room := min(cap(payload), MaxPayloadBytes)
+	for i+3 < len(text) && len(payload) < room {
 		q := text[i : i+4 : i+4]
 		x := uint32(q[0]) | uint32(q[1])<<8 | uint32(q[2])<<16 | uint32(q[3])<<24
 		more := x >> 12 & 1 // digits after the first: a digit has bit 4, a comma has not
@@ -149,7 +152,7 @@ func (s *scanner) payloadRun(payload []byte) []byte {
 		shift := (16 - 8*more) & 31
 		x <<= shift // now the last digit and the comma are on top
 		b := byte(x & 0x0f0f0f * (100<<16 | 10<<8 | 1) >> 16)
-		if x != elements[b]<<shift { // all that a bad element could be is told by what it should be
+		if x != elements[b]<<shift { // re-encoding b must reproduce the input, which rejects every malformed element
 			break
 		}
 		payload = append(payload, b)
@@ -163,7 +166,7 @@ func (s *scanner) payloadRun(payload []byte) []byte {
 	return payload
 }
 
-// uint reads a plain integer up to a limit.
+// uint reads an integer up to a limit.
 func (s *scanner) uint(limit uint64) (n uint64) {
 	const most, last = math.MaxUint64 / 10, math.MaxUint64 % 10
 	start, i := s.pos, s.pos
@@ -173,7 +176,7 @@ func (s *scanner) uint(limit uint64) (n uint64) {
 			break
 		}
 		if n > most || n == most && d > last {
-			s.failAt(start, "the number is out of range")
+			s.failAt(start, "number is out of range")
 			return 0
 		}
 		n = n*10 + d
@@ -181,13 +184,13 @@ func (s *scanner) uint(limit uint64) (n uint64) {
 	s.pos = i
 	switch c := s.peek(); {
 	case s.pos == start:
-		s.fail("a plain integer is needed")
+		s.fail("expected an integer")
 	case s.pos > start+1 && s.data[start] == '0':
-		s.failAt(start, "the number has a leading zero")
+		s.failAt(start, "number has a leading zero")
 	case c == '.' || c == 'e' || c == 'E':
-		s.failAt(start, "a plain integer is needed, without fraction or exponent")
+		s.failAt(start, "expected an integer without fraction or exponent")
 	case n > limit:
-		s.failAt(start, "the number is out of range")
+		s.failAt(start, "number is out of range")
 	}
 	return n
 }
@@ -202,7 +205,7 @@ func (s *scanner) optionalString() *string {
 
 func (s *scanner) str() string { return string(s.stringBytes()) }
 
-// stringBytes reads a text. What it returns may alias data.
+// stringBytes reads a string. The result may share memory with data.
 func (s *scanner) stringBytes() []byte {
 	raw, escaped := s.scanString()
 	if !escaped || s.err != nil {
@@ -223,37 +226,37 @@ func (s *scanner) stringBytes() []byte {
 	return out
 }
 
-// scanString goes past a text, and returns what stands between its quotes and whether there are escapes in
-// it. All that is to be refused in a text is refused here.
+// scanString reads a string and returns what stands between its quotes, and whether that has escapes. Whatever is
+// to be refused in a string is refused here.
 func (s *scanner) scanString() (raw []byte, escaped bool) {
-	s.expect('"', "a text is needed")
+	s.expect('"', "expected a string")
 	start, ascii := s.pos, true
 	for i := start; i < len(s.data); {
 		switch c := s.data[i]; {
 		case c == '"':
 			s.pos = i + 1
 			if raw = s.data[start:i]; !ascii && !utf8.Valid(raw) {
-				s.failAt(start, "the text is not well-formed UTF-8")
+				s.failAt(start, "string is not well-formed UTF-8")
 			}
 			return raw, escaped
 		case c == '\\':
 			char, n := unescape(s.data[i:])
 			if n == 0 {
-				s.failAt(i, "a bad escape or an unpaired surrogate")
+				s.failAt(i, "invalid escape or unpaired surrogate")
 				return nil, false
 			}
 			s.canonical = s.canonical && isCanonicalEscape(char, s.data[i:i+n])
 			escaped = true
 			i += n
 		case c < ' ':
-			s.failAt(i, "a control character in a text")
+			s.failAt(i, "control character in a string")
 			return nil, false
 		default:
 			ascii = ascii && c < utf8.RuneSelf
 			i++
 		}
 	}
-	s.failAt(len(s.data), "the text does not end")
+	s.failAt(len(s.data), "string does not end")
 	return nil, false
 }
 
@@ -261,7 +264,7 @@ func isCanonicalEscape(c rune, text []byte) bool {
 	return c < rune(len(escapes)) && escapes[c] == string(text)
 }
 
-// unescape decodes the escape that text begins with and tells how long it is; 0 if it is none.
+// unescape decodes the escape at the beginning of text and returns its length; 0 if it is not one.
 func unescape(text []byte) (c rune, n int) {
 	if len(text) < 2 {
 		return 0, 0
@@ -294,7 +297,7 @@ func unescape(text []byte) (c rune, n int) {
 	return c, 12
 }
 
-// codeUnit decodes the \uXXXX that text begins with.
+// codeUnit decodes the \uXXXX at the beginning of text.
 func codeUnit(text []byte) (u rune, ok bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, false
@@ -315,7 +318,7 @@ func codeUnit(text []byte) (u rune, ok bool) {
 	return u, true
 }
 
-// skip goes past any JSON value.
+// skip reads any JSON value.
 func (s *scanner) skip() {
 	s.space()
 	switch c := s.peek(); {
@@ -323,7 +326,7 @@ func (s *scanner) skip() {
 		s.scanString()
 	case c == '{' || c == '[':
 		if s.depth++; s.depth > maxDepth {
-			s.fail("objects and arrays nest too deep")
+			s.fail("objects and arrays are nested too deep")
 		}
 		if c == '{' {
 			s.skipObject()
@@ -335,7 +338,7 @@ func (s *scanner) skip() {
 		s.skipNumber()
 	case s.consume("true"), s.consume("false"), s.consume("null"):
 	default:
-		s.fail("a value is needed")
+		s.fail("expected a value")
 	}
 }
 
@@ -346,7 +349,7 @@ func (s *scanner) skipObject() {
 }
 
 func (s *scanner) skipArray() {
-	s.expect('[', "an array is needed")
+	s.expect('[', "expected an array")
 	s.space()
 	if s.consume("]") {
 		return
@@ -357,7 +360,7 @@ func (s *scanner) skipArray() {
 		if s.consume("]") {
 			return
 		}
-		s.expect(',', "a comma or the end of the array is needed")
+		s.expect(',', "expected a comma or the end of the array")
 	}
 }
 
@@ -383,6 +386,6 @@ func (s *scanner) skipDigits() {
 		s.pos++
 	}
 	if s.pos == start {
-		s.fail("a digit is needed")
+		s.fail("expected a digit")
 	}
 }

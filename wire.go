@@ -1,14 +1,17 @@
 package workerchannel
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // A shape is the form of one JSON object: its members in wire order. Most have a tag before them, the member
 // that says which of several shapes it is.
 type shape struct {
 	tag     member // mNone: there is none
-	open    string // the canonical text of the brace and the tag, `{"type":"PollStatus"`
+	open    string // the canonical JSON of the brace and the tag, `{"type":"PollStatus"`
 	members []member
-	lead    []string // lead[i]: the canonical text before the value of members[i], `,"job_id":`
+	lead    []string // lead[i]: the canonical JSON before the value of members[i], `,"job_id":`
 }
 
 func newShape(tag member, name string, members ...member) shape {
@@ -122,7 +125,7 @@ const (
 	statusPanicked
 )
 
-var outcomeNames = [...]string{statusOk: "Ok", statusErr: "Err", statusCancelled: "Cancelled", statusPanicked: "Panicked"}
+var outcomeNames = [...]string{0: "no outcome", statusOk: "Ok", statusErr: "Err", statusCancelled: "Cancelled", statusPanicked: "Panicked"}
 
 // outcomeShapes has the members of section 2's outcomes, in wire order.
 var outcomeShapes = [...]shape{
@@ -267,6 +270,50 @@ func (f *flatOp) outcome() Outcome {
 		return OutcomePanicked{f.message}
 	}
 	return nil
+}
+
+// String describes an operation in one line of bounded length: its name, the job, and then its other members but
+// the ids.
+func (f *flatOp) String() string {
+	if f.typ == 0 {
+		return "no operation"
+	}
+	s := f.typ.String()
+	var parts []string
+	add := func(members []member) {
+		for _, m := range members {
+			switch m {
+			case mJobID:
+				s += " job " + utoa(f.jobID)
+			case mPayload:
+				parts = append(parts, utoa(uint64(len(f.payload)))+" bytes")
+			case mState:
+				parts = append(parts, f.state.String())
+			case mLevel:
+				parts = append(parts, strings.ToLower(f.level.String()))
+			case mReason:
+				parts = append(parts, quote(f.reason))
+			case mCode:
+				parts = append(parts, quote(f.code))
+			case mCategory:
+				parts = append(parts, quote(f.category))
+			case mMessage:
+				parts = append(parts, quote(f.message))
+			case mDetail, mMetadata:
+				if f.optional != nil {
+					parts = append(parts, quote(*f.optional))
+				}
+			case mOutcome:
+				parts = append(parts, strings.ToLower(outcomeNames[f.status]))
+			}
+		}
+	}
+	add(opShapes[f.typ].members)
+	add(outcomeShapes[f.status].members)
+	if len(parts) > 0 {
+		s += ": " + strings.Join(parts, ", ")
+	}
+	return s
 }
 
 // check returns ErrInvalidValue for what no peer can send, the first in wire order.

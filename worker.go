@@ -20,8 +20,6 @@ import "iter"
 // an argument that cannot be sent; ErrWorkerNotReady before Announce, and ErrWorkerClosed after Fail or
 // CompleteShutdown; ErrPayloadTooLarge; ErrUnknownJobID; and the error that its comment names.
 type Worker struct {
-	_ noCopy
-
 	id       string
 	out      outbox[struct{}]
 	phase    workerPhase
@@ -323,9 +321,11 @@ func (w *Worker) step(j *TrackedJob, row int, message Op) error {
 	if !rule.accepts(j.State) {
 		return rule.refuse(j.JobID, j.State)
 	}
-	if to := rule.next(j.State); to != j.State {
-		j.State, j.Since = to, w.Turn()
+	to := rule.next(j.State)
+	if to.public() != j.State.public() {
+		j.Since = w.Turn()
 	}
+	j.State = to
 	if rule.sends != 0 {
 		j.LastSeqNo = w.send(message)
 	}

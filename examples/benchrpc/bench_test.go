@@ -25,7 +25,7 @@ func benchmark(b *testing.B, connect func(testing.TB) caller) {
 	}
 }
 
-// run makes b.N calls, so many at a time.
+// run makes b.N calls, inflight of them at a time.
 func run(b *testing.B, c caller, payload []byte, inflight int) {
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -49,8 +49,8 @@ func run(b *testing.B, c caller, payload []byte, inflight int) {
 	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
 }
 
-// cpuTime returns the processor time of both halves so far, in nanoseconds. It compares even on a
-// machine that has other things to do.
+// cpuTime returns the processor time of both sides so far, in nanoseconds. It can be compared even if the machine has
+// other work.
 func cpuTime(b *testing.B) int64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

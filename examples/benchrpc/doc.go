@@ -1,4 +1,4 @@
-// Package benchrpc does the same call in two ways, to compare them: as a job of a workerchannel
-// coordinator, and with github.com/sourcegraph/jsonrpc2. Either way the worker sends back the payload
-// that it is given, and a pair of pipes joins the two halves. README.md has the figures and the command.
+// Package benchrpc compares two ways to make the same call: as a job of a workerchannel coordinator, and with
+// github.com/sourcegraph/jsonrpc2. In both, the worker returns the payload of the call, and two pipes connect the two
+// sides. README.md has the command and the figures.
 package benchrpc

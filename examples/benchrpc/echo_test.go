@@ -19,7 +19,7 @@ type caller interface {
 	Close() error
 }
 
-// overPipes joins a caller and a worker by pipes. Both have ended when the test has.
+// overPipes connects a caller and a worker by pipes. Both end with the test.
 func overPipes[C caller](t testing.TB, call func(pipe) C, serve func(pipe) error) caller {
 	h, w, err := newPipe()
 	if err != nil {
@@ -62,7 +62,7 @@ var ways = []struct {
 	{"jsonrpc2 async", jsonrpc2AsyncOverPipes},
 }
 
-func TestAPayloadOfAnySizeComesBack(t *testing.T) {
+func TestCallReturnsItsPayload(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			c := way.connect(t)
@@ -77,9 +77,8 @@ func TestAPayloadOfAnySizeComesBack(t *testing.T) {
 	}
 }
 
-// More callers than the window has room for, and more bytes than the pipes: whoever waits for
-// something that waits for it shows here.
-func TestEachOfManyCallersGetsItsOwnPayloadBack(t *testing.T) {
+// There are more callers than calls in flight may be, and more bytes than the pipes hold, so a deadlock shows.
+func TestConcurrentCallsReturnTheirOwnPayloads(t *testing.T) {
 	for _, load := range []struct{ size, callers int }{
 		{64, maxInflight + 8},
 		{1024, maxInflight + 8},
@@ -107,13 +106,13 @@ func TestEachOfManyCallersGetsItsOwnPayloadBack(t *testing.T) {
 	}
 }
 
-func TestACallWhoseCallerGoesEnds(t *testing.T) {
+func TestCallEndsWithItsContext(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			c := way.connect(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			for range 3 * maxInflight { // more than the window would take, if they stayed in it
+			for range 3 * maxInflight { // more than may be in flight, if they stayed there
 				if _, err := c.Call(ctx, []byte("never mind")); err != nil && !errors.Is(err, context.Canceled) {
 					t.Fatal(err)
 				}
@@ -125,8 +124,8 @@ func TestACallWhoseCallerGoesEnds(t *testing.T) {
 	}
 }
 
-// A worker that takes a call and dies with it.
-func TestACallFailsWithItsWorker(t *testing.T) {
+// The worker dies when it gets a call.
+func TestCallFailsWhenItsWorkerDies(t *testing.T) {
 	dies := func(first string) func(pipe) error {
 		return func(p pipe) error {
 			defer p.Close()
@@ -155,7 +154,7 @@ func TestACallFailsWithItsWorker(t *testing.T) {
 	})
 }
 
-// announcement is the text by which a worker says that it is ready.
+// announcement returns the message with which a worker announces itself.
 func announcement(t *testing.T) string {
 	w := workerchannel.NewWorker("short-lived", 1)
 	if err := w.Announce(); err != nil {

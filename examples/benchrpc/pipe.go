@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// A pipe is one end of a connection that consists of two pipes, one a direction.
+// A pipe is one end of a connection of two pipes, one in each direction.
 type pipe struct {
 	in, out *os.File
 }

@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// maxInflight bounds the calls that are under way, and so the messages that wait for the loop: its
-	// reader never waits for it, and two ends that both write cannot wait for each other.
+	// maxInflight bounds the calls in flight, and so the messages that wait for the loop. The reader therefore never
+	// waits for the loop, and two ends that both write do not wait for each other.
 	maxInflight = 64
 
-	// maxLine is the longest message: three digits and a comma for each byte of a payload, and what
-	// stands around it.
+	// maxLine is the length of the longest message: up to three digits and a comma for each byte of the payload, and the
+	// other members.
 	maxLine = 4*workerchannel.MaxPayloadBytes + 1024
 
-	// flushBytes is how much an end gathers before it writes, while there is always more to do.
+	// flushBytes is how many bytes an end collects before it writes, if it always has something else to do.
 	flushBytes = 64 << 10
 )
 
 var errWorkerGone = errors.New("benchrpc: the worker is gone")
 
-// A host calls a worker. Any number of goroutines may call; one, run, owns the coordinator.
+// A host calls a worker. Any number of goroutines may call; the goroutine of run owns the coordinator.
 type host struct {
 	calls   chan *call
 	cancels chan *call
@@ -35,16 +35,17 @@ type host struct {
 
 	// owned by run
 	coordinator *workerchannel.Coordinator
-	pending     map[uint64]*call
+	pending     int // calls whose jobs have not ended
 	lastID      uint64
 	out         io.WriteCloser
 	buf         []byte // not yet written
 }
 
+// A call is the tag of its job.
 type call struct {
 	id      uint64
 	payload []byte
-	outcome workerchannel.Outcome // nil if the job failed with its worker
+	outcome workerchannel.Outcome // nil if the job has failed
 	settled chan struct{}
 }
 
@@ -52,11 +53,10 @@ func newHost(p pipe) *host {
 	h := &host{
 		calls:       make(chan *call, maxInflight),
 		cancels:     make(chan *call),
-		inbound:     make(chan workerchannel.Verified, maxInflight+2), // and a bootstrap and a farewell
+		inbound:     make(chan workerchannel.Verified, maxInflight+2), // and the first and the last message
 		closing:     make(chan struct{}),
 		done:        make(chan struct{}),
 		coordinator: workerchannel.NewCoordinator(1),
-		pending:     make(map[uint64]*call),
 		out:         p.out,
 	}
 	go h.read(p.in)
@@ -91,15 +91,14 @@ func (h *host) Call(ctx context.Context, payload []byte) ([]byte, error) {
 	return nil, fmt.Errorf("benchrpc: the job ended with %#v", c.outcome)
 }
 
-// Close asks the worker to stop, and waits until it has.
+// Close asks the worker to stop and waits until it has stopped.
 func (h *host) Close() error {
 	close(h.closing)
 	<-h.done
 	return nil
 }
 
-// read hands the worker's messages to run, verified: the larger part of the work on a message needs
-// no coordinator.
+// read verifies the worker's messages and passes them to run: most of the work on a message needs no coordinator.
 func (h *host) read(in io.ReadCloser) {
 	defer in.Close()
 	defer close(h.inbound)
@@ -111,7 +110,7 @@ func (h *host) read(in io.ReadCloser) {
 		}
 		v, err := workerchannel.Verify(line)
 		if err != nil {
-			return // whoever writes garbage is no worker
+			return // the worker is broken
 		}
 		h.inbound <- v
 	}
@@ -128,7 +127,7 @@ func (h *host) run() {
 		case v, ok := <-h.inbound:
 			alive = ok && h.receive(v)
 		case c := <-h.cancels:
-			h.coordinator.CancelJob(c.id, "the caller has gone")
+			h.coordinator.CancelJob(c.id, "the caller is gone")
 		case <-closing:
 			closing = nil
 			h.coordinator.RequestShutdown("the host closes")
@@ -137,8 +136,10 @@ func (h *host) run() {
 			h.send(env)
 		}
 		for _, job := range h.coordinator.Reap() {
-			close(h.pending[job.JobID].settled)
-			delete(h.pending, job.JobID)
+			c := job.Tag.(*call)
+			c.outcome = job.Outcome
+			close(c.settled)
+			h.pending--
 		}
 		idle := len(h.inbound) == 0 && len(h.admitted()) == 0
 		if idle || len(h.buf) >= flushBytes {
@@ -147,9 +148,9 @@ func (h *host) run() {
 	}
 }
 
-// admitted returns the calls that may begin now: all that come, or none.
+// admitted returns the channel of the calls, or nil if no call may begin now.
 func (h *host) admitted() <-chan *call {
-	if !h.coordinator.WorkerReady() || len(h.pending) == maxInflight {
+	if !h.coordinator.WorkerReady() || h.pending == maxInflight {
 		return nil
 	}
 	return h.calls
@@ -158,21 +159,18 @@ func (h *host) admitted() <-chan *call {
 func (h *host) spawn(c *call) {
 	h.lastID++
 	c.id = h.lastID
-	if err := h.coordinator.SpawnJob(workerchannel.SpawnJob{JobID: c.id, Payload: c.payload}); err != nil {
+	if err := h.coordinator.SpawnTagged(workerchannel.SpawnJob{JobID: c.id, Payload: c.payload}, c); err != nil {
 		c.outcome = workerchannel.OutcomeErr{Code: "refused", Message: err.Error()}
 		close(c.settled)
 		return
 	}
-	h.pending[c.id] = c
+	h.pending++
 }
 
-// receive applies a message, and tells whether the worker still lives.
+// receive applies a message and reports whether the worker is still active.
 func (h *host) receive(v workerchannel.Verified) bool {
 	if h.coordinator.HandleVerified(v) != nil {
 		return false
-	}
-	if done, ok := v.Envelope().Op.(workerchannel.JobCompleted); ok {
-		h.pending[done.JobID].outcome = done.Outcome
 	}
 	_, active := h.coordinator.ActiveWorker()
 	return active
@@ -192,7 +190,7 @@ func (h *host) flush() bool {
 	return err == nil
 }
 
-// serveEcho is the worker: it sends back the payloads that it is given.
+// serveEcho is the worker. It returns the payloads of its jobs.
 func serveEcho(p pipe) error {
 	defer p.Close()
 	w := workerchannel.NewWorker("echo", 1)

@@ -28,7 +28,7 @@ var screenshot = flag.String("screenshot", "", "write a picture of the finished 
 
 var site = sync.OnceValues(newSite)
 
-func TestEveryFileIsServedAsWhatItIs(t *testing.T) {
+func TestEveryFileIsServedWithItsType(t *testing.T) {
 	handler, err := site()
 	require.NoError(t, err)
 	for path, kind := range map[string]string{
@@ -52,7 +52,7 @@ func TestEveryFileIsServedAsWhatItIs(t *testing.T) {
 	}
 }
 
-// The steps that the page's own test goes through, which is page/selftest.go.
+// The steps of the page's own test, page/selftest.go.
 var steps = []string{
 	"cancel in mid-job",
 	"shut down in mid-picture",
@@ -60,10 +60,10 @@ var steps = []string{
 	"replace in mid-picture, by the other kind",
 	"kill in mid-picture",
 	"the successor of a killed worker finishes",
-	"the page tells",
+	"what the page shows",
 }
 
-func TestThePageKeepsItsPromisesInABrowser(t *testing.T) {
+func TestPageWorksInABrowser(t *testing.T) {
 	browser := tool(t, "chromium", "chromium", "chromium-browser", "google-chrome")
 	for _, kind := range []string{"go", "js"} {
 		t.Run(kind, func(t *testing.T) {
@@ -84,19 +84,19 @@ func TestThePageKeepsItsPromisesInABrowser(t *testing.T) {
 
 			want := reference()
 			for _, name := range []string{"picture of one kind", "picture of both kinds"} {
-				assert.True(t, bytes.Equal(want, posted[name]), "the %s is the one computed here", name)
+				assert.True(t, bytes.Equal(want, posted[name]), "the %s is the one that is computed here", name)
 			}
 		})
 	}
 }
 
-func TestTheJavaScriptWorkerSpeaksTheProtocol(t *testing.T) {
+func TestJavaScriptWorkerFollowsTheProtocol(t *testing.T) {
 	out, err := exec.Command(tool(t, "nodejs", "node"), "--test", "javascript_test.mjs").CombinedOutput()
 	assert.NoError(t, err, "%s", out)
 }
 
-// visit opens a path of the site, waits for the page to post its report, and returns all that it has
-// posted, and what a page should not have: files that are not there, and lines on the console.
+// visit opens a path of the site and waits for the page to post its report. It returns everything that the page has
+// posted, and its troubles: missing files and lines on the console.
 func visit(t *testing.T, browser, path string) (posted map[string][]byte, troubles []string) {
 	handler, err := site()
 	require.NoError(t, err)
@@ -115,7 +115,7 @@ func visit(t *testing.T, browser, path string) (posted map[string][]byte, troubl
 		}
 		maps.Copy(w.Header(), answer.Header())
 		w.WriteHeader(answer.Code)
-		_, _ = answer.Body.WriteTo(w) // the browser may have gone
+		_, _ = answer.Body.WriteTo(w) // the browser may be gone
 	})
 	mux.HandleFunc("POST /test/{name}", func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -124,11 +124,11 @@ func visit(t *testing.T, browser, path string) (posted map[string][]byte, troubl
 		if assert.NoError(t, err) {
 			posted[r.PathValue("name")] = body
 		}
-		if len(posted) == 4 { // the report, two pictures, and the name of the step begun last
+		if len(posted) == 4 { // the report, two pictures, and the name of the last step
 			finish()
 		}
 	})
-	// The browser takes its screenshot and ends when all is loaded; so one image is late.
+	// The browser takes its screenshot and ends when everything is loaded, so one image is late on purpose.
 	mux.HandleFunc("GET /test/frame", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `<!doctype html><link rel="icon" href="data:,"><body style="margin:0">
 <iframe src=%q style="border:0;width:100%%;height:100vh"></iframe><img src="late" hidden>`, path)
@@ -147,8 +147,8 @@ func visit(t *testing.T, browser, path string) (posted map[string][]byte, troubl
 	if shot == "" {
 		shot = filepath.Join(t.TempDir(), "shot.png")
 	}
-	const patience = 4 * time.Minute // for a page that hangs
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	const most = 4 * time.Minute // for a page that hangs
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -167,7 +167,7 @@ func visit(t *testing.T, browser, path string) (posted map[string][]byte, troubl
 	return posted, troubles
 }
 
-// reference computes the first view, here and by itself, as the bytes of a canvas.
+// reference computes the first view in this process, as the bytes of a canvas.
 func reference() []byte {
 	canvas := make([]byte, 4*mandel.Width*mandel.Height)
 	for _, tile := range mandel.Views[0].Tiles() {
@@ -181,8 +181,8 @@ func reference() []byte {
 	return canvas
 }
 
-// tool finds a program, in Debian's package pkg, by any of its names. Where there is none the test is
-// skipped, but not in CI.
+// tool returns the path of a program of Debian's package pkg, which may have any of the names. Without it the test is
+// skipped, or fails in CI.
 func tool(t *testing.T, pkg string, names ...string) string {
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {

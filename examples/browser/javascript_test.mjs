@@ -1,5 +1,5 @@
-// Tests of the worker in plain JavaScript, against the conformance data of the repository, which an
-// independent implementation made. Run by go test, or alone: node --test examples/browser/
+// Tests of the worker in plain JavaScript with the conformance data of the repository, which was made by an independent
+// implementation. go test runs them; alone: node --test examples/browser/
 
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
@@ -10,7 +10,7 @@ import { decode, digest, maxPayload, read, seal, validate, write, writeOp } from
 import { Tile } from "./web/mandelbrot.js";
 import { WorkerHalf } from "./web/worker-half.js";
 
-// lines reads a file of the test data, with all integers as BigInt.
+// lines reads a file of the test data; all integers become BigInt.
 function lines(name) {
   const text = readFileSync(new URL(`../../testdata/${name}`, import.meta.url), "utf8");
   const all = text.trimEnd().split("\n");
@@ -19,7 +19,7 @@ function lines(name) {
 }
 const revive = (_, value) => (value?.bigint ? BigInt(value.bigint) : value);
 
-// verdict is what a call refuses with, in the form of the test data.
+// verdict returns the error that a call throws, in the form of the test data; null if it throws none.
 function verdict(call) {
   try {
     call();
@@ -31,7 +31,7 @@ function verdict(call) {
 
 const exact = (error) => error && Object.fromEntries(Object.entries(error).map(([k, v]) => [k, typeof v === "number" ? BigInt(v) : v]));
 
-test("every envelope is read, written, digested and judged as by the independent implementation", () => {
+test("every envelope is read, written, digested and validated as by the independent implementation", () => {
   for (const { wire, op_json, digest: sum, error } of lines("envelopes.jsonl")) {
     const e = read(wire);
     assert.equal(write(e), wire);
@@ -47,8 +47,8 @@ test("every document is accepted or refused as by the independent implementation
   for (const { hex, accept, wire, error } of lines("documents.jsonl")) {
     const bytes = Buffer.from(hex, "hex");
     if (!accept) {
-      const kind = isUtf8(bytes) ? verdict(() => read(utf8.decode(bytes)))?.kind : "not text";
-      assert.ok(["not text", "Malformed", "PayloadTooLarge"].includes(kind), `${kind}: ${bytes}`);
+      const kind = isUtf8(bytes) ? verdict(() => read(utf8.decode(bytes)))?.kind : "not UTF-8";
+      assert.ok(["not UTF-8", "Malformed", "PayloadTooLarge"].includes(kind), `${kind}: ${bytes}`);
       continue;
     }
     const e = read(utf8.decode(bytes));
@@ -57,9 +57,9 @@ test("every document is accepted or refused as by the independent implementation
   }
 });
 
-test("a refusal says where, in bytes, and why", () => {
+test("a refusal has the byte offset and the cause", () => {
   const text = '{"é":"é","version":1,"version":1}';
-  assert.deepEqual(verdict(() => read(text)), { kind: "Malformed", offset: 33, cause: "the member version is given twice" });
+  assert.deepEqual(verdict(() => read(text)), { kind: "Malformed", offset: 33, cause: "the member version occurs twice" });
 });
 
 test("a payload over the limit is refused with its size, one at the limit is not", () => {
@@ -68,11 +68,16 @@ test("a payload over the limit is refused with its size, one at the limit is not
   assert.deepEqual(verdict(() => decode(spawn(maxPayload + 1))), { kind: "PayloadTooLarge", size: maxPayload + 1, max: maxPayload });
 });
 
+test("an unknown member may be any number", () => {
+  const message = coordinator(1n, spawn(1n));
+  assert.equal(write(decode(message.replace("{", '{"unknown":[1e999,-0.5E-7],'))), message);
+});
+
 test("nesting is bounded", () => {
   const deep = (n) => `{"x":${"[".repeat(n)}${"]".repeat(n)}}`;
   assert.match(verdict(() => read(deep(126))).cause, /missing/);
-  assert.match(verdict(() => read(deep(127))).cause, /nested too deep/);
-  assert.match(verdict(() => read(deep(1e6))).cause, /nested too deep/);
+  assert.match(verdict(() => read(deep(127))).cause, /nesting is too deep/);
+  assert.match(verdict(() => read(deep(1e6))).cause, /nesting is too deep/);
 });
 
 // coordinator makes a message of the coordinator.
@@ -82,7 +87,7 @@ function coordinator(n, op) {
 
 const spawn = (id) => ({ type: "SpawnJob", job_id: id, region_id: 0n, task_id: 0n, obligation_id: 0n, payload: new Uint8Array() });
 
-// worker returns a worker half, what it sent, and a way to tell it things.
+// worker returns a worker, the messages that it has sent, and a function that sends it an operation.
 function worker() {
   const sent = [];
   let n = 0n;
@@ -91,7 +96,7 @@ function worker() {
   return { half, tell, sent, types: () => sent.splice(0).map((e) => e.op.type) };
 }
 
-test("a worker says nothing before it is ready, and nothing after it has closed", () => {
+test("a worker sends nothing before it is ready, and nothing after it has closed", () => {
   const { half, tell, types } = worker();
   tell(spawn(1n));
   tell({ type: "PollStatus", job_id: 1n });
@@ -104,12 +109,12 @@ test("a worker says nothing before it is ready, and nothing after it has closed"
   assert.deepEqual(types(), ["BootstrapReady", "StatusSnapshot", "ShutdownCompleted"]);
   assert.equal(tell(spawn(2n)), null);
   for (const call of [() => half.announce(), () => half.fail("late"), () => half.start(2n), () => half.completeShutdown()]) {
-    assert.equal(verdict(call).kind, "WorkerNotReady");
+    assert.equal(verdict(call).kind, "WorkerClosed");
   }
   assert.deepEqual(types(), []);
 });
 
-test("the cancel handshake goes in its order only", () => {
+test("the cancel handshake has only one order", () => {
   const { half, tell, types } = worker();
   half.announce();
   tell(spawn(1n));
@@ -127,7 +132,7 @@ test("the cancel handshake goes in its order only", () => {
   finalize();
   assert.equal(verdict(finalize).kind, "UnknownJobID");
   tell({ type: "CancelJob", job_id: 1n, reason: "too late" });
-  tell(spawn(1n)); // the id may come again
+  tell(spawn(1n)); // the id may be used again
   assert.deepEqual(types(), ["BootstrapReady", "CancelAcknowledged", "DrainCompleted", "FinalizeCompleted"]);
 });
 
@@ -143,6 +148,64 @@ test("a message that is stale, of a worker, damaged or about a known job is refu
   assert.deepEqual(verdict(() => tell(spawn(1n))), { kind: "DuplicateJobID", job_id: 1n });
 });
 
+test("every session of a worker is as with the independent implementation", () => {
+  for (const { worker_id, seed, steps } of lines("worker_sessions.jsonl")) {
+    const outbox = [];
+    const half = new WorkerHalf(worker_id, seed, (message) => outbox.push(message));
+    steps.forEach((step, i) => {
+      const got = call(half, outbox, step);
+      if ("error" in step) assert.deepEqual(exact(got.error), step.error, `step ${i}: ${step.call}`);
+      if (step.call === "drain_outbox") assert.equal(got.wire, step.wire, `step ${i}`);
+      const after = {
+        ready: half.ready,
+        closed: half.closed,
+        shutdown_requested: half.shutdownRequested,
+        inflight: BigInt(half.jobs.length),
+        outbox: BigInt(outbox.length),
+        jobs: half.jobs.map((job) => ({ job_id: job.id, region_id: job.regionID, state: job.state, last_seq_no: job.lastSeqNo })),
+      };
+      assert.deepEqual(after, step.after, `after step ${i}: ${step.call}`);
+    });
+  }
+});
+
+// call makes the call of a step.
+function call(half, outbox, { call, wire, reason, job_id, detail, outcome, diagnostic }) {
+  const calls = {
+    handle_inbound: () => half.receive(wire),
+    announce: () => half.announce(),
+    fail: () => half.fail(reason),
+    start: () => half.start(job_id),
+    report: () => half.report(job_id, detail),
+    complete: () => half.complete(job_id, withBytes(outcome)),
+    acknowledge_cancel: () => half.acknowledgeCancel(job_id),
+    complete_drain: () => half.completeDrain(job_id),
+    complete_finalize: () => half.completeFinalize(job_id),
+    diagnose: () => half.diagnose(diagnostic.level, diagnostic.category, diagnostic.message, diagnostic.metadata),
+    complete_shutdown: () => half.completeShutdown(),
+    advance_turn: () => half.advanceTurn(),
+  };
+  if (call === "drain_outbox") return { wire: outbox.shift() ?? null };
+  return { error: verdict(calls[call]) };
+}
+
+const withBytes = (outcome) => (outcome.payload ? { ...outcome, payload: Uint8Array.from(outcome.payload, Number) } : outcome);
+
+test("a worker that is asked to stop forgets the jobs about which no request follows", () => {
+  const { half, tell, types } = worker();
+  half.announce();
+  for (const id of [1n, 2n, 3n]) tell(spawn(id));
+  for (const id of [1n, 2n]) tell({ type: "CancelJob", job_id: id, reason: "test" });
+  half.acknowledgeCancel(1n);
+  tell({ type: "ShutdownWorker", reason: "test" });
+  assert.deepEqual(half.jobs.map((job) => job.id), [2n, 3n]);
+  half.acknowledgeCancel(2n);
+  assert.deepEqual(half.jobs.map((job) => job.id), [3n]);
+  assert.equal(verdict(() => half.completeDrain(2n)).kind, "UnknownJobID");
+  half.completeShutdown();
+  assert.deepEqual(types(), ["BootstrapReady", "CancelAcknowledged", "CancelAcknowledged", "ShutdownCompleted"]);
+});
+
 test("an outcome that cannot be sent leaves the job as it was", () => {
   const { half, tell, sent } = worker();
   half.announce();
@@ -154,7 +217,7 @@ test("an outcome that cannot be sent leaves the job as it was", () => {
   assert.deepEqual([...sent[1].op.outcome.payload], [1, 2, 255]);
 });
 
-test("a payload that is no tile is refused", () => {
+test("a payload that is not a tile is refused", () => {
   assert.throws(() => new Tile(new Uint8Array(27)), /28 bytes/);
   assert.throws(() => new Tile(new Uint8Array(28)), /1 to 96 pixels/);
 });

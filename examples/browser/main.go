@@ -1,10 +1,9 @@
-// Command browser serves a page that renders the Mandelbrot set in tiles, one job a tile, in a Web
-// Worker. The coordinator runs on the page's own thread, compiled to Wasm; the worker is in Go,
-// compiled to Wasm, or in plain JavaScript.
+// Browser serves a page that renders the Mandelbrot set in tiles, one job a tile, in a Web Worker. The coordinator runs
+// on the page's own thread, compiled to Wasm. The worker is written in Go and compiled to Wasm, or in plain JavaScript.
 //
 //	go run ./examples/browser
 //
-// The program is in page, the Go worker in worker, and all else that the browser gets in web.
+// The program of the page is in page, the Go worker in worker, and all other files for the browser in web.
 package main
 
 import (
@@ -26,7 +25,7 @@ import (
 //go:embed web
 var web embed.FS
 
-// programs is where the packages are that run in the browser.
+// programs is the path of the packages that run in the browser.
 const programs = "github.com/workerchannel/workerchannel/examples/browser/"
 
 func main() {
@@ -44,7 +43,7 @@ func main() {
 
 func serve(addr string) error {
 	if _, err := goTool("list", programs+"page"); err != nil {
-		return fmt.Errorf("run this inside the repository of workerchannel, from which it builds the page: %w", err)
+		return fmt.Errorf("the page is built from source, so run this inside the repository of workerchannel: %w", err)
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -58,7 +57,7 @@ func serve(addr string) error {
 	return http.Serve(listener, site)
 }
 
-// newSite builds the two Wasm programs and returns the handler of all files.
+// newSite builds the two Wasm programs and returns a handler that serves all files.
 func newSite() (http.Handler, error) {
 	files, err := fs.Sub(web, "web")
 	if err != nil {
@@ -96,7 +95,7 @@ func build(pkg string) ([]byte, error) {
 	return os.ReadFile(out)
 }
 
-// wasmExec returns the JavaScript half of Go's support for Wasm, which must be of the same version.
+// wasmExec returns the JavaScript part of Go's support for Wasm, which must have the same version as the compiler.
 func wasmExec() ([]byte, error) {
 	root, err := goTool("env", "GOROOT")
 	if err != nil {
@@ -108,16 +107,16 @@ func wasmExec() ([]byte, error) {
 func goTool(args ...string) (string, error) {
 	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, &complaints)
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, &stderr)
 	}
 	return string(out), nil
 }
 
-// content serves a file whose name tells the type.
+// content serves data as a file. Its type follows from the name.
 func content(name string, data []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))

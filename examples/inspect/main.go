@@ -1,28 +1,28 @@
-// Inspect looks at captured traffic: it reads one envelope's text a line on standard input, as it is or
-// with -hex in hexadecimal, and prints one line for each.
+// Inspect checks captured messages: it reads one message a line from standard input, as JSON or with -hex in
+// hexadecimal, and prints one line for each.
 //
 //	go run ./examples/inspect [-hex] [-json] < traffic
 //
-// A person gets the verdict, sender, operation, job and size, and for a bad one what is wrong and where:
+// The line has the verdict, sender, operation, job and size, and for a bad message what is wrong and where:
 //
 //	1  valid       worker "w-1"  JobCompleted  job 7  213 bytes
 //	2  invalid     worker "w-1"  JobCompleted  job 7  213 bytes  replay digest mismatch: expected 5, got 6
-//	3  unreadable                                     180 bytes  text that is no message: at byte 17: a colon is needed
+//	3  unreadable                                     180 bytes  malformed message: at byte 17: a colon is needed
 //
-// A valid text is a message. An invalid one is an envelope, too, but does not pass validation; an
-// unreadable one is none, and bytes are counted from 0.
+// A valid message passes validation. An invalid one can be read as an envelope but does not pass validation
+// (PROTOCOL section 5). An unreadable one is not an envelope (section 3); its bytes are counted from 0.
 //
-// A program, with -json, gets an object a line: {"accept":false} for an unreadable text, and otherwise
+// With -json, for programs, the line is {"accept":false} for an unreadable message, and otherwise
 //
 //	{"accept":true,"wire":"...","digest":N,"error":null}
 //
-// with the canonical text, the right digest (whatever the text says), and null or the kind and data of
-// the error, as in testdata/envelopes.jsonl. A text whose reading stopped at a payload over the limit
-// gets {"accept":false,"error":{"kind":"PayloadTooLarge","max":N,"size":N}}.
+// with the canonical JSON, the right digest (whatever the message says), and null or the kind and data of
+// the error, as in testdata/envelopes.jsonl. For a message whose payload is over the limit it is
+// {"accept":false,"error":{"kind":"PayloadTooLarge","max":N,"size":N}}.
 //
-// A line longer than 8 MiB is unreadable and skipped, and so is one that is not hexadecimal where it
-// should be; with -json, the reason goes to standard error. The exit status is 0, whatever the verdicts,
-// or 2 if standard input or output fails.
+// A line that is longer than 8 MiB, or that should be hexadecimal and is not, is unreadable; with -json, the
+// reason goes to standard error. The exit status is 0, whatever the verdicts, or 2 if standard input or output
+// fails.
 package main
 
 import (
@@ -58,7 +58,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "inspect: unexpected argument %q; texts come on standard input\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "inspect: unexpected argument %q; messages are read from standard input\n", flags.Arg(0))
 		return 2
 	}
 	out := bufio.NewWriter(stdout)
@@ -77,21 +77,21 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// A verdict is what there is to know about one line.
+// A verdict is the result for one line.
 type verdict struct {
 	line    int
-	size    int         // of the text in bytes, or else of the line
-	refused error       // why the line is no envelope
-	env     wc.Envelope // unless refused
-	invalid error       // why the envelope is no message
+	size    int         // in bytes: of the message, or of the line if that is not hexadecimal or too long
+	refused error       // why the line is not an envelope
+	env     wc.Envelope // if refused is nil
+	invalid error       // why the envelope does not pass validation
 }
 
-// inspect hands over a verdict for every line. All lines pass through the same two buffers.
+// inspect prints a verdict for every line. It reads all lines through the same two buffers.
 func inspect(in io.Reader, out *bufio.Writer, isHex bool, print func(*verdict) error) error {
 	lines := bufio.NewReaderSize(in, maxLine+1)
 	var decoded []byte
 	for n := 1; ; n++ {
-		if lines.Buffered() == 0 { // the next line may be long in coming
+		if lines.Buffered() == 0 { // or the output would wait for the next line
 			if err := out.Flush(); err != nil {
 				return err
 			}
@@ -125,8 +125,8 @@ func inspect(in io.Reader, out *bufio.Writer, isHex bool, print func(*verdict) e
 	}
 }
 
-// readLine returns the next line without its end, in the reader's buffer, and its size. Of a line over
-// maxLine it returns the size only.
+// readLine returns the next line without its line end, in the reader's buffer, and its size. For a line longer
+// than maxLine it returns the size only.
 func readLine(lines *bufio.Reader) (line []byte, size int, err error) {
 	line, err = lines.ReadSlice('\n')
 	size = len(line)
@@ -136,7 +136,7 @@ func readLine(lines *bufio.Reader) (line []byte, size int, err error) {
 		size += len(line)
 	}
 	if err == io.EOF && size > 0 {
-		err = nil // the last line has no end
+		err = nil // the last line has no line feed
 	}
 	if bytes.HasSuffix(line, []byte("\n")) {
 		line, size = line[:len(line)-1], size-1
@@ -151,7 +151,7 @@ func readLine(lines *bufio.Reader) (line []byte, size int, err error) {
 func appendHex(dst, line []byte) ([]byte, error) {
 	text, err := hex.AppendDecode(dst, line)
 	if bad, ok := err.(hex.InvalidByteError); ok {
-		at := 2 * len(text) // or the byte after
+		at := 2 * len(text) // this byte or the next is the bad one
 		return text, fmt.Errorf("not hexadecimal at byte %d of the line", at+bytes.IndexByte(line[at:], byte(bad)))
 	} else if err != nil {
 		return text, errors.New("an odd number of hexadecimal digits")
@@ -159,7 +159,7 @@ func appendHex(dst, line []byte) ([]byte, error) {
 	return text, nil
 }
 
-// forPeople prints a line with columns. What a peer wrote is quoted and cut.
+// forPeople prints a line with columns. Strings of the peer are quoted and cut.
 func forPeople(out io.Writer) func(*verdict) error {
 	return func(v *verdict) error {
 		name, sender, op, job := "valid", "", "", ""
@@ -188,15 +188,15 @@ func forPeople(out io.Writer) func(*verdict) error {
 	}
 }
 
-func quote(text string) string {
+func quote(s string) string {
 	const most = 24
-	if utf8.RuneCountInString(text) > most {
-		return fmt.Sprintf("%.*q...", most, text)
+	if utf8.RuneCountInString(s) > most {
+		return fmt.Sprintf("%.*q...", most, s)
 	}
-	return strconv.Quote(text)
+	return strconv.Quote(s)
 }
 
-// forPrograms prints a JSON object.
+// forPrograms prints a line with a JSON object.
 func forPrograms(out, stderr io.Writer) func(*verdict) error {
 	type refused struct {
 		Accept bool `json:"accept"`
@@ -217,7 +217,7 @@ func forPrograms(out, stderr io.Writer) func(*verdict) error {
 		case errors.Is(err, wc.ErrPayloadTooLarge):
 			return to.Encode(refused{Error: journal.Describe(err)})
 		default:
-			if !errors.Is(err, wc.ErrMalformed) { // it is about the line, not the text
+			if !errors.Is(err, wc.ErrMalformed) { // the line is bad, not the message
 				fmt.Fprintf(stderr, "inspect: line %d: %v\n", v.line, err)
 			}
 			return to.Encode(refused{})

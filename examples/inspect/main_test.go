@@ -19,37 +19,37 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-func TestDocumentsGetTheVerdictsOfAnIndependentImplementation(t *testing.T) {
+func TestDocumentsGetVerdictsOfIndependentImplementation(t *testing.T) {
 	docs := readLines(t, "../../testdata/documents.jsonl")
 	var in strings.Builder
 	for _, doc := range docs {
 		in.WriteString(doc["hex"].(string) + "\n")
 	}
-	answers := inspectJSON(t, in.String(), "-hex", "-json")
-	require.Len(t, answers, len(docs))
+	verdicts := inspectJSON(t, in.String(), "-hex", "-json")
+	require.Len(t, verdicts, len(docs))
 	for i, doc := range docs {
 		delete(doc, "hex")
-		delete(answers[i], "digest") // the file has none
-		assert.Equal(t, doc, answers[i], "line %d", i+1)
+		delete(verdicts[i], "digest") // the file has none
+		assert.Equal(t, doc, verdicts[i], "line %d", i+1)
 	}
 }
 
-func TestEnvelopesGetTheirCanonicalTextRightDigestAndError(t *testing.T) {
+func TestEnvelopesGetCanonicalJSONDigestAndError(t *testing.T) {
 	envelopes := readLines(t, "../../testdata/envelopes.jsonl")
 	var in strings.Builder
 	for _, env := range envelopes {
 		in.WriteString(env["wire"].(string) + "\n")
 	}
-	answers := inspectJSON(t, in.String(), "-json")
-	require.Len(t, answers, len(envelopes))
+	verdicts := inspectJSON(t, in.String(), "-json")
+	require.Len(t, verdicts, len(envelopes))
 	for i, env := range envelopes {
 		delete(env, "op_json")
 		env["accept"] = true
-		assert.Equal(t, env, answers[i], "line %d", i+1)
+		assert.Equal(t, env, verdicts[i], "line %d", i+1)
 	}
 }
 
-func TestAPayloadOverTheLimitIsNamedWithItsSize(t *testing.T) {
+func TestPayloadOverLimitIsReportedWithItsSize(t *testing.T) {
 	text := spawn(t, wc.MaxPayloadBytes)
 	over := strings.Replace(text, "[0,", "[0,0,", 1)
 	out, _ := inspectText(t, text+over, "-json")
@@ -58,10 +58,10 @@ func TestAPayloadOverTheLimitIsNamedWithItsSize(t *testing.T) {
 	assert.Contains(t, lines[0], `{"accept":true,"wire":`)
 	assert.Equal(t, `{"accept":false,"error":{"kind":"PayloadTooLarge","max":262144,"size":262145}}`, lines[1])
 	out, _ = inspectText(t, over)
-	assert.Regexp(t, `^     1  unreadable .* bytes  payload too large: 262145 bytes, at most 262144 \(at byte \d+\)\n$`, out)
+	assert.Regexp(t, `^     1  unreadable .* bytes  payload too large: 262145 bytes, the limit is 262144 \(at byte \d+\)\n$`, out)
 }
 
-func TestPeopleGetOneReadableLineForEachText(t *testing.T) {
+func TestOutputForPeopleHasOneLineAMessage(t *testing.T) {
 	header := wc.Header{MessageID: 1, SeqNo: 1, DecisionSeq: 1, Seed: 42}
 	ready := wc.NewWorkerEnvelope("w-1", header, wc.BootstrapReady{WorkerID: "w-1"})
 	poll := wc.NewEnvelope(header, wc.PollStatus{JobID: 7})
@@ -85,9 +85,9 @@ func TestPeopleGetOneReadableLineForEachText(t *testing.T) {
 		``,
 		`  replay digest mismatch: expected ` + digest + `, got 5`,
 		``,
-		`  a worker's operation came in an envelope without worker id`,
-		`  text that is no message: at byte 0: `,
-		`  text that is no message: at byte 6: `,
+		`  ` + described(wc.ErrMissingWorkerIdentity),
+		`  ` + described(wc.ErrMalformed) + `: at byte 0: `,
+		`  ` + described(wc.ErrMalformed) + `: at byte 6: `,
 	}
 	out, notes := inspectText(t, strings.Join(texts, ""))
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
@@ -103,12 +103,12 @@ func TestPeopleGetOneReadableLineForEachText(t *testing.T) {
 	assert.Empty(t, notes)
 }
 
-func TestALineThatIsNotHexadecimalIsAnsweredInItsPlace(t *testing.T) {
+func TestLineThatIsNotHexadecimalIsReportedInItsPlace(t *testing.T) {
 	good := hex.EncodeToString([]byte(strings.TrimSpace(spawn(t, 3))))
 	in := "zz\n" + good + "\n7b7g\r\n7b7\n\n" + good + "\r\n" + strings.ToUpper(good)
-	answers := inspectJSON(t, in, "-hex", "-json")
+	verdicts := inspectJSON(t, in, "-hex", "-json")
 	var accepted []bool
-	for _, a := range answers {
+	for _, a := range verdicts {
 		accepted = append(accepted, a["accept"].(bool))
 	}
 	assert.Equal(t, []bool{false, true, false, false, false, true, true}, accepted)
@@ -123,7 +123,7 @@ func TestALineThatIsNotHexadecimalIsAnsweredInItsPlace(t *testing.T) {
 	assert.Empty(t, notes)
 }
 
-func TestALineOf8MiBIsReadAndALongerOneSkipped(t *testing.T) {
+func TestLineOf8MiBIsReadAndLongerOneSkipped(t *testing.T) {
 	envelope := strings.TrimSpace(spawn(t, 3))
 	full := envelope + strings.Repeat(" ", maxLine-len(envelope))
 	in := full + "\n" + full + " \n" + strings.Repeat(full, 3) + "\n" + full + " \r\n" + envelope + "\n" + full
@@ -147,38 +147,37 @@ func TestALineOf8MiBIsReadAndALongerOneSkipped(t *testing.T) {
 	assert.Equal(t, "inspect: line 1: the line is longer than 8388608 bytes\n", notes)
 }
 
-func TestAHundredThousandLinesAreAllAnswered(t *testing.T) {
+func TestHundredThousandLinesGiveAsManyVerdicts(t *testing.T) {
 	const lines = 100_000
 	var out bytes.Buffer
 	status := run([]string{"-json"}, &repeated{text: spawn(t, 16), times: lines}, &out, io.Discard)
 	assert.Zero(t, status)
 	first, _, _ := strings.Cut(out.String(), "\n")
 	assert.Contains(t, first, `{"accept":true,`)
-	assert.True(t, strings.Repeat(first+"\n", lines) == out.String(), "all answers are alike")
+	assert.True(t, strings.Repeat(first+"\n", lines) == out.String(), "all verdicts are the same")
 }
 
-// Whoever types or pipes slowly sees every answer before the next line is due.
-func TestAnAnswerDoesNotWaitForTheNextLine(t *testing.T) {
+func TestVerdictDoesNotWaitForNextLine(t *testing.T) {
 	in, typing := io.Pipe()
 	reading, out := io.Pipe()
 	go func() {
 		run([]string{"-json"}, in, out, io.Discard)
 		out.Close()
 	}()
-	answers := bufio.NewReader(reading)
+	verdicts := bufio.NewReader(reading)
 	for range 3 {
 		_, err := io.WriteString(typing, "no envelope\n")
 		require.NoError(t, err)
-		answer, err := answers.ReadString('\n')
+		verdict, err := verdicts.ReadString('\n')
 		require.NoError(t, err)
-		assert.Equal(t, "{\"accept\":false}\n", answer)
+		assert.Equal(t, "{\"accept\":false}\n", verdict)
 	}
 	typing.Close()
-	_, err := answers.ReadByte()
+	_, err := verdicts.ReadByte()
 	assert.Equal(t, io.EOF, err)
 }
 
-func TestFailuresOfInputOutputAndUseExitWith2(t *testing.T) {
+func TestInputOutputAndUsageErrorsExitWith2(t *testing.T) {
 	for name, test := range map[string]struct {
 		args  []string
 		in    io.Reader
@@ -188,7 +187,7 @@ func TestFailuresOfInputOutputAndUseExitWith2(t *testing.T) {
 		"input":     {nil, io.MultiReader(strings.NewReader("{}\n{"), iotest.ErrReader(errors.New("unplugged"))), io.Discard, "inspect: line 2: unplugged\n"},
 		"output":    {nil, strings.NewReader("{}\n"), brokenWriter{}, "inspect: no room\n"},
 		"json":      {[]string{"-json"}, strings.NewReader(strings.Repeat("{}\n", 10_000)), brokenWriter{}, "inspect: no room\n"},
-		"arguments": {[]string{"file"}, strings.NewReader(""), io.Discard, "inspect: unexpected argument \"file\"; texts come on standard input\n"},
+		"arguments": {[]string{"file"}, strings.NewReader(""), io.Discard, "inspect: unexpected argument \"file\"; messages are read from standard input\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var notes strings.Builder
@@ -239,13 +238,16 @@ func spawn(t *testing.T, payload int) string {
 	return text(t, wc.NewEnvelope(wc.Header{SeqNo: 1}, wc.SpawnJob{JobID: 1, Payload: make([]byte, payload)}))
 }
 
+// described returns the description of an error as it is printed.
+func described(err error) string { return strings.TrimPrefix(err.Error(), "workerchannel: ") }
+
 func text(t *testing.T, env wc.Envelope) string {
 	wire, err := env.AppendJSON(nil)
 	require.NoError(t, err)
 	return string(wire) + "\n"
 }
 
-// repeated reads as the same text many times over.
+// repeated is a reader of the same text many times over.
 type repeated struct {
 	text  string
 	times int

@@ -15,7 +15,7 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// How a call can end without an outcome of a worker.
+// The errors of Do when a job ends without an outcome of a worker.
 var (
 	ErrStopped = errors.New("the dispatcher has stopped")
 	ErrGivenUp = errors.New("every worker that ran the job was lost")
@@ -25,20 +25,27 @@ const (
 	// window is how many jobs a worker has at a time: enough to keep it busy while results travel.
 	window = 8
 
-	// maxLosses is how many workers may be lost with a job before it is given up: perhaps it kills them.
+	// maxLosses is how many workers may be lost with a job before it is given up, because it may be what kills them.
 	maxLosses = 5
+
+	// maxTurns is how many turns a worker may take for an answer. A worker that is silent is lost sooner.
+	maxTurns = 40
 )
 
-// A Dispatcher spreads jobs over all workers there are. Any number of goroutines may call Do; one, Run,
-// owns all the state: a coordinator for each worker, and the jobs. NATS's callbacks and the callers
-// only hand things over.
+var limits = workerchannel.Limits{Cancel: maxTurns, Drain: maxTurns, Finalize: maxTurns, Shutdown: maxTurns}
+
+var errTwice = errors.New("it announced itself twice")
+
+// A Dispatcher spreads jobs over all workers that have joined. Any number of goroutines may call [Dispatcher.Do].
+// The goroutine of [Dispatcher.Run] owns all state: a coordinator for each worker, and the jobs. The callbacks of
+// NATS and the callers only pass things to it.
 type Dispatcher struct {
 	nc     *nats.Conn
 	prefix string
-	up     *nats.Subscription // to what all workers send
+	up     *nats.Subscription // for the messages of all workers
 
 	calls   chan *call
-	gone    chan *call // calls whose callers do not wait any longer
+	gone    chan *call // calls whose callers no longer wait
 	inbound chan inbound
 	stop    func()
 	stopped chan struct{} // closed by stop
@@ -52,29 +59,27 @@ type Dispatcher struct {
 	stats    Stats
 }
 
-// Stats are what a dispatcher has seen.
+// Stats counts what has happened to a dispatcher.
 type Stats struct {
 	Joined, Left, Lost int // workers
 	Rerun              int // jobs taken from a worker that ended
 }
 
-// A peer is a worker in session, which begins when it announces itself.
+// A peer is a worker from its announcement to the end of its session.
 type peer struct {
 	id          string
 	coordinator *workerchannel.Coordinator
 	link        link
-	calls       map[uint64]*call // the jobs it has
 }
 
-// A call is a job on its way, from worker to worker if need be.
+// A call is one call of Do. It is the tag of its job.
 type call struct {
 	id      uint64
 	payload []byte
-	losses  int                   // of workers that had it
-	peer    *peer                 // that has it; nil while it waits
-	gone    bool                  // its caller does not wait any longer
-	outcome workerchannel.Outcome // once reported
-	answer  chan answer           // takes one
+	losses  int         // workers that were lost while they had it
+	peer    *peer       // the worker that has it; nil while it waits
+	gone    bool        // its caller no longer waits
+	answer  chan answer // holds one
 }
 
 type answer struct {
@@ -82,14 +87,14 @@ type answer struct {
 	err     error
 }
 
-// inbound is what came on the subject of a worker.
+// inbound is what arrived on the subject of a worker.
 type inbound struct {
 	worker string
 	data   []byte
 }
 
-// NewDispatcher makes a dispatcher for the workers that use the same prefix. It must be the only one,
-// and its Run be called.
+// NewDispatcher returns a dispatcher for the workers that use the same prefix. There must be only one for a prefix.
+// It works while Run runs.
 func NewDispatcher(nc *nats.Conn, prefix string) (*Dispatcher, error) {
 	d := &Dispatcher{
 		nc:      nc,
@@ -116,9 +121,9 @@ func NewDispatcher(nc *nats.Conn, prefix string) (*Dispatcher, error) {
 	return d, up.SetPendingLimits(-1, -1) // the windows bound what can be pending
 }
 
-// Do has a worker do a job and returns the result. A job may run more than once, on one worker after
-// another, if workers are lost; its result comes once. The payload must not be changed before Do
-// returns. When ctx ends, the job is cancelled, and Do does not wait for that.
+// Do has a worker do a job and returns the result. If workers are lost, the job may run more than once, on one worker
+// after another; Do returns one result. The payload must not be changed before Do returns. When ctx ends, the job is
+// cancelled, and Do does not wait for that.
 func (d *Dispatcher) Do(ctx context.Context, payload []byte) ([]byte, error) {
 	c := &call{payload: payload, answer: make(chan answer, 1)}
 	select {
@@ -140,10 +145,10 @@ func (d *Dispatcher) Do(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 }
 
-// Stop ends all calls with ErrStopped and asks the workers to stop; Run returns when they have.
+// Stop ends all calls with ErrStopped and asks the workers to stop; Run returns when they have stopped.
 func (d *Dispatcher) Stop() { d.stop() }
 
-// Run is the loop. It returns after Stop, or when the connection to NATS is closed for good.
+// Run is the event loop. It returns after Stop, or when the connection to NATS is closed for good.
 func (d *Dispatcher) Run(turns <-chan time.Time) (Stats, error) {
 	defer close(d.done)
 	defer d.answerAll(ErrStopped)
@@ -181,39 +186,39 @@ func (d *Dispatcher) accept(c *call) {
 	d.waiting = append(d.waiting, c)
 }
 
-// receive applies what a worker has sent.
+// receive applies what a worker has sent. A message of a correct worker is never refused, so if one is, unless it is
+// stray, the worker is broken and a job may wait for what was in the message.
 func (d *Dispatcher) receive(in inbound) {
 	p, known := d.peers[in.worker]
 	if !known {
 		p = &peer{
 			id:          in.worker,
-			coordinator: workerchannel.NewCoordinator(0),
+			coordinator: workerchannel.NewCoordinator(0, workerchannel.WithLimits(limits)),
 			link:        link{nc: d.nc, to: downward(d.prefix, in.worker)},
-			calls:       make(map[uint64]*call),
 		}
 	}
 	v, isMessage, err := p.link.receive(in.data)
-	if err != nil && known {
+	if err == nil && isMessage {
+		err = p.coordinator.HandleVerified(v)
+		if _, ready := v.Envelope().Op.(workerchannel.BootstrapReady); ready && known && err == nil {
+			err = errTwice
+		}
+	}
+	active, _ := p.coordinator.ActiveWorker()
+	switch {
+	case workerchannel.IsStray(err):
+		log.Printf("ignored a stray message: %v", err)
+	case known && err != nil:
 		d.lose(p, err)
-	}
-	if err != nil || !isMessage {
-		return
-	}
-	op := v.Envelope().Op
-	if err := p.coordinator.HandleVerified(v); err != nil {
-		log.Printf("worker %s: %v", p.id, err)
-	} else if done, ok := op.(workerchannel.JobCompleted); ok {
-		p.calls[done.JobID].outcome = done.Outcome
-	}
-	switch active, _ := p.coordinator.ActiveWorker(); {
-	case !known && active == p.id:
-		d.join(p)
+	case err != nil || !isMessage:
 	case known && active != p.id:
 		log.Printf("worker %s has left", p.id)
 		d.stats.Left++
 		d.remove(p)
 	case known:
 		d.settle(p)
+	case active == p.id:
+		d.join(p)
 	}
 }
 
@@ -226,25 +231,26 @@ func (d *Dispatcher) join(p *peer) {
 	}
 }
 
-// lose ends a worker's session because something is wrong with it. If the worker lives, it will hear
-// nothing more, and join anew as another instance.
+// lose ends the session of a worker that is dead, broken or late. If the worker lives, it receives nothing more, and
+// joins again as another instance.
 func (d *Dispatcher) lose(p *peer, why error) {
 	log.Printf("worker %s is lost: %v", p.id, why)
 	d.stats.Lost++
-	p.coordinator.WorkerLost()
-	for _, c := range p.calls {
-		c.losses++
+	for job := range p.coordinator.Jobs() {
+		job.Tag.(*call).losses++
 	}
+	p.coordinator.WorkerLost()
 	d.remove(p)
 }
 
-// remove forgets a worker whose session has ended. Its jobs run elsewhere.
+// remove forgets a worker whose session has ended. Its jobs run on other workers.
 func (d *Dispatcher) remove(p *peer) {
 	delete(d.peers, p.id)
 	d.reap(p)
 }
 
-// settle sends what is to be sent, and answers the calls that have ended.
+// settle sends what is in the outbox and ends the calls whose jobs have ended. NATS buffers what it sends, so
+// sending does not keep the loop from receiving.
 func (d *Dispatcher) settle(p *peer) {
 	for env := range p.coordinator.Outbox() {
 		if err := p.link.send(env); err != nil {
@@ -257,13 +263,12 @@ func (d *Dispatcher) settle(p *peer) {
 
 func (d *Dispatcher) reap(p *peer) {
 	for _, job := range p.coordinator.Reap() {
-		c := p.calls[job.JobID]
-		delete(p.calls, job.JobID)
+		c := job.Tag.(*call)
 		c.peer = nil
 		switch {
 		case c.gone:
 		case job.State == workerchannel.StateCompleted:
-			c.answer <- answerOf(c.outcome)
+			c.answer <- answerOf(job.Outcome)
 		case c.losses == maxLosses:
 			c.answer <- answer{err: ErrGivenUp}
 		default:
@@ -287,14 +292,14 @@ func answerOf(o workerchannel.Outcome) answer {
 	return answer{err: errors.New("the job ended without an outcome")}
 }
 
-// abandon cancels the job of a caller who does not wait any longer.
+// abandon cancels the job of a caller that no longer waits.
 func (d *Dispatcher) abandon(c *call) {
 	if c.gone {
-		return // Stop was faster
+		return // Stop has ended the call
 	}
 	c.gone = true
 	if c.peer == nil {
-		return // assign drops it, if it still waits
+		return // assign drops it
 	}
 	if err := c.peer.coordinator.CancelJob(c.id, "nobody waits for it"); err != nil {
 		log.Printf("worker %s: %v", c.peer.id, err)
@@ -305,13 +310,15 @@ func (d *Dispatcher) abandon(c *call) {
 func (d *Dispatcher) turn() {
 	for _, p := range d.peers {
 		p.coordinator.AdvanceTurn()
-		if err := p.link.turn(); err != nil {
+		if late, ok := p.coordinator.Overdue(); ok {
+			d.lose(p, late)
+		} else if err := p.link.turn(); err != nil {
 			d.lose(p, err)
 		}
 	}
 }
 
-// assign gives the waiting jobs to workers with room.
+// assign gives the waiting jobs to workers that have fewer than a window of jobs.
 func (d *Dispatcher) assign() {
 	for len(d.waiting) > 0 {
 		c := d.waiting[0]
@@ -324,12 +331,11 @@ func (d *Dispatcher) assign() {
 			continue
 		}
 		job := workerchannel.SpawnJob{JobID: c.id, Payload: c.payload}
-		if err := p.coordinator.SpawnJob(job); err != nil {
+		if err := p.coordinator.SpawnTagged(job, c); err != nil {
 			c.answer <- answer{err: err}
 			continue
 		}
 		c.peer = p
-		p.calls[c.id] = c
 		d.settle(p)
 	}
 }
@@ -353,7 +359,7 @@ func (d *Dispatcher) shutDown() {
 	}
 }
 
-// request asks a worker to stop.
+// request asks a worker to stop. It need not finish its jobs: nobody waits for them any more.
 func (d *Dispatcher) request(p *peer) {
 	if err := p.coordinator.RequestShutdown("the dispatcher stops"); err != nil {
 		log.Printf("worker %s: %v", p.id, err)
@@ -361,7 +367,7 @@ func (d *Dispatcher) request(p *peer) {
 	d.settle(p)
 }
 
-// answerAll ends all calls there are.
+// answerAll ends all calls.
 func (d *Dispatcher) answerAll(err error) {
 	end := func(c *call) {
 		if !c.gone {
@@ -374,8 +380,8 @@ func (d *Dispatcher) answerAll(err error) {
 	}
 	d.waiting = nil
 	for _, p := range d.peers {
-		for _, c := range p.calls {
-			end(c)
+		for job := range p.coordinator.Jobs() {
+			end(job.Tag.(*call))
 		}
 	}
 }

@@ -13,28 +13,28 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// maxMessage is the longest message: three digits and a comma for each byte of a payload, and what
-// stands around it. That is more than the 1 MiB which a NATS server takes by default.
+// maxMessage is the length of the longest message: up to three digits and a comma for each byte of the payload, and
+// the other members. It is more than the 1 MiB that a NATS server accepts by default.
 const maxMessage = 4*workerchannel.MaxPayloadBytes + 64<<10
 
-// patience is how many turns without a word end a session.
-const patience = 8
+// maxSilence is how many turns without a message or beat end a session.
+const maxSilence = 8
 
 // upward and downward name the subjects of one worker instance. Each has one sender and one receiver,
 // so that NATS keeps the order of its messages.
 func upward(prefix, worker string) string   { return prefix + ".up." + worker }
 func downward(prefix, worker string) string { return prefix + ".down." + worker }
 
-// A link is one end of a session over NATS, which delivers in order and at most once, while the
-// protocol needs all messages or a clear end. Two things make it so: the sequence numbers must have no
-// gap, and each end says in every turn which one it sent last, a beat, so that a loss shows even if no
-// message follows it. Whatever is not the next message, and too long a silence, ends the session.
+// A link is one end of a session over NATS. NATS delivers in order and at most once; the protocol needs every message,
+// or the end of the session. So the sequence numbers must have no gap, and in every turn each end sends a beat, the
+// number of the last message that it has sent, which shows a loss even if no message follows it. A gap, a beat that
+// does not fit and too long a silence end the session.
 type link struct {
 	nc     *nats.Conn
 	to     string // the subject on which this end sends
 	sent   uint64 // the last sequence number sent
 	seen   uint64 // the last one received
-	silent int    // how many turns have begun since a word came
+	silent int    // the turns that have begun since anything arrived
 	buf    []byte
 }
 
@@ -46,24 +46,24 @@ func (l *link) send(env workerchannel.Envelope) (err error) {
 	return l.nc.Publish(l.to, l.buf)
 }
 
-// maxBeat is the length of the longest beat, the digits of a number; no envelope is so short.
+// maxBeat is the length of the longest beat, which is a number of 64 bits. Every message is longer.
 const maxBeat = 20
 
 // turn begins a turn of this end.
 func (l *link) turn() error {
-	if l.silent++; l.silent > patience {
-		return fmt.Errorf("nothing came in %d turns", patience)
+	if l.silent++; l.silent > maxSilence {
+		return fmt.Errorf("nothing arrived in %d turns", maxSilence)
 	}
 	return l.nc.Publish(l.to, strconv.AppendUint(nil, l.sent, 10))
 }
 
-// receive takes what has come. There is no message in a beat.
+// receive reads what has arrived: a message, which it verifies, or a beat.
 func (l *link) receive(data []byte) (v workerchannel.Verified, isMessage bool, err error) {
 	l.silent = 0
 	if len(data) <= maxBeat {
 		sent, err := strconv.ParseUint(string(data), 10, 64)
 		if err == nil && sent != l.seen {
-			err = fmt.Errorf("message %d was the last to come, of %d", l.seen, sent)
+			err = fmt.Errorf("a message is lost: the last one was %d, the beat says %d", l.seen, sent)
 		}
 		return v, false, err
 	}
@@ -71,13 +71,13 @@ func (l *link) receive(data []byte) (v workerchannel.Verified, isMessage bool, e
 		return v, false, err
 	}
 	if seq := v.Envelope().SeqNo; seq != l.seen+1 {
-		return v, false, fmt.Errorf("message %d came after %d", seq, l.seen)
+		return v, false, fmt.Errorf("a message is lost: message %d came after %d", seq, l.seen)
 	}
 	l.seen++
 	return v, true, nil
 }
 
-// connect connects to a NATS server, if that takes messages of every size.
+// connect connects to a NATS server. It returns an error if the server does not accept the longest message.
 func connect(url string) (*nats.Conn, error) {
 	nc, err := nats.Connect(url, nats.Name("workerchannel example"))
 	if err != nil {
@@ -85,7 +85,7 @@ func connect(url string) (*nats.Conn, error) {
 	}
 	if most := nc.MaxPayload(); most < maxMessage {
 		nc.Close()
-		return nil, fmt.Errorf("the NATS server takes messages of %d bytes; set its max_payload to %d or more", most, maxMessage)
+		return nil, fmt.Errorf("the NATS server accepts messages of at most %d bytes; set its max_payload to %d or more", most, maxMessage)
 	}
 	return nc, nil
 }

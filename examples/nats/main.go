@@ -1,13 +1,13 @@
-// Nats counts primes in worker processes on any machine, joined by NATS. The program is the dispatcher
-// and starts itself as the workers; more may be started by hand, and any may go at any time.
+// Nats counts primes in worker processes on any number of machines, connected by NATS. The program is the dispatcher
+// and starts itself as the workers; more workers may be started by hand, and each may leave at any time.
 //
 //	go run .                      # a NATS server within the program, and four workers
-//	go run . -kill 2 -stats       # kill two of them on the way
+//	go run . -kill 2 -stats       # kill two of them while they work
 //	go run . -url nats://host     # a NATS server or cluster that you have
 //	go run . -worker -url URL     # one more worker, on any machine
 //
-// dispatcher.go holds the dispatcher's event loop, worker.go the worker's, and link.go what they need
-// on top of NATS.
+// The event loop of the dispatcher is in dispatcher.go and that of the worker in worker.go; link.go has what they need
+// in addition to NATS.
 package main
 
 import (
@@ -57,17 +57,17 @@ type options struct {
 	stats               bool
 }
 
-// parse reads the arguments. It says on stderr what is wrong with them.
+// parse reads the arguments. It prints what is wrong with them to stderr.
 func parse(args []string, stderr io.Writer) (*options, error) {
 	o := new(options)
 	flags := flag.NewFlagSet("nats", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.worker, "worker", false, "be a worker")
-	flags.BoolVar(&o.child, "child", false, "be a worker that ends when its standard input does")
+	flags.BoolVar(&o.child, "child", false, "be a worker that ends when its standard input ends")
 	flags.StringVar(&o.url, "url", "", "NATS server; one within this program if empty")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the server within this program")
-	flags.StringVar(&o.prefix, "prefix", "primes", "what the subjects begin with: one for each dispatcher")
-	flags.DurationVar(&o.turn, "turn", 250*time.Millisecond, "how often both sides give a sign of life")
+	flags.StringVar(&o.prefix, "prefix", "primes", "prefix of the subjects; each dispatcher needs its own")
+	flags.DurationVar(&o.turn, "turn", 250*time.Millisecond, "length of a turn, in which each side sends a sign of life")
 	flags.IntVar(&o.workers, "workers", 4, "worker processes to start")
 	flags.IntVar(&o.kill, "kill", 0, "how many of them to kill when a quarter of the jobs is done")
 	flags.IntVar(&o.jobs, "jobs", 2000, "number of jobs")
@@ -96,7 +96,7 @@ func (o *options) check() error {
 		{o.turn < time.Millisecond, "-turn must be 1ms or more"},
 		{o.workers < 0, "-workers must not be negative"},
 		{o.kill < 0, "-kill must not be negative"},
-		{o.kill > 0 && o.kill >= o.workers, "-kill must be less than -workers: somebody must do the rest"},
+		{o.kill > 0 && o.kill >= o.workers, "-kill must be less than -workers: the others do the rest"},
 		{o.jobs < 1 || o.jobs > maxJobs, fmt.Sprintf("-jobs must be from 1 to %d", maxJobs)},
 		{o.size < 1 || o.size > maxSpan, fmt.Sprintf("-size must be from 1 to %d", maxSpan)},
 		{int64(o.jobs)*int64(o.size) > math.MaxUint32, "-jobs times -size must be less than 2^32"},
@@ -108,7 +108,7 @@ func (o *options) check() error {
 	return nil
 }
 
-// maxJobs bounds the memory of the dispatcher, where a goroutine waits for each job.
+// maxJobs bounds the memory of the dispatcher, which has a goroutine for each job.
 const maxJobs = 1_000_000
 
 func beWorker(ctx context.Context, o *options) error {
@@ -126,8 +126,8 @@ func beWorker(ctx context.Context, o *options) error {
 	return work(ctx, nc, o.prefix, time.Tick(o.turn), countPrimes)
 }
 
-// startWorker starts this program as a worker, which is asked to leave when ctx ends, and killed if it
-// does not. It does not outlive this process either, however that ends.
+// startWorker starts this program as a worker. When ctx ends it is asked to stop, and killed if it does not. It ends
+// with this process, however that ends.
 func startWorker(ctx context.Context, o *options) (*exec.Cmd, error) {
 	executable, err := os.Executable()
 	if err != nil {
@@ -167,7 +167,7 @@ func dispatch(ctx context.Context, o *options, out io.Writer) error {
 	var workers []*exec.Cmd
 	employed, dismiss := context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
-		dismiss() // one that was lost has not heard that it is over
+		dismiss() // a worker that was lost has not been asked to stop
 		for _, w := range workers {
 			_ = w.Wait()
 		}

@@ -10,15 +10,15 @@ import (
 // maxSpan bounds the memory of a job.
 const maxSpan = 1 << 26
 
-// countPrimes is the task: the payload is two numbers, as in "100 200", and the result is how many
-// primes there are from the first up to, and without, the second.
+// countPrimes is the task. The payload is two numbers, such as "100 200"; the result is the number of primes from the
+// first up to, but not including, the second.
 func countPrimes(ctx context.Context, payload []byte) ([]byte, error) {
 	var lo, hi uint64
 	if _, err := fmt.Sscanf(string(payload), "%d %d", &lo, &hi); err != nil {
-		return nil, fmt.Errorf("two numbers are needed: %w", err)
+		return nil, fmt.Errorf("expected two numbers: %w", err)
 	}
 	if hi > math.MaxUint32 || hi > lo+maxSpan {
-		return nil, fmt.Errorf("%d to %d is too much", lo, hi)
+		return nil, fmt.Errorf("the range from %d to %d is too large", lo, hi)
 	}
 	count := 0
 	composite := make([]bool, max(hi, lo)-lo) // of lo, lo+1, ...

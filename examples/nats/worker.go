@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -13,11 +14,11 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// A task is what a worker does for a job. It should return soon when the context ends.
+// A task does the work of a job. It must return soon after the context ends.
 type task func(ctx context.Context, payload []byte) ([]byte, error)
 
-// work joins a dispatcher, as one worker instance after another, until the dispatcher asks it to stop or
-// ctx ends. It outlasts dispatchers: without one, it announces itself every few turns.
+// work joins a dispatcher, as one worker instance after another, until the dispatcher asks it to stop or ctx ends.
+// While there is no dispatcher it announces itself again every few turns.
 func work(ctx context.Context, nc *nats.Conn, prefix string, turns <-chan time.Time, do task) error {
 	for {
 		err := workSession(ctx, nc, prefix, turns, do)
@@ -33,7 +34,7 @@ func work(ctx context.Context, nc *nats.Conn, prefix string, turns <-chan time.T
 	}
 }
 
-// A session is one worker instance. One goroutine, workSession, owns it; each job has one of its own.
+// A session is one worker instance. The goroutine of workSession owns it; each job has a goroutine of its own.
 type session struct {
 	w     *workerchannel.Worker
 	link  link
@@ -43,13 +44,13 @@ type session struct {
 	ctx   context.Context // of the session; the jobs' contexts end with it
 }
 
-// running is a job whose messages have not all been answered.
+// running is a job that has not ended for the coordinator.
 type running struct {
 	cancel   context.CancelFunc
-	returned bool // it has nothing under way
+	returned bool // the task has returned
 }
 
-// ended says that a job has returned.
+// ended is the outcome of a task that has returned.
 type ended struct {
 	jobID   uint64
 	outcome workerchannel.Outcome
@@ -80,17 +81,18 @@ func workSession(ctx context.Context, nc *nats.Conn, prefix string, turns <-chan
 	}
 	defer down.Unsubscribe()
 
-	if err := s.w.Announce(); err != nil {
-		return err
-	}
+	err = s.w.Announce()
 	for {
+		if err != nil { // such as a refused message: tell the dispatcher and stop
+			_ = s.w.Fail(clip(err.Error()))
+		}
 		for env := range s.w.Outbox() {
 			if err := s.link.send(env); err != nil {
 				return err
 			}
 		}
 		if s.w.Closed() {
-			return nc.Flush()
+			return cmp.Or(err, nc.Flush())
 		}
 		select {
 		case data := <-inbound:
@@ -102,9 +104,6 @@ func workSession(ctx context.Context, nc *nats.Conn, prefix string, turns <-chan
 			err = s.link.turn()
 		case <-ctx.Done():
 			err = s.w.CompleteShutdown()
-		}
-		if err != nil {
-			return err
 		}
 	}
 }
@@ -122,12 +121,12 @@ func (s *session) receive(data []byte) error {
 	case workerchannel.SpawnJob:
 		return s.start(op)
 	case workerchannel.CancelJob:
-		if job, ok := s.jobs[op.JobID]; ok { // or it has completed meanwhile
+		if job, ok := s.jobs[op.JobID]; ok { // or it has completed in the meantime
 			job.cancel()
 			return s.w.AcknowledgeCancel(op.JobID)
 		}
 	case workerchannel.DrainJob:
-		if s.jobs[op.JobID].returned { // or end answers
+		if s.jobs[op.JobID].returned { // otherwise end answers
 			return s.w.CompleteDrain(op.JobID)
 		}
 	case workerchannel.FinalizeJob:
@@ -152,7 +151,7 @@ func (s *session) start(job workerchannel.SpawnJob) error {
 	return s.w.Start(job.JobID)
 }
 
-// end is called when a job has returned. One that is being cancelled has no outcome any more.
+// end is called when a task has returned. A job whose cancel has been acknowledged has no outcome.
 func (s *session) end(e ended) error {
 	job := s.jobs[e.jobID]
 	job.cancel()
@@ -164,10 +163,10 @@ func (s *session) end(e ended) error {
 	case workerchannel.StateDraining:
 		return s.w.CompleteDrain(e.jobID)
 	}
-	return nil // the request to drain is still to come
+	return nil // the DrainJob has not arrived yet
 }
 
-// run does a job, whatever happens in it.
+// run does a job and returns its outcome, even if the task panics.
 func run(ctx context.Context, do task, payload []byte) (o workerchannel.Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -184,7 +183,7 @@ func run(ctx context.Context, do task, payload []byte) (o workerchannel.Outcome)
 	return workerchannel.OutcomeOk{Payload: result}
 }
 
-// clip makes any text fit for the wire.
+// clip makes any string short and well-formed, so that it can be sent.
 func clip(s string) string {
 	const most = 4 << 10
 	return strings.ToValidUTF8(s[:min(len(s), most)], "\uFFFD")

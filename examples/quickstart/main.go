@@ -1,13 +1,12 @@
-// Quickstart tells what the library is for, by running it: a host hands jobs to a worker, and all that
-// joins the two is bytes in channels. It prints every message and what it led to, and after each scene
-// what has become of the jobs.
+// Quickstart shows what the library is for: a host hands jobs to a worker, and channels of bytes connect the two.
+// It runs a story in ten scenes, and prints every message and what it led to, and the jobs after each scene.
 //
 //	go run ./examples/quickstart [-record FILE]
 //
-// With -record it also writes a journal of all calls of the coordinator, which examples/replay replays.
+// With -record it also writes a journal of all calls of the coordinator, which examples/replay can replay.
 //
 // To write a program of your own, begin with the event loop of the host in host.go and that of the worker
-// in worker.go. The story is in story.go, and transcript.go prints it.
+// in worker.go. The story is in story.go; transcript.go prints it.
 package main
 
 import (
@@ -21,7 +20,7 @@ import (
 	"github.com/workerchannel/workerchannel/examples/internal/journal"
 )
 
-// seed is that of the session. Messages carry it, for programs whose random numbers are to repeat.
+// seed is the seed that all messages carry, for programs whose random numbers must repeat.
 const seed = 42
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -40,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	out := bufio.NewWriter(stdout)
-	session := journal.Session{Seed: seed, FirstDecisionSeq: 1}
+	session := journal.Session{Seed: seed, FirstDecisionSeq: 1, Limits: journal.Limits(limits)}
 	perform(out, func(s journal.Step) { session.Steps = append(session.Steps, s) })
 	err := out.Flush()
 	if err == nil && *file != "" {

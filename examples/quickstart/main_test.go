@@ -9,22 +9,23 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/workerchannel/workerchannel/examples/internal/journal"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
-func TestTheTranscriptIsTheGoldenOne(t *testing.T) {
+func TestTranscriptMatchesGoldenFile(t *testing.T) {
 	golden(t, "testdata/transcript.golden", play(t))
 }
 
-// The replay program's tests read this golden file, too.
-func TestTheRecordedSessionIsTheGoldenOneAndReplaysWithoutDivergence(t *testing.T) {
+// The tests of examples/replay read this golden file, too.
+func TestRecordedSessionMatchesGoldenFileAndReplays(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "session.jsonl")
-	assert.Equal(t, play(t), play(t, "-record", file), "recording shows nowhere")
+	assert.Equal(t, play(t), play(t, "-record", file), "recording does not change the transcript")
 	recorded, err := os.ReadFile(file)
 	require.NoError(t, err)
 	golden(t, "testdata/session.jsonl", string(recorded))
@@ -34,7 +35,7 @@ func TestTheRecordedSessionIsTheGoldenOneAndReplaysWithoutDivergence(t *testing.
 	assert.Equal(t, strings.Count(string(recorded), `"call":`), steps)
 }
 
-func TestTheTranscriptIsTheSameEveryTimeOnAnyNumberOfCores(t *testing.T) {
+func TestTranscriptIsTheSameOnAnyNumberOfCores(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	first := play(t)
 	for cores := 1; cores <= 8; cores *= 2 {
@@ -45,7 +46,7 @@ func TestTheTranscriptIsTheSameEveryTimeOnAnyNumberOfCores(t *testing.T) {
 	}
 }
 
-func TestFailuresOfOutputAndUseExitWith2(t *testing.T) {
+func TestOutputAndUsageErrorsExitWith2(t *testing.T) {
 	for name, test := range map[string]struct {
 		args  []string
 		out   io.Writer
@@ -63,6 +64,16 @@ func TestFailuresOfOutputAndUseExitWith2(t *testing.T) {
 		})
 	}
 	assert.Zero(t, run([]string{"-help"}, io.Discard, io.Discard))
+}
+
+func TestTranscriptHasAtMost110Columns(t *testing.T) {
+	for line := range strings.Lines(play(t)) {
+		assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), 110, line)
+	}
+}
+
+func TestTranscriptHasNoUnexpectedRefusal(t *testing.T) {
+	assert.NotContains(t, play(t), "REFUSED")
 }
 
 func play(t *testing.T, args ...string) string {

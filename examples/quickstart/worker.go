@@ -10,46 +10,81 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-// A line carries bytes between the host and one worker, until it breaks.
+// A line carries bytes between the host and one worker, in order, until it is cut.
 type line struct {
 	worker   string
 	toWorker chan []byte
-	toHost   chan<- []byte
-	broken   chan struct{}   // closed when it breaks
+	toHost   chan []byte // closed by the worker when it is gone
+	cut      func()      // cuts the line, as if the network failed or the worker's process was killed
+	broken   chan struct{}
 	late     chan []byte     // what the worker has sent on the broken line
 	moving   *sync.WaitGroup // see story
 }
+
+func newLine(worker string, moving *sync.WaitGroup) line {
+	broken := make(chan struct{})
+	return line{
+		worker:   worker,
+		toWorker: make(chan []byte, 16),
+		toHost:   make(chan []byte, 16),
+		cut: sync.OnceFunc(func() {
+			moving.Add(1)
+			close(broken)
+		}),
+		broken: broken,
+		late:   make(chan []byte, 16),
+		moving: moving,
+	}
+}
+
+// send puts a message on the line. On a broken line it comes late.
+func (l *line) send(env wc.Envelope) {
+	data, _ := env.AppendJSON(nil) // the worker queues nothing that cannot be written
+	select {
+	case <-l.broken:
+		l.late <- data
+	default:
+		l.moving.Add(1)
+		l.toHost <- data
+	}
+}
+
+var errKilled = errors.New("killed")
 
 // work is the worker's event loop. Here it runs in a goroutine; it could be another process.
 func work(l line) {
 	w := wc.NewWorker(l.worker, seed)
 	err := w.Announce()
-	for {
+	for err != errKilled {
 		if err != nil && !w.Closed() {
-			w.Diagnose(wc.Diagnostic{Level: wc.LevelError, Category: "worker", Message: err.Error()})
+			_ = w.Diagnose(wc.Diagnostic{Level: wc.LevelError, Category: "worker", Message: err.Error()})
+			_ = w.Fail(err.Error())
 		}
 		for env := range w.Outbox() {
 			l.send(env)
 		}
-		l.moving.Done()
 		if w.Closed() {
-			return
+			break
 		}
-		w.AdvanceTurn()
+		l.moving.Done()
 		select {
 		case data := <-l.toWorker:
+			w.AdvanceTurn()
 			var env wc.Envelope
 			if env, err = w.Receive(data); err == nil {
-				err = answer(w, env.Op)
+				err = answer(w, env.Op, &l)
 			}
 		case <-l.broken:
 			err = giveUp(w)
 		}
 	}
+	l.moving.Add(1) // the end of the line reaches the host
+	close(l.toHost)
+	l.moving.Done()
 }
 
-// answer does what the host asks for. A poll needs no answer of ours.
-func answer(w *wc.Worker, op wc.Op) error {
+// answer does what the host asks for. The Worker answers polls by itself.
+func answer(w *wc.Worker, op wc.Op, l *line) error {
 	switch op := op.(type) {
 	case wc.SpawnJob:
 		if err := w.Start(op.JobID); err != nil {
@@ -59,67 +94,55 @@ func answer(w *wc.Worker, op wc.Op) error {
 			return w.Complete(op.JobID, outcome)
 		}
 	case wc.CancelJob:
-		if _, ok := w.Job(op.JobID); ok { // or it ended while the request travelled
+		if _, ok := w.Job(op.JobID); ok { // or it has ended while the request travelled
 			return w.AcknowledgeCancel(op.JobID)
 		}
 	case wc.DrainJob:
+		if j, _ := w.Job(op.JobID); j.TaskID == stuckTask {
+			return hang(l)
+		}
 		return w.CompleteDrain(op.JobID)
 	case wc.FinalizeJob:
 		return w.CompleteFinalize(op.JobID)
 	case wc.ShutdownWorker:
-		if err := completeAll(w, wc.OutcomeOk{Payload: []byte("all quiet")}); err != nil {
-			return err
-		}
 		return w.CompleteShutdown()
 	}
 	return nil
 }
 
-// giveUp says the last words of a worker that has lost its host.
-func giveUp(w *wc.Worker) error {
-	return errors.Join(
-		completeAll(w, wc.OutcomeErr{Code: "lost", Message: "no host to watch for"}),
-		w.Fail("no host to work for"),
-	)
+// stuckTask is the task of the job that never lets go.
+const stuckTask = 8
+
+// hang never returns, as far as the host can see: only killing the worker ends it.
+func hang(l *line) error {
+	l.moving.Done()
+	<-l.broken
+	return errKilled
 }
 
-func completeAll(w *wc.Worker, outcome wc.Outcome) error {
+// giveUp sends the last messages of a worker that has lost its host.
+func giveUp(w *wc.Worker) error {
 	for j := range w.Jobs() {
-		if err := w.Complete(j.JobID, outcome); err != nil {
+		if err := w.Complete(j.JobID, wc.OutcomeErr{Code: "lost", Message: "the host is gone"}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return w.Fail("the host is gone")
 }
 
-// do does a task. Its outcome is nil for one that goes on until somebody ends it.
+// do does a task. It returns nil for a task that goes on until it is cancelled.
 func do(task string) (outcome wc.Outcome) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			outcome = wc.OutcomePanicked{Message: fmt.Sprint(cause)}
 		}
 	}()
-	if strings.HasPrefix(task, "watch ") {
+	var a, b int
+	if !strings.HasPrefix(task, "divide ") {
 		return nil
 	}
-	var a, b int
 	if _, err := fmt.Sscanf(task, "divide %d by %d", &a, &b); err != nil {
 		return wc.OutcomeErr{Code: "bad_task", Message: err.Error()}
 	}
 	return wc.OutcomeOk{Payload: strconv.AppendInt(nil, int64(a/b), 10)}
-}
-
-// send puts a message on its way. On a broken line it is not lost but late.
-func (l *line) send(env wc.Envelope) {
-	data, err := env.AppendJSON(nil)
-	if err != nil {
-		return // the worker takes nothing that cannot be sent
-	}
-	select {
-	case <-l.broken:
-		l.late <- data
-	default:
-		l.moving.Add(1)
-		l.toHost <- data
-	}
 }

@@ -1,19 +1,21 @@
-// Replay shows that a coordinator is deterministic, and finds out where it is not the one that it was:
-// it makes the calls of recorded sessions again and compares everything that can be seen.
+// Replay makes the calls of recorded sessions again, on a coordinator or a worker, and compares every result
+// and the state after every call. It shows that both are deterministic, and it shows where two versions or two
+// implementations differ.
 //
 //	go run ./examples/replay FILE...
 //	go run ./examples/quickstart -record session.jsonl && go run ./examples/replay session.jsonl
 //
-// Without a file, or for the file -, it reads standard input. A journal has one session a line, in the
-// form of testdata/sessions.jsonl; blank lines are passed over. Every divergence is printed as one line,
+// Without a file, or for the file -, it reads standard input. A journal has one session a line: of a coordinator,
+// in the form of testdata/sessions.jsonl, or, if the session has a worker_id, of a worker, in the form of
+// testdata/worker_sessions.jsonl. Blank lines are skipped. Every divergence is printed as one line,
 //
 //	FILE:LINE: step STEP: CALL: FIELD: wanted JSON, got JSON
 //
-// with lines counted from 1 and steps, which are elements of an array, from 0. A session goes on after a
-// divergence, which may bring about others. The last line is "N sessions, M steps, D divergences".
+// with lines counted from 1 and steps, which are elements of an array, from 0. The session goes on after a
+// divergence, which may cause others. The last line is "N sessions, M steps, D divergences".
 //
 // The exit status is 0 if there was no divergence, 1 if there was one, and 2 if the input cannot be read
-// to its end; then the last line is missing and the place is on standard error.
+// to its end; in that case the last line is missing, and standard error says where the reading stopped.
 package main
 
 import (
@@ -79,7 +81,7 @@ func (r *replayer) file(name string, stdin io.Reader) error {
 	return r.journal(name, f)
 }
 
-// journal holds one session in memory at a time, however long its line is.
+// journal replays one line at a time, so that only one session is in memory.
 func (r *replayer) journal(name string, in io.Reader) error {
 	lines := bufio.NewReader(in)
 	for n := 1; ; n++ {

@@ -15,57 +15,62 @@ import (
 )
 
 const (
-	sessions   = "../../testdata/sessions.jsonl"
-	quickstart = "../quickstart/testdata/session.jsonl"
+	sessions       = "../../testdata/sessions.jsonl"
+	workerSessions = "../../testdata/worker_sessions.jsonl"
+	quickstart     = "../quickstart/testdata/session.jsonl"
 )
 
-func TestJournalsOfAnIndependentImplementationReplayWithoutDivergence(t *testing.T) {
-	data := read(t, sessions)
-	want := summary(data)
-	for name, test := range map[string]struct {
-		args  []string
-		stdin string
-	}{
-		"a file":            {[]string{sessions}, ""},
-		"standard input":    {nil, data},
-		"named -":           {[]string{"-"}, data},
-		"blank lines":       {nil, "\n" + strings.ReplaceAll(data, "\n", "\r\n \n")},
-		"last line not one": {nil, strings.TrimSpace(data)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			status, out, notes := replay(test.stdin, test.args...)
-			assert.Equal(t, want, out)
-			assert.Empty(t, notes)
-			assert.Zero(t, status)
-		})
+func TestJournalsOfIndependentImplementationReplayWithoutDivergence(t *testing.T) {
+	for _, file := range []string{sessions, workerSessions} {
+		data := read(t, file)
+		want := summary(data)
+		for name, test := range map[string]struct {
+			args  []string
+			stdin string
+		}{
+			"a file":                  {[]string{file}, ""},
+			"standard input":          {nil, data},
+			"standard input, as -":    {[]string{"-"}, data},
+			"blank lines":             {nil, "\n" + strings.ReplaceAll(data, "\n", "\r\n \n")},
+			"no line feed at the end": {nil, strings.TrimSpace(data)},
+		} {
+			t.Run(filepath.Base(file)+"/"+name, func(t *testing.T) {
+				status, out, notes := replay(test.stdin, test.args...)
+				assert.Equal(t, want, out)
+				assert.Empty(t, notes)
+				assert.Zero(t, status)
+			})
+		}
 	}
 }
 
-func TestTheJournalOfQuickstartReplaysWithoutDivergence(t *testing.T) {
+func TestJournalOfQuickstartReplaysWithoutDivergence(t *testing.T) {
 	status, out, _ := replay("", quickstart)
 	assert.Equal(t, summary(read(t, quickstart)), out)
 	assert.Zero(t, status)
 }
 
-func TestSeveralFilesAreCountedTogether(t *testing.T) {
-	status, out, _ := replay("", quickstart, sessions, quickstart)
-	assert.Equal(t, summary(read(t, quickstart)+read(t, sessions)+read(t, quickstart)), out)
+func TestFilesOfBothKindsAreCountedTogether(t *testing.T) {
+	status, out, _ := replay("", quickstart, workerSessions, sessions, quickstart)
+	assert.Equal(t, summary(read(t, quickstart)+read(t, workerSessions)+read(t, sessions)+read(t, quickstart)), out)
 	assert.Zero(t, status)
 }
 
-func TestADivergenceIsOneLineWithItsPlace(t *testing.T) {
+func TestDivergenceIsOneLineWithItsPlace(t *testing.T) {
 	good := session(`{"call":"spawn_job","job_id":1,"region_id":1,"task_id":1,"obligation_id":1,"payload":[],"error":{"kind":"WorkerNotReady"},` + idle + `}`)
 	bad := session(`{"call":"advance_turn",`+idle+`}`,
 		`{"call":"poll_status","job_id":18446744073709551615,"error":{"kind":"UnknownJobID","job_id":18446744073709551614},`+idle+`}`,
 		`{"call":"drain_outbox","wire":"\u009b\ud83d\ude00",`+strings.Replace(idle, `"outbox":0`, `"outbox":1`, 1)+`}`)
+	worker := `{"seed":1,"worker_id":"w","steps":[{"call":"announce","error":null,"after":{"ready":true,"closed":true,"shutdown_requested":false,"inflight":0,"outbox":1,"jobs":[]}}]}` + "\n"
+	all := good + bad + worker
 	file := filepath.Join(t.TempDir(), "bad.jsonl")
-	require.NoError(t, os.WriteFile(file, []byte(good+bad), 0o666))
+	require.NoError(t, os.WriteFile(file, []byte(all), 0o666))
 	for name, test := range map[string]struct {
 		place, stdin string
 		args         []string
 	}{
 		"file":  {file, "", []string{file}},
-		"stdin": {"stdin", good + bad, nil},
+		"stdin": {"stdin", all, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, notes := replay(test.stdin, test.args...)
@@ -73,7 +78,8 @@ func TestADivergenceIsOneLineWithItsPlace(t *testing.T) {
 				`PLACE:2: step 1: poll_status: error: wanted {"job_id":18446744073709551614,"kind":"UnknownJobID"}, got {"job_id":18446744073709551615,"kind":"UnknownJobID"}
 PLACE:2: step 2: drain_outbox: wire: wanted "\u009b😀", got null
 PLACE:2: step 2: drain_outbox: after.outbox: wanted 1, got 0
-2 sessions, 4 steps, 3 divergences
+PLACE:3: step 0: announce: after.closed: wanted true, got false
+3 sessions, 5 steps, 4 divergences
 `, "PLACE", test.place), out)
 			assert.Empty(t, notes)
 			assert.Equal(t, 1, status)
@@ -81,24 +87,24 @@ PLACE:2: step 2: drain_outbox: after.outbox: wanted 1, got 0
 	}
 }
 
-func TestUnreadableInputExitsWith2AndItsPlace(t *testing.T) {
+func TestUnreadableInputExitsWith2AndSaysWhere(t *testing.T) {
 	good := session(`{"call":"advance_turn",` + idle + `}`)
 	for name, test := range map[string]struct{ in, place string }{
 		"no JSON":       {"{]\n", "stdin:2: after 2 bytes: "},
 		"cut off":       {good[:len(good)/2], fmt.Sprintf("stdin:2: after %d bytes: ", len(good)/2)},
-		"cut in text":   {"{\"seed\n", "stdin:2: after 6 bytes: unexpected end"},
+		"cut in string": {"{\"seed\n", "stdin:2: after 6 bytes: unexpected end"},
 		"two values":    {"{} {}\n", "stdin:2: after 4 bytes: "},
 		"no object":     {"[]\n", "stdin:2: "},
 		"null":          {"null\n", "stdin:2: "},
 		"ill-formed":    {"{\"\xff\":1}\n", "stdin:2: at byte 2: "},
-		"unknown call":  {session(`{"call":"advance_turn",`+idle+`}`, `{"call":"dance"}`), `stdin:2: step 1: call: "dance" is unknown`},
-		"missing field": {session(`{"call":"reap",` + idle + `}`), "stdin:2: step 0: reaped: the member is missing"},
+		"unknown call":  {session(`{"call":"advance_turn",`+idle+`}`, `{"call":"dance"}`), `stdin:2: step 1: call: unknown name "dance"`},
+		"missing field": {session(`{"call":"reap",` + idle + `}`), "stdin:2: step 0: reaped: member is missing"},
 		"no envelope":   {session(`{"call":"handle_inbound","wire":"{}","error":null,` + idle + `}`), "stdin:2: step 0: wire: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, notes := replay(good + test.in)
 			assert.Equal(t, 2, status)
-			assert.Empty(t, out, "no closing line")
+			assert.Empty(t, out, "no last line")
 			assert.True(t, strings.HasPrefix(notes, "replay: "+test.place), notes)
 			assert.Equal(t, 1, strings.Count(notes, "\n"))
 		})
@@ -123,7 +129,7 @@ func TestDivergencesBeforeUnreadableInputAreStillPrinted(t *testing.T) {
 	assert.Equal(t, 2, status)
 }
 
-func TestALongLineIsRead(t *testing.T) {
+func TestLongLineIsRead(t *testing.T) {
 	step := `{"call":"advance_turn",` + idle + `}`
 	const steps = 10_000
 	long := session(strings.TrimSuffix(strings.Repeat(step+",", steps), ","))
@@ -132,7 +138,7 @@ func TestALongLineIsRead(t *testing.T) {
 	assert.Zero(t, status)
 }
 
-func TestFailuresOfOutputAndUseExitWith2(t *testing.T) {
+func TestOutputAndUsageErrorsExitWith2(t *testing.T) {
 	var notes strings.Builder
 	assert.Equal(t, 2, run(nil, strings.NewReader(""), brokenWriter{}, &notes))
 	assert.Equal(t, "replay: no room\n", notes.String())
@@ -140,8 +146,9 @@ func TestFailuresOfOutputAndUseExitWith2(t *testing.T) {
 	assert.Equal(t, 0, run([]string{"-help"}, nil, nil, io.Discard))
 }
 
-// idle is what a step has that leaves a coordinator without worker and jobs.
-const idle = `"after":{"worker_ready":false,"shutdown_requested":false,"inflight":0,"outbox":0,"jobs":[]}`
+// idle is the state of a coordinator without worker and jobs.
+const idle = `"after":{"worker_ready":false,"shutdown_requested":false,"closing":false,"active_worker":null,"inflight":0,` +
+	`"outbox":0,"next_deadline":null,"overdue":null,"regions":[],"jobs":[]}`
 
 func session(steps ...string) string {
 	return `{"seed":1,"first_decision_seq":1,"steps":[` + strings.Join(steps, ",") + "]}\n"
@@ -153,7 +160,7 @@ func replay(stdin string, args ...string) (status int, out, notes string) {
 	return status, stdout.String(), stderr.String()
 }
 
-// summary is the closing line for journals without divergence.
+// summary is the last line for journals without divergence.
 func summary(journals string) string {
 	return fmt.Sprintf("%d sessions, %d steps, 0 divergences\n", strings.Count(journals, "\n"), strings.Count(journals, `"call":`))
 }

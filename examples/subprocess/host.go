@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"os/exec"
 	"slices"
 	"sync"
 	"time"
@@ -13,42 +11,11 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// How a job can end without an outcome of the worker.
-var (
-	ErrStopped  = errors.New("the host has stopped")
-	ErrGivenUp  = errors.New("every worker that ran the job died")
-	ErrNoWorker = errors.New("no worker lives long enough to begin a job")
-
-	errCancelled = errors.New("cancelled") // Do answers with the cause in its stead
-)
-
-// Limits are the host's patience, none of them zero. Turns are ticks of its loop.
-type Limits struct {
-	Window      int    // jobs that the worker has at a time
-	Tries       int    // workers that may die while they run a job before it is given up
-	Losses      int    // workers that may die in a row without beginning a job before the host gives up
-	BootTurns   uint64 // for a worker to announce itself
-	CancelTurns uint64 // for a cancelled job to end
-	StopTurns   uint64 // for a worker to stop
-}
-
-// DefaultLimits suit ticks of a tenth of a second.
-var DefaultLimits = Limits{Window: 4, Tries: 3, Losses: 5, BootTurns: 100, CancelTurns: 20, StopTurns: 50}
-
-// A Config says how a host works.
-type Config struct {
-	Command func() *exec.Cmd // makes the command that starts a worker
-	Limits  Limits
-	Seed    uint64                                        // of the coordinator
-	Log     func(format string, args ...any)              // of what goes wrong
-	Trace   func(turn uint64, env workerchannel.Envelope) // sees every message, both ways, in the loop; may be nil
-}
-
-// A Host runs jobs in a worker process, and starts another one when that ends.
+// A Host runs jobs in a worker process, and starts another one when that process ends.
 //
-// When a worker is lost, all its jobs fail at once, and the host decides about each: one that its caller
-// has cancelled is settled as cancelled, for nothing of it runs any more; any other runs again in the
-// next worker. Jobs must therefore bear to run more than once. The caller hears of each job once.
+// When a worker is lost, all its jobs fail at once. A job that its caller has cancelled then counts as cancelled,
+// because nothing of it runs any more. Any other job runs again in the next worker, so a job may run more than
+// once. Each call of [Host.Do] returns once.
 type Host struct {
 	Config
 	submitted chan *request
@@ -56,19 +23,22 @@ type Host struct {
 	stop      chan struct{}
 	done      chan struct{} // closed at the end of Run
 
-	// The loop's own.
+	// Owned by the loop.
 	c        *workerchannel.Coordinator
-	worker   *process
+	worker   *process // nil if there is none
+	next     []byte   // the message to be sent next; nil if there is none
+	nextFrom uint64   // the turn in which it was taken from the outbox
 	procs    sync.WaitGroup
 	jobs     map[uint64]*request // not yet settled
-	backlog  []*request          // those not handed to the worker, by ascending id
+	backlog  []*request          // those that the worker has not been given, by ascending id
 	lastID   uint64
 	losses   int // since a worker last began a job
 	stopping bool
-	deadline uint64 // the turn in which the worker must have announced itself, or stopped
+	stopBy   uint64 // the turn in which what still runs is given up
+	exitBy   uint64 // the turn in which a worker that has shut down must be gone; 0 if none has
 }
 
-// NewHost returns a host, which works while Run does.
+// NewHost returns a host, which works while Run runs.
 func NewHost(config Config) *Host {
 	return &Host{
 		Config:    config,
@@ -76,23 +46,21 @@ func NewHost(config Config) *Host {
 		cancelled: make(chan *request),
 		stop:      make(chan struct{}),
 		done:      make(chan struct{}),
-		c:         workerchannel.NewCoordinator(config.Seed),
+		c:         workerchannel.NewCoordinator(config.Seed, workerchannel.WithLimits(config.Limits.Worker)),
 		jobs:      make(map[uint64]*request),
 	}
 }
 
-// A request is one call of Do.
+// A request is one call of Do. It is the tag of its job.
 type request struct {
 	id       uint64
 	payload  []byte
 	progress func(string)
 	result   chan result // holds one
 
-	begun    bool // the present worker says that it runs the job
-	tries    int
-	cancel   bool
-	deadline uint64 // of the cancel
-	outcome  workerchannel.Outcome
+	begun  bool // the present worker has reported that it runs the job
+	tries  int  // workers that have died with it
+	cancel bool // its caller has cancelled it
 }
 
 type result struct {
@@ -100,9 +68,10 @@ type result struct {
 	err     error
 }
 
-// Do runs a job and returns its result. When the context ends, the job is cancelled, and Do returns once
-// the worker has let go of it or is dead: with the context's cause, or with the result if that crossed
-// the cancel. progress may be nil; it is called in the host's loop and must not wait.
+// Do runs a job and returns its result. When the context ends, the job is cancelled, and Do returns when the
+// worker has let go of it or is dead: the cause of the context, or the result if that crossed the cancel. An outcome
+// that is not a success is returned as an [*OutcomeError]. progress may be nil; it is called in the host's loop and
+// must not block.
 func (h *Host) Do(ctx context.Context, payload []byte, progress func(string)) ([]byte, error) {
 	if len(payload) > workerchannel.MaxPayloadBytes {
 		return nil, workerchannel.ErrPayloadTooLarge
@@ -134,8 +103,8 @@ func (h *Host) Do(ctx context.Context, payload []byte, progress func(string)) ([
 	return res.payload, res.err
 }
 
-// Stop makes Run end: the job that the worker runs may end, the others fail with ErrStopped. It returns
-// when Run has taken notice, and may be called again.
+// Stop makes Run end: the jobs that the worker has may end within Limits.Stop turns, the others fail with
+// ErrStopped. Stop returns when the loop has received it, and may be called again.
 func (h *Host) Stop() {
 	select {
 	case h.stop <- struct{}{}:
@@ -143,8 +112,8 @@ func (h *Host) Stop() {
 	}
 }
 
-// Run is the event loop. It returns after Stop, or with an error when workers are of no use. All jobs
-// have been settled by then, and all processes and goroutines are gone.
+// Run is the event loop. It returns nil after Stop, or an error if no worker can be started or none begins a job.
+// By then all jobs are settled, and all processes and goroutines have ended.
 func (h *Host) Run(ticks <-chan time.Time) (err error) {
 	defer func() {
 		close(h.done)
@@ -158,7 +127,7 @@ func (h *Host) Run(ticks <-chan time.Time) (err error) {
 	}()
 	for {
 		for _, job := range h.c.Reap() {
-			h.settle(h.jobs[job.JobID], job.State)
+			h.settle(job.Tag.(*request), job)
 		}
 		if h.stopping && h.worker == nil {
 			return nil
@@ -167,17 +136,19 @@ func (h *Host) Run(ticks <-chan time.Time) (err error) {
 			return err
 		}
 		h.dispatch()
-		for env := range h.c.Outbox() {
-			h.send(env)
-		}
-
 		var lines <-chan []byte
+		var out chan<- []byte
 		if h.worker != nil {
 			lines = h.worker.lines
+			if h.take(); h.next != nil {
+				out = h.worker.toWorker
+			}
 		}
 		select {
-		case line, ok := <-lines:
-			if ok {
+		case out <- h.next: // sending never keeps the loop from receiving
+			h.next = nil
+		case line, alive := <-lines: // closed when the worker is gone and all that it wrote has been read
+			if alive {
 				h.receive(line)
 			} else {
 				h.lose(h.worker.err)
@@ -188,14 +159,14 @@ func (h *Host) Run(ticks <-chan time.Time) (err error) {
 			h.cancelJob(r)
 		case <-ticks:
 			h.c.AdvanceTurn()
-			h.checkDeadlines()
+			h.check()
 		case <-h.stop:
 			h.beginStop()
 		}
 	}
 }
 
-// employ starts a worker if there is something to do and nobody to do it.
+// employ starts a worker if there is none and a job waits for one.
 func (h *Host) employ() (err error) {
 	if h.worker != nil || h.stopping || len(h.backlog) == 0 {
 		return nil
@@ -203,29 +174,34 @@ func (h *Host) employ() (err error) {
 	if h.losses >= h.Limits.Losses {
 		return ErrNoWorker
 	}
-	h.deadline = h.c.Turn() + h.Limits.BootTurns
+	h.c.ExpectWorker()
 	h.worker, err = startProcess(h.Command(), &h.procs)
 	return err
 }
 
+// dispatch gives jobs to the worker up to the window.
 func (h *Host) dispatch() {
 	for h.c.WorkerReady() && !h.stopping && len(h.backlog) > 0 && h.c.InflightCount() < h.Limits.Window {
 		r := h.backlog[0]
 		h.backlog = h.backlog[1:]
-		if err := h.c.SpawnJob(workerchannel.SpawnJob{JobID: r.id, TaskID: r.id, Payload: r.payload}); err != nil {
+		job := workerchannel.SpawnJob{JobID: r.id, TaskID: r.id, Payload: r.payload}
+		if err := h.c.SpawnTagged(job, r); err != nil {
 			h.answer(r, nil, err)
 		}
 	}
 }
 
-func (h *Host) send(env workerchannel.Envelope) {
-	line, err := appendLine(nil, env)
-	if err != nil {
-		h.lose(err)
+// take takes the next message from the outbox if the last one has been sent. It does so only then, because the
+// clock of a request starts when its message is taken.
+func (h *Host) take() {
+	if h.next != nil {
 		return
 	}
-	h.trace(env)
-	h.worker.send(line)
+	if env, ok := h.c.DrainOutbox(); ok {
+		h.trace(env)
+		h.next, _ = appendLine(nil, env) // the coordinator queues nothing that cannot be written
+		h.nextFrom = h.c.Turn()
+	}
 }
 
 func (h *Host) trace(env workerchannel.Envelope) {
@@ -234,57 +210,66 @@ func (h *Host) trace(env workerchannel.Envelope) {
 	}
 }
 
-// receive takes in one line of the worker. Nothing but that worker writes to the pipe, in order, and a
-// correct one is never refused: so any error means that it is broken, and that no answer of it can be
-// waited for.
+// receive applies one line of the worker. A message of a correct worker is never refused, so if one is, unless it
+// is stray, the worker is broken and a job may wait for what was in the message.
 func (h *Host) receive(line []byte) {
 	env, err := h.c.Receive(line)
-	if err != nil {
+	switch {
+	case workerchannel.IsStray(err):
+		h.Log("ignored a stray message: %v", err)
+		return
+	case err != nil:
 		h.lose(err)
 		return
 	}
 	h.trace(env)
 	switch op := env.Op.(type) {
+	case workerchannel.BootstrapReady:
+		if h.worker.announced {
+			h.lose(errTwice) // under another id it has ended its own session
+			return
+		}
+		h.worker.announced = true
 	case workerchannel.StatusSnapshot:
-		r := h.jobs[op.JobID] // as every job that the coordinator knows
+		r := h.jobs[op.JobID] // it has every job that the coordinator tracks
 		if op.State == workerchannel.StateRunning {
 			r.begun, h.losses = true, 0
 		}
 		if op.Detail != nil {
 			r.progress(*op.Detail)
 		}
-	case workerchannel.JobCompleted:
-		h.jobs[op.JobID].outcome = op.Outcome
 	case workerchannel.Diagnostic:
 		h.Log("worker: %v: %s: %s", op.Level, op.Category, op.Message)
 	case workerchannel.ShutdownCompleted:
-		if !h.stopping { // else it is about to exit
-			h.lose(errors.New("the worker stopped unasked"))
+		if !h.stopping {
+			h.lose(errUnasked)
+			return
 		}
+		h.exitBy = h.c.Turn() + h.Limits.Worker.Shutdown
 	}
 }
 
-// lose ends the worker, whether it is dead, broken or late, and its session with it.
+// lose ends the worker, whether it is dead, broken or late, and its session.
 func (h *Host) lose(why error) {
 	if !h.stopping {
 		h.Log("lost the worker: %v", why)
 	}
 	h.worker.kill()
-	h.worker = nil
+	h.worker, h.next = nil, nil // the message was for that worker
 	h.losses++
 	h.c.WorkerLost()
 }
 
-// settle decides about a job that has ended for the coordinator.
-func (h *Host) settle(r *request, state workerchannel.JobState) {
+// settle decides what becomes of a job that has ended for the coordinator.
+func (h *Host) settle(r *request, job workerchannel.TrackedJob) {
 	if r.begun {
 		r.tries, r.begun = r.tries+1, false
 	}
 	switch {
-	case r.outcome != nil:
-		payload, err := outcomeResult(r.outcome)
+	case job.Cause == workerchannel.CauseOutcome:
+		payload, err := outcomeResult(job.Outcome)
 		h.answer(r, payload, err)
-	case state == workerchannel.StateCompleted, r.cancel:
+	case job.Cause == workerchannel.CauseCancelled, r.cancel:
 		h.answer(r, nil, errCancelled)
 	case h.stopping:
 		h.answer(r, nil, ErrStopped)
@@ -306,7 +291,7 @@ func (h *Host) accept(r *request) {
 	h.enqueue(r)
 }
 
-// enqueue keeps the order of submission, also for what runs again.
+// enqueue keeps the order of submission, even for jobs that run again.
 func (h *Host) enqueue(r *request) {
 	i, _ := slices.BinarySearchFunc(h.backlog, r.id, func(r *request, id uint64) int { return int(r.id) - int(id) })
 	h.backlog = slices.Insert(h.backlog, i, r)
@@ -314,32 +299,49 @@ func (h *Host) enqueue(r *request) {
 
 func (h *Host) cancelJob(r *request) {
 	if h.jobs[r.id] != r {
-		return // it has been settled meanwhile
+		return // it has been settled in the meantime
 	}
 	if i := slices.Index(h.backlog, r); i >= 0 {
 		h.backlog = slices.Delete(h.backlog, i, i+1)
 		h.answer(r, nil, errCancelled)
 		return
 	}
-	r.cancel, r.deadline = true, h.c.Turn()+h.Limits.CancelTurns
-	if err := h.c.CancelJob(r.id, "the caller has gone"); err != nil {
-		h.Log("%v", err) // the worker is being stopped, and the job with it
+	r.cancel = true
+	if err := h.c.CancelJob(r.id, "the caller is gone"); err != nil {
+		h.Log("%v", err) // the worker has been asked to stop, which ends the job
 	}
 }
 
-// checkDeadlines kills a worker that is late.
-func (h *Host) checkDeadlines() {
+// check ends a worker that is late, and polls one that may have become silent.
+func (h *Host) check() {
 	if h.worker == nil {
 		return
 	}
 	turn := h.c.Turn()
-	if (h.stopping || !h.c.WorkerReady()) && turn >= h.deadline {
-		h.lose(errors.New("it took too long to start or to stop"))
+	if late, ok := h.c.Overdue(); ok {
+		h.lose(late)
 		return
 	}
-	for _, r := range h.jobs {
-		if r.cancel && turn >= r.deadline {
-			h.lose(fmt.Errorf("it took too long to cancel job %d", r.id))
+	if h.next != nil && turn >= h.nextFrom+h.Limits.Send {
+		h.lose(errDeaf)
+		return
+	}
+	if h.exitBy != 0 && turn >= h.exitBy {
+		h.lose(errLingers)
+		return
+	}
+	if h.c.Closing() && turn >= h.stopBy {
+		_ = h.c.RequestShutdown("the host stops") // refused only if it has been requested
+	}
+	if turn%h.Limits.Beat == 0 && h.next == nil {
+		h.poll()
+	}
+}
+
+// poll asks about one job that can be polled, if there is one. Any message of the worker is an answer.
+func (h *Host) poll() {
+	for job := range h.c.Jobs() {
+		if h.c.PollStatus(job.JobID) == nil {
 			return
 		}
 	}
@@ -355,35 +357,13 @@ func (h *Host) beginStop() {
 	}
 	h.backlog = nil
 	if h.worker != nil {
-		h.deadline = h.c.Turn() + h.Limits.StopTurns
-		_ = h.c.RequestShutdown("the host stops") // refused only when it has been requested
+		h.stopBy = h.c.Turn() + h.Limits.Stop
+		_ = h.c.ShutdownWhenIdle("the host stops") // refused only if it has been requested
 	}
 }
 
-// answer settles a job for its caller.
+// answer ends the call of a job.
 func (h *Host) answer(r *request, payload []byte, err error) {
 	delete(h.jobs, r.id)
 	r.result <- result{payload, err}
-}
-
-// An OutcomeError is an outcome other than success.
-type OutcomeError struct{ Outcome workerchannel.Outcome }
-
-func (e *OutcomeError) Error() string {
-	switch o := e.Outcome.(type) {
-	case workerchannel.OutcomeErr:
-		return o.Code + ": " + o.Message
-	case workerchannel.OutcomeCancelled:
-		return "cancelled: " + o.Reason
-	case workerchannel.OutcomePanicked:
-		return "panic: " + o.Message
-	}
-	return fmt.Sprintf("the job ended with %v", e.Outcome)
-}
-
-func outcomeResult(o workerchannel.Outcome) ([]byte, error) {
-	if ok, is := o.(workerchannel.OutcomeOk); is {
-		return ok.Payload, nil
-	}
-	return nil, &OutcomeError{o}
 }

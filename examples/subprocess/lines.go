@@ -9,15 +9,15 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// A message goes over a pipe as one line. Its JSON never holds a raw line feed, so none needs escaping.
+// A message is one line. Its JSON contains no line feed.
 
-// maxLine bounds a line, and so the memory that a broken peer can make us spend. The largest payload
-// takes 4 bytes of text for each of its own, 1 MiB; the rest is for the texts, which the protocol does
-// not bound and this program keeps short. A longer line is the mark of a broken peer.
+// maxLine is the length of the longest line, which bounds the memory that a broken peer can take. The largest payload
+// has 1 MiB of JSON, up to 4 bytes for each of its own; the rest is for strings, which the protocol does not limit and
+// this program keeps short.
 const maxLine = 2 << 20
 
 var (
-	errHalfLine = errors.New("the peer stopped in the middle of a line")
+	errHalfLine = errors.New("the peer ended in the middle of a line")
 	errLongLine = errors.New("the peer wrote a line that is too long")
 )
 
@@ -27,8 +27,8 @@ func appendLine(dst []byte, env workerchannel.Envelope) ([]byte, error) {
 	return append(dst, '\n'), err
 }
 
-// readLines hands every line to take until take answers false, or the stream ends. It answers nil for
-// an end between two lines. The line is take's to keep.
+// readLines calls take with every line until take returns false or the input ends. It returns nil if the input ends after
+// a line feed. take may keep the line.
 func readLines(r io.Reader, take func(line []byte) bool) error {
 	s := bufio.NewScanner(r)
 	s.Buffer(nil, maxLine)
@@ -44,8 +44,8 @@ func readLines(r io.Reader, take func(line []byte) bool) error {
 	return s.Err()
 }
 
-// wholeLine is bufio.ScanLines, but for the rest of a stream after its last line feed: half a message
-// must not pass for a whole one.
+// wholeLine is like bufio.ScanLines, but returns an error for what follows the last line feed: a part of a message must
+// not be taken for a message.
 func wholeLine(data []byte, atEOF bool) (advance int, line []byte, err error) {
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {
 		return i + 1, data[:i], nil

@@ -1,12 +1,11 @@
-// Subprocess counts primes in a worker process: the program starts itself as the worker, and the two
-// speak newline-delimited envelopes over the worker's standard input and output. Standard error is
-// free for logs.
+// Subprocess counts primes in a worker process. The program starts itself as the worker. Messages are lines on the
+// standard input and output of the worker; its standard error is for logs.
 //
 //	go run ./examples/subprocess          # count the primes below 32 million, in 16 jobs
-//	go run ./examples/subprocess -kill    # kill the worker in mid-job, and still get the answer
+//	go run ./examples/subprocess -kill    # kill the worker during a job, and still get the result
 //	go run ./examples/subprocess -v       # show every message
 //
-// host.go holds the host's event loop, worker.go the worker's; process.go and lines.go are the transport.
+// The event loop of the host is in host.go, that of the worker in worker.go; process.go and lines.go are the transport.
 package main
 
 import (
@@ -29,13 +28,13 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// workerEnv makes the program a worker.
+// workerEnv is the environment variable that makes the program a worker.
 const workerEnv = "WORKERCHANNEL_EXAMPLE_WORKER"
 
 func main() {
 	log.SetFlags(0)
 	if os.Getenv(workerEnv) != "" {
-		signal.Ignore(os.Interrupt) // it goes to both processes, and is for the host
+		signal.Ignore(os.Interrupt) // the terminal sends it to both processes; the host handles it
 		if err := serve(instanceID(), os.Stdin, os.Stdout, countPrimes); err != nil {
 			log.Fatal("worker: ", err)
 		}
@@ -60,17 +59,17 @@ type options struct {
 	kill, verbose bool
 }
 
-// maxJobs bounds the memory of the host, where a goroutine waits for each job.
+// maxJobs bounds the memory of the host, which has a goroutine for each job.
 const maxJobs = 1_000_000
 
-// parse reads the arguments. It says on stderr what is wrong with them.
+// parse reads the arguments. It prints what is wrong with them to stderr.
 func parse(args []string, stderr io.Writer) (*options, error) {
 	o := new(options)
 	flags := flag.NewFlagSet("subprocess", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.UintVar(&o.jobs, "jobs", 16, "number of jobs")
 	flags.UintVar(&o.size, "size", 2_000_000, "numbers to search in each")
-	flags.BoolVar(&o.kill, "kill", false, "kill the first worker in mid-job")
+	flags.BoolVar(&o.kill, "kill", false, "kill the first worker during a job")
 	flags.BoolVar(&o.verbose, "v", false, "show every message")
 	err := flags.Parse(args)
 	if err != nil {
@@ -90,13 +89,13 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	return nil, err
 }
 
-// run is the host: it hands out the jobs, and adds the results up.
+// run is the host. It hands out the jobs and adds up the results.
 func run(ctx context.Context, o *options, out io.Writer) error {
 	executable, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	var worker *exec.Cmd // the present one; the loop's, as are the callbacks
+	var worker *exec.Cmd // the present one; only the loop uses it, which makes the callbacks
 	config := Config{
 		Command: func() *exec.Cmd {
 			worker = exec.Command(executable)
@@ -117,11 +116,11 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	host := NewHost(config)
 
 	var callers sync.WaitGroup
-	var mu sync.Mutex // of what follows, and out
+	var mu sync.Mutex // guards out and the variables that follow
 	var total int
 	var failures []error
 	var unwritten error
-	kill := o.kill // the loop's
+	kill := o.kill // only the loop uses it
 	for job := range o.jobs {
 		lo, hi := job*o.size, (job+1)*o.size
 		progress := func(string) {
@@ -139,7 +138,7 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 				return
 			}
 			if _, err := fmt.Fprintf(out, "primes from %d to %d: %s\n", lo, hi, answer); err != nil {
-				unwritten = err // once is enough
+				unwritten = err // one of them is enough
 			}
 			count, err := strconv.Atoi(string(answer))
 			total, failures = total+count, append(failures, err)

@@ -15,11 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The test binary starts itself as the worker; the value of workerEnv says which one.
+// The test binary starts itself as the worker that the value of workerEnv names.
 func TestMain(m *testing.M) {
 	mode := os.Getenv(workerEnv)
 	if mode == "" {
-		os.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector has each worker linger for a second
+		os.Setenv("GORACE", "atexit_sleep_ms=0") // otherwise each worker ends a second later under the race detector
 		log.SetOutput(io.Discard)
 		os.Exit(m.Run())
 	}
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func TestProgramCountsThePrimesAlsoWhenItsWorkerIsKilled(t *testing.T) {
+func TestProgramCountsPrimesEvenIfItsWorkerIsKilled(t *testing.T) {
 	for _, o := range []options{{}, {kill: true}, {kill: true, verbose: true}} {
 		o.jobs, o.size = 8, 125_000
 		var out bytes.Buffer
@@ -48,13 +48,13 @@ func TestInterruptedProgramCancelsItsJobs(t *testing.T) {
 	assert.ErrorIs(t, run(ctx, &options{jobs: 2, size: 10}, io.Discard), context.Canceled)
 }
 
-func TestAResultThatCannotBeWrittenIsAnError(t *testing.T) {
+func TestResultThatCannotBeWrittenIsAnError(t *testing.T) {
 	r, w := io.Pipe()
 	require.NoError(t, r.Close())
 	assert.ErrorIs(t, run(t.Context(), &options{jobs: 2, size: 10}, w), io.ErrClosedPipe)
 }
 
-func TestWrongArgumentsAreNamed(t *testing.T) {
+func TestWrongArgumentsAreReported(t *testing.T) {
 	for args, want := range map[string]string{
 		"-quick":                   "flag provided but not defined: -quick",
 		"-v true":                  `unexpected argument "true"`,
@@ -74,7 +74,7 @@ func TestWrongArgumentsAreNamed(t *testing.T) {
 	assert.Equal(t, &options{jobs: 1, size: 4294967295}, o)
 }
 
-func TestPrimesAreThoseThatTrialDivisionFinds(t *testing.T) {
+func TestPrimesMatchTrialDivision(t *testing.T) {
 	prime := func(n int) bool {
 		for d := 2; d*d <= n; d++ {
 			if n%d == 0 {

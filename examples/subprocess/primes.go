@@ -7,11 +7,11 @@ import (
 	"strconv"
 )
 
-// countPrimes is the work: the payload "lo hi" asks how many primes there are from lo to below hi.
+// countPrimes is the task. For the payload "lo hi" it returns the number of primes from lo up to, but not including, hi.
 func countPrimes(ctx context.Context, payload []byte, report func(string)) ([]byte, error) {
 	var lo, hi uint32
 	if _, err := fmt.Sscanf(string(payload), "%d %d", &lo, &hi); err != nil {
-		return nil, fmt.Errorf("a job is two numbers: %w", err)
+		return nil, fmt.Errorf("expected two numbers: %w", err)
 	}
 	lo = max(lo, 2)
 	small := sieve(2, uint32(math.Sqrt(float64(hi)))+1, nil)
@@ -28,8 +28,8 @@ func countPrimes(ctx context.Context, payload []byte, report func(string)) ([]by
 	return strconv.AppendInt(nil, int64(count), 10), nil
 }
 
-// sieve returns the primes from lo to below hi. small are all primes up to the root of hi; nil when lo
-// is 2, for they are then found on the way.
+// sieve returns the primes from lo up to, but not including, hi. small has all primes up to the square root of hi; it is
+// nil if lo is 2, because sieve then finds them itself.
 func sieve(lo, hi uint32, small []uint32) []uint32 {
 	if hi <= lo {
 		return nil

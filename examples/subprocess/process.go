@@ -1,25 +1,30 @@
 package main
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
 	"os/exec"
 	"sync"
+	"time"
 )
 
-// A process is one worker process and the two goroutines that serve its pipes, so that the host's loop
-// waits for neither. Whatever goes wrong with it has one end: it is killed, waited for, and lines is
-// closed.
+// A process is one worker process and the goroutines that serve its pipes, so that the host's loop waits for
+// neither. However it ends, it is killed and waited for, and then lines is closed.
 type process struct {
-	lines chan []byte // what it says; closed when it is gone
-	err   error       // why it is gone, once lines is closed
+	lines    chan []byte // the lines that it writes; closed when it is gone and all of them have been taken
+	toWorker chan []byte // the lines that it is to read
+	err      error       // why it is gone, once lines is closed
 
-	cmd  *exec.Cmd
-	out  lineQueue
-	gone chan struct{} // closed by kill
-	once sync.Once
+	announced bool // owned by the host's loop
+	cmd       *exec.Cmd
+	gone      chan struct{} // closed by kill
+	kill      func()        // ends the process at once; lines that have not been taken are dropped
 }
+
+// holdTime is how long standard output may stay open after the process has ended: a process that it has started may
+// have inherited it.
+const holdTime = time.Second
 
 // startProcess starts the command; wg counts its goroutines.
 func startProcess(cmd *exec.Cmd, wg *sync.WaitGroup) (*process, error) {
@@ -27,34 +32,28 @@ func startProcess(cmd *exec.Cmd, wg *sync.WaitGroup) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
+	stdout, written := io.Pipe()
+	cmd.Stdout = written
+	cmd.WaitDelay = holdTime
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{lines: make(chan []byte), cmd: cmd, gone: make(chan struct{})}
-	p.out.cond.L = &p.out.mu
-	wg.Go(func() { p.read(stdout) })
+	p := &process{lines: make(chan []byte), toWorker: make(chan []byte), cmd: cmd, gone: make(chan struct{})}
+	p.kill = sync.OnceFunc(func() {
+		close(p.gone)
+		p.end()
+	})
 	wg.Go(func() { p.write(stdin) })
+	wg.Go(func() { p.read(stdout) })
+	wg.Go(func() { written.CloseWithError(cmd.Wait()) }) // no error is io.EOF
 	return p, nil
 }
 
-// send queues one line; it never waits for the worker to read.
-func (p *process) send(line []byte) { p.out.put(line) }
+// end ends the process. What it has written can still be read.
+func (p *process) end() { _ = p.cmd.Process.Kill() } // an error means that it has ended already
 
-// kill ends the process whatever it is doing. What it has said and nobody has taken is dropped.
-func (p *process) kill() {
-	p.once.Do(func() {
-		close(p.gone)
-		p.out.close()
-		_ = p.cmd.Process.Kill() // or it is dead already
-	})
-}
-
-// read hands on what the worker says, to the last whole line, and then sees to its end.
-func (p *process) read(stdout io.Reader) {
+// read passes lines on until the process has ended and its output with it.
+func (p *process) read(stdout *io.PipeReader) {
 	defer close(p.lines)
 	err := readLines(stdout, func(line []byte) bool {
 		select {
@@ -64,60 +63,22 @@ func (p *process) read(stdout io.Reader) {
 			return false
 		}
 	})
-	p.kill() // it may have closed its end or broken the rules, and live on
-	p.err = errors.Join(err, p.cmd.Wait())
-	if p.err == nil {
-		p.err = io.EOF
-	}
-	p.err = fmt.Errorf("the worker process ended: %w", p.err)
+	p.end() // it may have broken the rules and live on
+	_ = stdout.Close()
+	p.err = fmt.Errorf("the worker process ended: %w", cmp.Or(err, io.EOF))
 }
 
+// write writes lines until the process is killed. It ends a process that has closed its standard input.
 func (p *process) write(stdin io.Writer) {
 	for {
-		line, ok := p.out.take()
-		if !ok {
+		select {
+		case line := <-p.toWorker:
+			if _, err := stdin.Write(line); err != nil {
+				p.end()
+				return
+			}
+		case <-p.gone:
 			return
 		}
-		if _, err := stdin.Write(line); err != nil {
-			p.kill() // a worker that does not listen is no worker
-			return
-		}
 	}
-}
-
-// A lineQueue is a queue without bound between the loop and the goroutine that writes. The host keeps
-// it short: it has only so many jobs in flight.
-type lineQueue struct {
-	mu     sync.Mutex
-	cond   sync.Cond
-	lines  [][]byte
-	closed bool
-}
-
-func (q *lineQueue) put(line []byte) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.lines = append(q.lines, line)
-	q.cond.Signal()
-}
-
-// take waits for a line; false once the queue is closed.
-func (q *lineQueue) take() (line []byte, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for len(q.lines) == 0 && !q.closed {
-		q.cond.Wait()
-	}
-	if q.closed {
-		return nil, false
-	}
-	line, q.lines = q.lines[0], q.lines[1:]
-	return line, true
-}
-
-func (q *lineQueue) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.lines, q.closed = nil, true
-	q.cond.Signal()
 }

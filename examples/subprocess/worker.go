@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,30 +11,29 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// A task is what a worker does for a job. It reports its progress, and returns soon when the context
-// ends.
+// A task does the work of a job. It may report its progress. It must return soon after the context ends.
 type task func(ctx context.Context, payload []byte, report func(string)) ([]byte, error)
 
-// instanceID is new for every process; a process id alone comes again.
+// instanceID returns a new id for every process; a process id alone would be used again.
 func instanceID() string { return fmt.Sprintf("worker-%d-%s", os.Getpid(), rand.Text()) }
 
-// A workerLoop is the worker's half of the program: one job runs at a time, in a goroutine of its own,
-// so that the loop hears of a cancel meanwhile.
+// A workerLoop is the worker's half of the program. One job runs at a time, in a goroutine of its own, so that the
+// loop can receive a cancel in the meantime.
 type workerLoop struct {
 	w     *workerchannel.Worker
 	do    task
 	queue []workerchannel.SpawnJob
 
 	running   bool
-	jobID     uint64 // of the job that runs
+	jobID     uint64 // of the running job
 	interrupt context.CancelFunc
 
-	progress chan string // of the job that runs
+	progress chan string // of the running job
 	ended    chan workerchannel.Outcome
 }
 
-// serve announces a worker, and runs the jobs that come in until the host asks it to stop or has gone.
-// It writes without a queue: the host always reads.
+// serve announces a worker and runs its jobs until the host asks it to stop or is gone. It writes without a queue:
+// the host always reads.
 func serve(id string, in io.Reader, out io.Writer, do task) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -58,40 +56,33 @@ func serve(id string, in io.Reader, out io.Writer, do task) error {
 		})
 	}()
 
-	if err := l.w.Announce(); err != nil {
-		return err
-	}
+	err := l.w.Announce()
 	for {
-		if err := l.next(ctx); err != nil {
-			return err
+		if err == nil {
+			err = l.next(ctx)
+		}
+		if err != nil { // such as a refused message: tell the host and stop
+			_ = l.w.Fail(clip(err.Error()))
 		}
 		var buf []byte
 		for env := range l.w.Outbox() {
-			var err error
-			if buf, err = appendLine(buf[:0], env); err != nil {
-				return err
-			}
+			buf, _ = appendLine(buf[:0], env) // the worker queues nothing that cannot be written
 			if _, err := out.Write(buf); err != nil {
 				return err
 			}
 		}
-		if l.w.Closed() {
-			return nil
+		if err != nil || l.w.Closed() {
+			return err
 		}
-
-		var err error
 		select {
 		case line := <-lines:
 			err = l.receive(line)
 		case err := <-inErr:
-			return err // nil when the host has gone
+			return err // nil when the host is gone
 		case detail := <-l.progress:
 			err = l.report(detail)
 		case outcome := <-l.ended:
 			err = l.end(outcome)
-		}
-		if err != nil {
-			return err
 		}
 	}
 }
@@ -99,7 +90,7 @@ func serve(id string, in io.Reader, out io.Writer, do task) error {
 // stopsLater is for the host's log.
 var stopsLater = workerchannel.Diagnostic{Level: workerchannel.LevelInfo, Category: "shutdown", Message: "stops when its job has ended"}
 
-// next begins the next job, or stops, if the time has come.
+// next begins the next job, or stops if the host has asked for that.
 func (l *workerLoop) next(ctx context.Context) error {
 	switch {
 	case l.running:
@@ -120,7 +111,7 @@ func (l *workerLoop) next(ctx context.Context) error {
 	return nil
 }
 
-// run does the job. ctx is the loop's: when that has ended, nobody listens.
+// run does the job. ctx is the context of the loop: when it has ended, nobody receives the outcome.
 func (l *workerLoop) run(ctx, jobCtx context.Context, payload []byte) {
 	outcome := l.outcome(jobCtx, payload, func(detail string) {
 		select {
@@ -150,7 +141,7 @@ func (l *workerLoop) outcome(ctx context.Context, payload []byte, report func(st
 	return workerchannel.OutcomeOk{Payload: answer}
 }
 
-// clip makes any text fit for the wire, and for a line.
+// clip makes any string short and well-formed, so that it can be sent.
 func clip(s string) string {
 	const most = 16 << 10
 	return strings.ToValidUTF8(s[:min(len(s), most)], "\uFFFD")
@@ -167,7 +158,7 @@ func (l *workerLoop) receive(line []byte) error {
 		l.queue = append(l.queue, op)
 	case workerchannel.CancelJob:
 		if state, _ := l.w.JobState(op.JobID); state != workerchannel.StateCancelRequested {
-			return nil // it ended before the request came
+			return nil // it ended before the request arrived
 		}
 		if l.running && l.jobID == op.JobID {
 			l.interrupt()
@@ -177,7 +168,7 @@ func (l *workerLoop) receive(line []byte) error {
 		return l.w.AcknowledgeCancel(op.JobID)
 	case workerchannel.DrainJob:
 		if l.running && l.jobID == op.JobID {
-			return nil // end answers
+			return nil // end answers when it has returned
 		}
 		return l.w.CompleteDrain(op.JobID)
 	case workerchannel.FinalizeJob:
@@ -199,7 +190,7 @@ func (l *workerLoop) drop(jobID uint64) {
 	}
 }
 
-// report passes progress on, unless the job has been cancelled meanwhile.
+// report sends the progress, unless the job has been cancelled in the meantime.
 func (l *workerLoop) report(detail string) error {
 	if state, _ := l.w.JobState(l.jobID); state != workerchannel.StateRunning {
 		return nil
@@ -207,18 +198,17 @@ func (l *workerLoop) report(detail string) error {
 	return l.w.Report(l.jobID, detail)
 }
 
-// end is called when the job has nothing under way any more. One whose cancel has been acknowledged
-// has no outcome; if the request to drain it is here it is answered, or else will be when it comes.
+// end is called when the running job has returned. If its cancel has been acknowledged it has no outcome, and the
+// DrainJob is answered now if it has arrived, otherwise when it arrives. A job that the Worker does not track any
+// more was cancelled before a shutdown.
 func (l *workerLoop) end(outcome workerchannel.Outcome) error {
 	l.interrupt()
 	l.running = false
 	switch state, _ := l.w.JobState(l.jobID); state {
 	case workerchannel.StateRunning:
 		return l.w.Complete(l.jobID, outcome)
-	case workerchannel.StateCancelRequested:
-		return nil
 	case workerchannel.StateDraining:
 		return l.w.CompleteDrain(l.jobID)
 	}
-	return errors.New("the job has ended twice")
+	return nil
 }

@@ -96,7 +96,7 @@ func (e *end) listen() {
 	}
 }
 
-// underWay tells whether the end has yet to receive a message, other than a probe.
+// underWay reports whether the end has yet to receive a message, other than a probe.
 func (e *end) underWay() bool {
 	return slices.ContainsFunc(e.peer.sent[e.got:], func(m *message) bool { return !m.probe })
 }
@@ -273,7 +273,7 @@ func (c *conversation) check(e *end, data []byte) {
 	}
 }
 
-// comesLater tells whether a message that was left out still arrives: before the probes do, or when
+// comesLater reports whether a message that was left out still arrives: before the probes do, or when
 // the sender's end is closed.
 func (c *conversation) comesLater(e *end, m *message) bool {
 	script := len(c.script)

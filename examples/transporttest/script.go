@@ -202,7 +202,7 @@ func (c *conversation) actions() map[string]func(*rapid.T) {
 			c.must(host.CancelJob(id, reason))
 		},
 		"host polls": func(t *rapid.T) {
-			id := draw(t, ids(host.Jobs(), func(s workerchannel.JobState) bool { return !s.Terminal() }))
+			id := draw(t, ids(host.Jobs(), reportable))
 			c.say("the host polls job %d", id)
 			c.must(host.PollStatus(id))
 		},

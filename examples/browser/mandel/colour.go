@@ -5,12 +5,12 @@ import (
 	"math"
 )
 
-// stops are the colours that a point goes through, round and round, the later it escapes.
+// stops are the colours of the values, which repeat.
 var stops = [][3]float64{
 	{8, 10, 48}, {24, 62, 150}, {68, 158, 222}, {226, 248, 250}, {252, 208, 92}, {222, 104, 36}, {94, 20, 62},
 }
 
-// gradient is one round of the colours in small steps.
+// gradient is one cycle of the colours in small steps.
 var gradient = func() (g [2048][3]byte) {
 	for i := range g {
 		at := float64(i*len(stops)) / float64(len(g))
@@ -24,8 +24,8 @@ var gradient = func() (g [2048][3]byte) {
 	return g
 }()
 
-// Colour returns the colour of a value: black for the set itself, else one of the gradient. Colours
-// change ever slower, because the further in, the faster values do.
+// Colour returns the colour of a value: black for the set itself, otherwise one of the gradient. Colours change more
+// slowly for high values, because these are close together.
 func Colour(value uint16) [3]byte {
 	if value == 0 {
 		return [3]byte{}
@@ -33,7 +33,7 @@ func Colour(value uint16) [3]byte {
 	return gradient[int(math.Sqrt(float64(value)/32)*230)%len(gradient)]
 }
 
-// Paint turns the values of a tile into pixels of four bytes: red, green, blue, opacity.
+// Paint returns the values of a tile as pixels of four bytes: red, green, blue, opacity.
 func Paint(values []byte) []byte {
 	pixels := make([]byte, 0, 2*len(values))
 	for ; len(values) >= 2; values = values[2:] {

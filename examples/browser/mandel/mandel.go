@@ -1,6 +1,6 @@
-// Package mandel renders the Mandelbrot set in tiles. It computes with additions, multiplications and
-// divisions alone, and lets the compiler fuse none of them, so that every worker, in whatever language
-// and on whatever processor, gives the same bytes for a tile.
+// Package mandel renders the Mandelbrot set in tiles. It uses additions, multiplications and divisions only, none of
+// which the compiler may fuse, so that every worker computes the same bytes for a tile, in any language and on any
+// processor.
 package mandel
 
 import (
@@ -18,17 +18,17 @@ const (
 	TileSize = 96
 )
 
-// MaxLimit is the largest number of iterations whose values fit into 16 bits.
+// MaxLimit is the largest number of iterations whose values fit in 16 bits.
 const MaxLimit = 2000
 
-// A View is a part of the complex plane: its centre, its width, and how many iterations a point may
-// take before it counts as one of the set.
+// A View is a part of the complex plane: its centre, its width, and the number of iterations after which a point counts
+// as one of the set.
 type View struct {
 	X, Y, Width float64
 	Limit       uint16
 }
 
-// Views are places worth seeing, the first of them first.
+// Views are the places that the page offers.
 var Views = []struct {
 	Name string
 	View
@@ -51,14 +51,14 @@ func (v View) Zoom(col, row int, factor float64) View {
 
 // A Tile is one piece of work: a square of the picture.
 type Tile struct {
-	Col, Row  int     // the place of its upper left pixel in the picture; not known to the worker
-	Left, Top float64 // that pixel's place in the plane
+	Col, Row  int     // the position of its upper left pixel in the picture; not sent to the worker
+	Left, Top float64 // the position of that pixel in the plane
 	Step      float64 // from pixel to pixel
 	Size      uint16  // pixels a side
 	Limit     uint16
 }
 
-// Tiles cuts the view into tiles, those in the middle first.
+// Tiles cuts the view into tiles. Those in the middle come first.
 func (v View) Tiles() []Tile {
 	step := v.Width / Width
 	var tiles []Tile
@@ -73,13 +73,13 @@ func (v View) Tiles() []Tile {
 	return tiles
 }
 
-// offCentre is the square of the distance between two centres, the tile's and the picture's.
+// offCentre returns the square of the distance between the centres of the tile and the picture.
 func (t Tile) offCentre() int {
 	x, y := t.Col+(TileSize-Width)/2, t.Row+(TileSize-Height)/2
 	return x*x + y*y
 }
 
-// A tile travels to the worker as three float64 and two uint16, all little-endian.
+// A tile is sent as three float64 and two uint16, all little-endian.
 const tileBytes = 3*8 + 2*2
 
 // Encode returns the payload of the tile's job.
@@ -95,7 +95,7 @@ func (t Tile) Encode() []byte {
 // Decode reads the payload of a tile's job.
 func Decode(payload []byte) (Tile, error) {
 	if len(payload) != tileBytes {
-		return Tile{}, errors.New("a tile has 28 bytes")
+		return Tile{}, errors.New("expected a tile of 28 bytes")
 	}
 	float := func(at int) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(payload[at:])) }
 	t := Tile{
@@ -103,13 +103,13 @@ func Decode(payload []byte) (Tile, error) {
 		Size: binary.LittleEndian.Uint16(payload[24:]), Limit: binary.LittleEndian.Uint16(payload[26:]),
 	}
 	if t.Size == 0 || t.Size > TileSize || t.Limit == 0 || t.Limit > MaxLimit {
-		return Tile{}, errors.New("a tile has 1 to 96 pixels a side, and 1 to 2000 iterations")
+		return Tile{}, errors.New("expected a tile of 1 to 96 pixels a side and 1 to 2000 iterations")
 	}
 	return t, nil
 }
 
-// AppendRow appends the values of one row of the tile, each as a little-endian uint16. All rows
-// together are the result of the tile's job.
+// AppendRow appends the values of one row of the tile, each as a little-endian uint16. All rows together are the result
+// of the tile's job.
 func (t Tile) AppendRow(dst []byte, row int) []byte {
 	y := t.Top - float64(float64(row)*t.Step)
 	for col := range int(t.Size) {
@@ -128,8 +128,8 @@ func (t Tile) Render() []byte {
 	return values
 }
 
-// Value tells how soon the point x+iy escapes: 0 if it does not within the limit, else the number of
-// iterations in units of 1/32, smoothed so that neighbours differ by little.
+// Value returns after how many iterations the point x+iy escapes, in units of 1/32 and smoothed so that neighbours
+// differ by little; 0 if it does not escape within the limit.
 func Value(x, y float64, limit int) uint16 {
 	const far = 1 << 16 // the square of the distance at which a point has escaped
 	re, im := 0.0, 0.0
@@ -143,8 +143,8 @@ func Value(x, y float64, limit int) uint16 {
 	return 0
 }
 
-// log2 is the binary logarithm of a number of at least 1, rounded down to 16 binary places. The
-// library functions of two languages may differ in the last bit; this cannot.
+// log2 returns the binary logarithm of a number of at least 1, rounded down to 16 binary places. The library functions
+// of two languages may differ in the last bit.
 func log2(x float64) float64 {
 	n := 0.0
 	for ; x >= 2; x /= 2 {

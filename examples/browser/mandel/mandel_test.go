@@ -15,7 +15,7 @@ func TestPointsOfTheSetNeverEscape(t *testing.T) {
 	}
 }
 
-func TestOtherPointsEscapeAndTheirMirrorImagesAlike(t *testing.T) {
+func TestOtherPointsEscapeAsTheirMirrorImagesDo(t *testing.T) {
 	for _, p := range [][2]float64{{1, 0}, {0.3, 0}, {-2.01, 0}, {0, 1.01}, {0.4, 0.4}, {-0.75, 0.1}} {
 		v := Value(p[0], p[1], MaxLimit)
 		assert.NotZero(t, v, "%v", p)
@@ -56,7 +56,7 @@ func TestTilesCoverThePictureOnceFromTheMiddle(t *testing.T) {
 	assert.Len(t, seen, Width/TileSize*(Height/TileSize))
 }
 
-func TestATileSurvivesTheJourneyToTheWorker(t *testing.T) {
+func TestEncodedTileDecodesToTheSameTile(t *testing.T) {
 	for _, want := range Views[1].Tiles() {
 		got, err := Decode(want.Encode())
 		require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestATileSurvivesTheJourneyToTheWorker(t *testing.T) {
 	}
 }
 
-func TestAPayloadThatIsNoTileIsRefused(t *testing.T) {
+func TestDecodeRefusesOtherPayloads(t *testing.T) {
 	good := Tile{Size: TileSize, Limit: MaxLimit}
 	for name, payload := range map[string][]byte{
 		"nothing":          nil,
@@ -80,7 +80,7 @@ func TestAPayloadThatIsNoTileIsRefused(t *testing.T) {
 	}
 }
 
-func TestZoomKeepsThePointUnderThePixel(t *testing.T) {
+func TestZoomCentresThePointOfThePixel(t *testing.T) {
 	v := Views[0].View
 	col, row := 300, 200
 	x, y := v.X+float64(col-Width/2)*v.Width/Width, v.Y-float64(row-Height/2)*v.Width/Width
@@ -90,7 +90,7 @@ func TestZoomKeepsThePointUnderThePixel(t *testing.T) {
 	assert.Equal(t, v.Width/4, got.Width)
 }
 
-func TestTheSetIsBlackAndAllElseColouredWithoutJumps(t *testing.T) {
+func TestSetIsBlackAndOtherColoursChangeWithoutJumps(t *testing.T) {
 	assert.Zero(t, Colour(0))
 	for v := uint16(64); v < MaxLimit*32; v++ {
 		a, b := Colour(v), Colour(v+1)

@@ -9,7 +9,7 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// describe gives a message as a line of the log: its sequence number, what it is, and of which job.
+// describe returns a message as a line of the log: sequence number, operation, job, and more.
 func describe(env workerchannel.Envelope) string {
 	job, more := "", ""
 	switch op := env.Op.(type) {
@@ -71,7 +71,7 @@ func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
 // pad makes a column of the log.
 func pad(s string, width int) string { return s + strings.Repeat(" ", max(width-len(s), 1)) }
 
-// clip bounds what a worker says.
+// clip shortens a string of a worker.
 func clip(s string) string {
 	const most = 80
 	if r := []rune(s); len(r) > most {

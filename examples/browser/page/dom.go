@@ -9,19 +9,19 @@ import (
 	"github.com/workerchannel/workerchannel/examples/browser/mandel"
 )
 
-// logSize is how many lines of the log the page keeps.
+// logSize is the number of lines of the log that the page keeps.
 const logSize = 200
 
-// A page is the document: it shows the picture, and turns clicks into calls of it. What changes often
-// is painted once a frame.
+// A page is the document. It shows the picture and turns clicks into calls of it. What changes often is painted
+// once a frame.
 type page struct {
 	picture *picture
 	canvas  js.Value
 	context js.Value
-	lines   []line  // not on the page yet, oldest first
-	due     bool    // a frame has been asked for
-	onFrame js.Func // paints it
-	changed func()  // called after every turn, for the self-test
+	lines   []line  // that are not yet on the page, oldest first
+	due     bool    // a frame has been requested
+	onFrame js.Func // paints the page
+	changed func()  // called after every event, for the self-test
 }
 
 type line struct{ kind, text string }
@@ -48,7 +48,7 @@ func newPage() *page {
 	return g
 }
 
-// listen makes the page answer to its user.
+// listen installs the handlers of the controls.
 func (g *page) listen() {
 	p := g.picture
 	on("render", "click", func(js.Value) {
@@ -75,7 +75,7 @@ func (g *page) listen() {
 	})
 }
 
-// startWorker starts a worker of the kind chosen.
+// startWorker starts a worker of the selected kind.
 func (g *page) startWorker() {
 	script := "worker-" + element("kind").Get("value").String() + ".js"
 	g.log("note", "starting "+script)
@@ -91,7 +91,7 @@ func (g *page) draw(t mandel.Tile, values []byte) {
 	g.context.Call("putImageData", image, t.Col, t.Row)
 }
 
-// tileColours are the fill and the border of a tile without a picture.
+// tileColours are the fill and the border of a tile that has not been drawn.
 var tileColours = map[string][2]string{
 	"queued":    {"#10141f", "#2b3550"},
 	"running":   {"#17203a", "#5b8cff"},
@@ -99,7 +99,7 @@ var tileColours = map[string][2]string{
 	"failed":    {"#3a141c", "#c2414f"},
 }
 
-// mark shows how a tile stands that has not been drawn.
+// mark shows the state of a tile that has not been drawn.
 func (g *page) mark(t mandel.Tile, state string) {
 	const border = 2
 	for i, colour := range []string{tileColours[state][1], tileColours[state][0]} {
@@ -109,16 +109,16 @@ func (g *page) mark(t mandel.Tile, state string) {
 	}
 }
 
-// dim lets the old picture show faintly until the new one covers it.
+// dim darkens the old picture, which the new one then covers.
 func (g *page) dim() {
 	g.context.Set("fillStyle", "rgba(9, 12, 20, 0.7)")
 	g.context.Call("fillRect", 0, 0, mandel.Width, mandel.Height)
 }
 
-// log adds a line to the log: of the kind in, out, note or error.
+// log adds a line of a kind to the log: in, out, note or error.
 func (g *page) log(kind, s string) {
 	if len(g.lines) == logSize {
-		g.lines = g.lines[1:] // it would not stay
+		g.lines = g.lines[1:] // it would be removed at once
 	}
 	turn := "turn " + utoa(g.picture.host.coordinator.Turn())
 	g.lines = append(g.lines, line{kind, pad(turn, 11) + s})
@@ -133,7 +133,7 @@ func (g *page) update() {
 	g.changed()
 }
 
-// paint brings everything but the canvas up to date.
+// paint updates everything except the canvas.
 func (g *page) paint() {
 	g.due = false
 	p := g.picture
@@ -160,7 +160,7 @@ func (g *page) paint() {
 	g.paintLog()
 }
 
-// paintJobs shows the latest jobs, newest first.
+// paintJobs shows the latest jobs, the newest first.
 func (g *page) paintJobs() {
 	rows := element("jobs").Get("children")
 	for i := range historySize {
@@ -182,7 +182,7 @@ func (g *page) paintJobs() {
 	}
 }
 
-// paintLog shows new lines above the old, and lets the oldest go.
+// paintLog puts new lines above the old ones and removes the oldest.
 func (g *page) paintLog() {
 	log := element("log")
 	for _, l := range g.lines {
@@ -207,7 +207,7 @@ func show(id, s string) { element(id).Set("textContent", s) }
 
 func enable(id string, enabled bool) { element(id).Set("disabled", !enabled) }
 
-// on is for handlers that last as long as the page.
+// on installs a handler that lasts as long as the page.
 func on(id, event string, handle func(event js.Value)) {
 	element(id).Call("addEventListener", event, js.FuncOf(func(_ js.Value, args []js.Value) any {
 		handle(args[0])

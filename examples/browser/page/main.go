@@ -3,7 +3,7 @@
 // Command page renders the Mandelbrot set in Web Workers, with the coordinator on the page's own
 // thread. It is compiled to Wasm; page.js starts it.
 //
-// host.go is the event loop, and what to copy; picture.go is the application; dom.go is the page.
+// host.go has the event loop, which can be used in other programs; picture.go is the application; dom.go is the page.
 package main
 
 import (
@@ -12,8 +12,7 @@ import (
 	"github.com/workerchannel/workerchannel/examples/browser/mandel"
 )
 
-// seed is the session's seed. All messages carry it; a session with the same seed and the same events
-// has the same messages.
+// seed is the seed that all messages carry. A session with the same seed and the same events has the same messages.
 const seed = 42
 
 func main() {
@@ -28,5 +27,5 @@ func main() {
 	} else {
 		element("render").Call("click")
 	}
-	select {} // the rest happens in callbacks
+	select {} // everything else happens in callbacks
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 
@@ -16,10 +15,11 @@ const (
 	historySize = 26 // jobs in the table
 )
 
-// A picture is the application: it has the tiles of a view rendered, one job a tile, and sees to it
-// that every tile is drawn once, whatever becomes of the workers. It is the Application of the host.
+// A picture is the Application of the host. It has the tiles of a view rendered, one job a tile, and every tile is
+// drawn once, whatever happens to the workers.
 //
-// A view is a region of jobs: what still comes for an earlier one is let go.
+// Each rendering of a view is a region of jobs. When it is abandoned the region is closed, and the results of its
+// jobs are dropped.
 type picture struct {
 	host *Host
 	page *page
@@ -27,15 +27,15 @@ type picture struct {
 	view    mandel.View
 	region  uint64
 	tiles   []mandel.Tile
-	waiting []int          // tiles that no job is for, next first
+	waiting []int          // tiles without a job, the next one first
 	jobs    map[uint64]int // the tile of each job in flight in this region
 	drawnBy map[int]string // the worker that rendered each tile that has been drawn
-	draws   int            // how many tiles have been drawn, those drawn twice counted twice
+	draws   int            // how many times a tile has been drawn
 	lastJob uint64
 
 	history []entry // the latest jobs, oldest first
 	tally   tally
-	started float64 // when, in milliseconds
+	started float64 // in milliseconds
 	ended   float64
 }
 
@@ -44,22 +44,22 @@ type entry struct {
 	job    uint64
 	tile   mandel.Tile
 	worker string
-	ended  string // how; empty while the job is in flight
+	ended  string // how it ended; empty while the job is in flight
 	detail string
 }
 
-// A tally counts what has happened since the page was opened.
+// A tally counts events since the page was opened.
 type tally struct {
-	cancelled int // jobs that went through the cancel handshake
+	cancelled int // jobs that ended by the cancel handshake
 	failed    int // jobs that lost their worker
-	erred     int // jobs that did not end as they should
-	refused   int // messages that the coordinator had an error for
+	erred     int // jobs that ended with an outcome other than a tile
+	refused   int // messages and calls that were refused
 }
 
-// render begins a new picture, and gives up the present one.
+// render abandons the present picture and begins a new one.
 func (p *picture) render(view mandel.View) {
 	p.host.Do(func(c *workerchannel.Coordinator) {
-		p.abandon(c, "another picture is wanted")
+		p.abandon(c, "another picture was requested")
 		p.view, p.tiles = view, view.Tiles()
 		p.region++
 		p.drawnBy, p.draws = make(map[int]string), 0
@@ -71,16 +71,17 @@ func (p *picture) render(view mandel.View) {
 	})
 }
 
-// cancel has what is under way cancelled, and leaves the picture as it is.
+// cancel cancels the jobs in flight and leaves the picture as it is.
 func (p *picture) cancel() {
 	p.host.Do(func(c *workerchannel.Coordinator) { p.abandon(c, "cancelled on the page") })
 }
 
 func (p *picture) abandon(c *workerchannel.Coordinator, reason string) {
-	if !c.ShutdownRequested() { // or else its jobs end anyway
-		for _, id := range slices.Sorted(maps.Keys(p.jobs)) {
-			p.check(c.CancelJob(id, reason))
-			p.page.mark(p.tiles[p.jobs[id]], "cancelled")
+	if len(p.jobs) > 0 && !c.ShutdownRequested() { // which ends its jobs anyway
+		_, err := c.CloseRegion(p.region, reason)
+		p.check(err)
+		for _, index := range p.jobs {
+			p.page.mark(p.tiles[index], "cancelled")
 		}
 	}
 	p.waiting, p.jobs = nil, make(map[uint64]int)
@@ -91,7 +92,7 @@ func (p *picture) shutDown() {
 	p.host.Do(func(c *workerchannel.Coordinator) { p.check(c.RequestShutdown("shut down on the page")) })
 }
 
-// check logs the refusal of a call.
+// check logs an error.
 func (p *picture) check(err error) {
 	if err != nil {
 		p.tally.refused++
@@ -99,13 +100,13 @@ func (p *picture) check(err error) {
 	}
 }
 
-// complete tells whether every tile has been drawn.
+// complete reports whether every tile has been drawn.
 func (p *picture) complete() bool { return len(p.tiles) > 0 && len(p.drawnBy) == len(p.tiles) }
 
-// wanted tells whether there are tiles for a worker to render.
+// wanted reports whether tiles have not been rendered.
 func (p *picture) wanted() bool { return len(p.waiting)+len(p.jobs) > 0 }
 
-// status tells a person what is going on, or what to do.
+// status returns a sentence on what is going on or what to do.
 func (p *picture) status() string {
 	c := p.host.coordinator
 	_, active := c.ActiveWorker()
@@ -119,14 +120,14 @@ func (p *picture) status() string {
 	case p.wanted() && !active:
 		return strconv.Itoa(len(p.waiting)) + " tiles wait for a worker. Press Start worker."
 	case p.wanted():
-		return "Rendering. Cancel it, or kill the worker, or replace it, and see what becomes of its jobs."
+		return "Rendering. Cancel it, or kill or replace the worker, and see what happens to its jobs."
 	case c.InflightCount() > 0:
-		return "Waiting for the worker to put down its jobs."
+		return "Waiting for the worker to end its jobs."
 	}
 	return "Stopped. Press Render to begin again."
 }
 
-// seconds tells how long the picture took, or has taken so far.
+// seconds returns how long the picture took, or has taken so far.
 func (p *picture) seconds() string {
 	end := p.ended
 	if p.wanted() {
@@ -135,8 +136,8 @@ func (p *picture) seconds() string {
 	return strconv.FormatFloat((end-p.started)/1000, 'f', 1, 64) + " s"
 }
 
-// TurnEnded keeps the worker busy.
-func (p *picture) TurnEnded() {
+// EventEnded keeps the worker busy.
+func (p *picture) EventEnded() {
 	c := p.host.coordinator
 	worker, _ := c.ActiveWorker()
 	for c.WorkerReady() && !c.ShutdownRequested() && c.InflightCount() < window && len(p.waiting) > 0 {
@@ -159,28 +160,26 @@ func (p *picture) TurnEnded() {
 	p.page.update()
 }
 
-// JobEnded draws the tile, or has it done again if its worker was lost.
-func (p *picture) JobEnded(job workerchannel.TrackedJob, outcome workerchannel.Outcome) {
+// JobEnded draws the tile, or has it rendered again if the worker was gone.
+func (p *picture) JobEnded(job workerchannel.TrackedJob) {
 	index, current := p.jobs[job.JobID]
 	delete(p.jobs, job.JobID)
-	ended, detail := "completed", describeOutcome(outcome)
+	ended, detail := "completed", describeOutcome(job.Outcome)
 	switch {
-	case isTile(outcome):
-		if current {
-			p.draw(index, outcome.(workerchannel.OutcomeOk).Payload)
-		}
-	case outcome != nil:
-		p.tally.erred++
-		ended = "failed"
+	case job.Cause == workerchannel.CauseCancelled:
+		p.tally.cancelled++
+		ended, detail = "cancelled", "" // so that the last progress stays
 	case job.State == workerchannel.StateFailed:
 		p.tally.failed++
-		ended, detail = "failed", "worker gone"
+		ended, detail = "failed", job.Cause.String()
 		if current {
 			p.waiting = slices.Insert(p.waiting, 0, index)
 		}
-	default:
-		p.tally.cancelled++
-		ended = "cancelled" // and what it reported last tells how far it came
+	case !isTile(job.Outcome):
+		p.tally.erred++
+		ended = "failed"
+	case current:
+		p.draw(index, job.Outcome.(workerchannel.OutcomeOk).Payload)
 	}
 	if current && ended == "failed" {
 		p.page.mark(p.tiles[index], ended)
@@ -207,13 +206,13 @@ func (p *picture) draw(index int, values []byte) {
 	}
 }
 
-// WorkerLost takes note; of the jobs, JobEnded hears one by one.
+// WorkerLost logs the reason. JobEnded is called for the jobs.
 func (p *picture) WorkerLost(reason string) { p.page.log("error", "worker lost: "+reason) }
 
 // Sent logs a message to the worker.
 func (p *picture) Sent(env workerchannel.Envelope) { p.page.log("out", describe(env)) }
 
-// Received logs a message of a worker, and shows the progress that it reports.
+// Received logs a message of a worker and shows the progress that it reports.
 func (p *picture) Received(env workerchannel.Envelope, err error) {
 	if env.Op != nil {
 		p.page.log("in", describe(env))
@@ -234,7 +233,7 @@ func (p *picture) Received(env workerchannel.Envelope, err error) {
 	}
 }
 
-// remember puts a job into the table, in place of the oldest if it is full.
+// remember puts a job into the table; if the table is full, the oldest job is removed.
 func (p *picture) remember(e entry) {
 	if len(p.history) == historySize {
 		p.history = slices.Delete(p.history, 0, 1)
@@ -242,7 +241,7 @@ func (p *picture) remember(e entry) {
 	p.history = append(p.history, e)
 }
 
-// find returns a job's entry in the table; nil if it is there no more.
+// find returns a job's entry in the table; nil if it has none.
 func (p *picture) find(jobID uint64) *entry {
 	for i := range p.history {
 		if p.history[i].job == jobID {

@@ -10,21 +10,20 @@ import (
 	"github.com/workerchannel/workerchannel/examples/browser/mandel"
 )
 
-// A selfTest presses the page's buttons like a user, and holds the page to what must come of it. The
-// program's Go test opens the page with ?test=KIND, the kind of worker to begin with, and gets the
-// report.
+// A selfTest presses the page's buttons like a user and checks what follows. The Go test of the program opens the page
+// with ?test=KIND, the kind of worker to begin with, and receives the report.
 type selfTest struct {
 	p     *picture
-	turn  chan struct{} // has a value after a turn
+	event chan struct{} // has a value after an event
 	steps []any         // of the report
 	step  map[string]any
 }
 
 func newSelfTest(p *picture) *selfTest {
-	s := &selfTest{p: p, turn: make(chan struct{}, 1)}
+	s := &selfTest{p: p, event: make(chan struct{}, 1)}
 	p.page.changed = func() {
 		select {
-		case s.turn <- struct{}{}:
+		case s.event <- struct{}{}:
 		default:
 		}
 	}
@@ -45,7 +44,7 @@ func (s *selfTest) run(kind string) {
 	s.press("render")
 	s.until(drawn(12))
 	first := worker()
-	s.try("a job was cancelled that had begun", func() bool {
+	s.try("a job that had begun was cancelled", func() bool {
 		s.press("render")
 		s.until(drawn(12))
 		s.press("cancel")
@@ -53,7 +52,7 @@ func (s *selfTest) run(kind string) {
 		return slices.ContainsFunc(p.history, func(e entry) bool { return e.ended == "cancelled" && e.detail != "" })
 	})
 	s.expect(tally.failed == 0, "no job failed")
-	s.expect(!p.complete() && len(p.waiting) == 0, "the rest of the picture is given up")
+	s.expect(!p.complete() && len(p.waiting) == 0, "the rest of the picture is abandoned")
 	s.expect(worker() == first && strings.HasPrefix(first, kind+"-"), "the worker lives on")
 
 	s.begin("shut down in mid-picture")
@@ -65,7 +64,7 @@ func (s *selfTest) run(kind string) {
 		return tally.failed > 0
 	})
 	s.expect(c.InflightCount() == 0 && len(p.jobs) == 0, "no job waits for the worker that has stopped")
-	s.expect(p.draws+len(p.waiting) == tileCount, "the tiles that are left wait for a successor")
+	s.expect(p.draws+len(p.waiting) == tileCount, "the other tiles wait for a successor")
 
 	s.begin("a successor finishes")
 	s.press("replace")
@@ -86,8 +85,8 @@ func (s *selfTest) run(kind string) {
 		return tally.failed > failed
 	})
 	s.expect(strings.HasPrefix(worker(), other+"-"), "the successor has taken over")
-	s.expect(c.InflightCount() > 0, "it was given jobs at once")
-	s.expect(p.draws+len(p.waiting)+len(p.jobs) == tileCount, "no tile is lost")
+	s.expect(c.InflightCount() > 0, "it has jobs at once")
+	s.expect(p.draws+len(p.waiting)+len(p.jobs) == tileCount, "no tile is missing")
 
 	s.begin("kill in mid-picture")
 	s.until(drawn(tileCount - 10))
@@ -108,12 +107,12 @@ func (s *selfTest) run(kind string) {
 			byLast++
 		}
 	}
-	s.expect(inflight <= byLast && byLast < tileCount, "those of the killed worker by its successor")
+	s.expect(inflight <= byLast && byLast < tileCount, "the tiles of the killed worker by its successor")
 	s.postPicture("of both kinds")
 
-	s.begin("the page tells")
+	s.begin("what the page shows")
 	p.page.paint()
-	s.expect(tally.refused == 0 && tally.erred == 0, "no message was refused and no job went wrong")
+	s.expect(tally.refused == 0 && tally.erred == 0, "no message was refused and no job had another outcome")
 	s.expect(element("progress").Get("value").Int() == tileCount, "all tiles in the progress bar")
 	s.expect(element("active").Get("textContent").String() == worker(), "the active worker")
 	s.expect(strings.HasPrefix(element("status").Get("textContent").String(), "Done"), "that it is done")
@@ -133,11 +132,11 @@ func (s *selfTest) begin(name string) {
 
 func (s *selfTest) expect(ok bool, what string) {
 	if !ok {
-		s.step["problems"] = append(s.step["problems"].([]any), "not so: "+what)
+		s.step["problems"] = append(s.step["problems"].([]any), "expected: "+what)
 	}
 }
 
-// try repeats what depends on the worker's being in the middle of something when a message reaches it.
+// try repeats an attempt that succeeds only if the worker is in the middle of a job when a message arrives.
 func (s *selfTest) try(what string, attempt func() bool) {
 	for range 20 {
 		if attempt() {
@@ -147,10 +146,10 @@ func (s *selfTest) try(what string, attempt func() bool) {
 	s.expect(false, what)
 }
 
-// until waits for a condition. If it never comes true, there will be no report.
+// until waits for a condition. If it never becomes true, there is no report.
 func (s *selfTest) until(cond func() bool) {
 	for !cond() {
-		<-s.turn
+		<-s.event
 	}
 }
 

@@ -1,10 +1,10 @@
-// Envelopes in plain JavaScript: reading, writing, the replay digest and validation. Section numbers
-// are those of the protocol's specification. 64-bit integers are BigInt. An envelope and its operation
-// are plain objects with the names of the wire; a payload is a Uint8Array.
+// Envelopes in plain JavaScript: reading, writing, the replay digest and validation. Section numbers are those of
+// PROTOCOL.md. Integers of 64 bits are BigInt. An envelope and its operation are plain objects whose members have the
+// names that they have on the wire; a payload is a Uint8Array.
 
 export const maxPayload = 256 << 10;
 
-// A ProtocolError is of one of the kinds of section 8, with the data named there.
+// A ProtocolError has one of the kinds of section 8, with its data.
 export class ProtocolError extends Error {
   constructor(kind, data = {}) {
     super(kind + Object.entries(data).map(([name, value]) => ` ${name}=${value}`).join(""));
@@ -13,11 +13,16 @@ export class ProtocolError extends Error {
   }
 }
 
-// Text in JavaScript can have unpaired surrogates, which UTF-8 cannot.
+// A string in JavaScript may have unpaired surrogates, which UTF-8 cannot express.
 const wellFormed = (s) => !/\p{Surrogate}/u.test(s);
 
+// checkStrings throws if one of the strings cannot be sent.
+export function checkStrings(...strings) {
+  if (!strings.every(wellFormed)) throw new ProtocolError("InvalidValue", { cause: "an unpaired surrogate" });
+}
+
 // --- What is on the wire (sections 1 to 3) ---
-// A kind of value reads itself from a Reader and writes itself as canonical text.
+// A kind of value has a function that reads it from a Reader and one that writes it as canonical JSON.
 
 const u64 = {
   read: (r) => r.integer(0xffffffffffffffffn),
@@ -27,37 +32,37 @@ const u32 = {
   read: (r) => Number(r.integer(0xffffffffn)),
   write: u64.write,
 };
-const text = {
-  read: (r) => r.text(),
+const string = {
+  read: (r) => r.string(),
   write(s) {
-    if (!wellFormed(s)) throw new ProtocolError("InvalidValue", { cause: "an unpaired surrogate" });
-    return JSON.stringify(s); // which escapes just what section 3 says
+    checkStrings(s);
+    return JSON.stringify(s); // which escapes exactly what section 3 says
   },
 };
-const optionalText = {
+const optionalString = {
   optional: true,
-  read: (r) => (r.take("null") ? null : r.text()),
-  write: (s) => (s === null ? "null" : text.write(s)),
+  read: (r) => (r.take("null") ? null : r.string()),
+  write: (s) => (s === null ? "null" : string.write(s)),
 };
-const sender = { ...optionalText, leftOut: true }; // when absent, rather than null
+const sender = { ...optionalString, leftOut: true }; // written as absent, not as null
 const bytes = {
   read: (r) => r.bytes(),
   write: (p) => `[${p.join(",")}]`,
 };
 const oneOf = (...names) => ({
   read: (r) => r.name(names),
-  write: text.write,
+  write: string.write,
 });
 const tagged = (tag, table) => ({
   read: (r) => r.tagged(tag, table),
-  write: (value) => writeObject({ [tag]: text, ...table[value[tag]] }, value),
+  write: (value) => writeObject({ [tag]: string, ...table[value[tag]] }, value),
 });
 
 const outcomes = {
   Ok: { payload: bytes },
-  Err: { code: text, message: text },
-  Cancelled: { reason: text },
-  Panicked: { message: text },
+  Err: { code: string, message: string },
+  Cancelled: { reason: string },
+  Panicked: { message: string },
 };
 const state = oneOf("Created", "Queued", "Running", "CancelRequested", "Draining", "Finalizing", "Completed", "Failed");
 const level = oneOf("Info", "Warn", "Error");
@@ -65,21 +70,21 @@ const level = oneOf("Info", "Warn", "Error");
 const fromCoordinator = {
   SpawnJob: { job_id: u64, region_id: u64, task_id: u64, obligation_id: u64, payload: bytes },
   PollStatus: { job_id: u64 },
-  CancelJob: { job_id: u64, reason: text },
+  CancelJob: { job_id: u64, reason: string },
   DrainJob: { job_id: u64 },
   FinalizeJob: { job_id: u64 },
-  ShutdownWorker: { reason: text },
+  ShutdownWorker: { reason: string },
 };
 const fromWorker = {
-  BootstrapReady: { worker_id: text },
-  BootstrapFailed: { worker_id: text, reason: text },
-  StatusSnapshot: { job_id: u64, state, detail: optionalText },
+  BootstrapReady: { worker_id: string },
+  BootstrapFailed: { worker_id: string, reason: string },
+  StatusSnapshot: { job_id: u64, state, detail: optionalString },
   JobCompleted: { job_id: u64, outcome: tagged("status", outcomes) },
   CancelAcknowledged: { job_id: u64 },
   DrainCompleted: { job_id: u64 },
   FinalizeCompleted: { job_id: u64 },
   ShutdownCompleted: {},
-  Diagnostic: { level, category: text, message: text, metadata: optionalText },
+  Diagnostic: { level, category: string, message: string, metadata: optionalString },
 };
 const operation = tagged("type", { ...fromCoordinator, ...fromWorker });
 
@@ -111,7 +116,7 @@ function writeObject(shape, value) {
   return `{${members.join(",")}}`;
 }
 
-// seal makes a message of a worker, with version and digest.
+// seal returns an envelope with version and digest.
 export function seal(header, workerID, op) {
   const e = { version: 1, ...header, worker_id: workerID, replay_hash: 0n, op };
   e.replay_hash = digest(e);
@@ -130,8 +135,8 @@ export function digest(e) {
   return chain(h, 5, utf8.encode(writeOp(e.op)));
 }
 
-// chain is h = (rotl(h, k) ^ b) * 0x100000001B3 for each byte b, in two halves of 32 bits, because a
-// BigInt for each byte would take most of the worker's time. The factor is 2^40 + 0x1B3.
+// chain computes h = (rotl(h, k) ^ b) * 0x100000001B3 for each byte b, in two halves of 32 bits: with BigInt it would
+// take most of the worker's time. The factor is 2^40 + 0x1B3.
 function chain(h, k, bytes) {
   let high = Number(h >> 32n);
   let low = Number(h & 0xffffffffn);
@@ -158,7 +163,7 @@ export function validate(e) {
   } else if ("worker_id" in e.op && e.op.worker_id !== e.worker_id) {
     throw new ProtocolError("WorkerIdentityMismatch", { expected: e.op.worker_id, actual: e.worker_id });
   }
-  // A payload over the limit was refused while reading.
+  // read has refused a payload over the limit.
 }
 
 // decode reads and validates a message.
@@ -168,15 +173,15 @@ export function decode(source) {
   return e;
 }
 
-// --- Reading (section 3): any JSON text of the right meaning ---
+// --- Reading (section 3): any JSON of the right meaning ---
 
-// read reads an envelope and does not validate it.
+// read reads an envelope without validating it.
 export function read(source) {
   const r = new Reader(source);
   r.space();
   const e = r.object(envelope);
   r.space();
-  if (r.at < source.length) r.fail("nothing may follow the envelope");
+  if (r.at < source.length) r.fail("expected the end after the envelope");
   return e;
 }
 
@@ -190,7 +195,7 @@ class Reader {
 
   constructor(source) {
     this.source = source;
-    if (!wellFormed(source)) this.fail("the text is not well-formed");
+    if (!wellFormed(source)) this.fail("the message has an unpaired surrogate");
   }
 
   fail(cause, at = this.at) {
@@ -202,7 +207,7 @@ class Reader {
     while (" \t\n\r".includes(this.source[this.at] ?? "end")) this.at++;
   }
 
-  // take goes past a token if it comes next.
+  // take skips a token if it comes next, and reports whether it did.
   take(token) {
     if (!this.source.startsWith(token, this.at)) return false;
     this.at += token.length;
@@ -210,10 +215,10 @@ class Reader {
   }
 
   expect(token) {
-    if (!this.take(token)) this.fail(`${token} is needed`);
+    if (!this.take(token)) this.fail(`expected ${token}`);
   }
 
-  // match goes past a pattern if it comes next, and returns its text.
+  // match skips a pattern if it comes next, and returns what matched.
   match(pattern) {
     pattern.lastIndex = this.at;
     const found = pattern.exec(this.source)?.[0];
@@ -221,9 +226,9 @@ class Reader {
     return found;
   }
 
-  // items goes through an object or an array, and stands before each item when it yields.
+  // items goes through an object or an array. When it yields, the reader is before an item.
   *items(open, close) {
-    if (++this.depth > maxDepth) this.fail("nested too deep");
+    if (++this.depth > maxDepth) this.fail("nesting is too deep");
     this.expect(open);
     this.space();
     if (!this.take(close)) {
@@ -237,10 +242,10 @@ class Reader {
     this.depth--;
   }
 
-  // names goes through an object, and stands before the value of each name that it yields.
+  // names goes through an object and yields the name of each member. The reader is then before its value.
   *names() {
     for (const _ of this.items("{", "}")) {
-      const name = this.text();
+      const name = this.string();
       this.space();
       this.expect(":");
       this.space();
@@ -256,7 +261,7 @@ class Reader {
         this.skip();
         continue;
       }
-      if (Object.hasOwn(value, name)) this.fail(`the member ${name} is given twice`);
+      if (Object.hasOwn(value, name)) this.fail(`the member ${name} occurs twice`);
       value[name] = shape[name].read(this);
     }
     for (const [name, kind] of Object.entries(shape)) {
@@ -267,7 +272,7 @@ class Reader {
     return value;
   }
 
-  // tagged reads an object whose shape one of its members tells, wherever in the object it stands.
+  // tagged reads an object whose shape depends on one of its members, which may be anywhere in it.
   tagged(tag, table) {
     const { at, depth } = this;
     let shape;
@@ -280,29 +285,29 @@ class Reader {
     }
     Object.assign(this, { at, depth });
     if (!shape) this.fail(`the member ${tag} is missing`);
-    return this.object({ [tag]: text, ...shape });
+    return this.object({ [tag]: string, ...shape });
   }
 
   name(names) {
     const start = this.at;
-    const name = this.text();
-    if (!names.includes(name)) this.fail("an unknown name", start);
+    const name = this.string();
+    if (!names.includes(name)) this.fail("unknown name", start);
     return name;
   }
 
-  text() {
+  string() {
     const start = this.at;
     this.expect('"');
     while (!this.take('"')) {
       const c = this.source.charCodeAt(this.at);
-      if (!(c >= 0x20)) this.fail("a control character in a text, or no end of it");
+      if (!(c >= 0x20)) this.fail("a control character in a string, or no end of it");
       this.at += c === 0x5c ? 2 : 1;
     }
     let value;
     try {
       value = JSON.parse(this.source.slice(start, this.at));
     } catch {
-      this.fail("a bad escape", start);
+      this.fail("an invalid escape", start);
     }
     if (!wellFormed(value)) this.fail("an unpaired surrogate", start);
     return value;
@@ -310,7 +315,7 @@ class Reader {
 
   integer(limit) {
     const start = this.at;
-    const digits = this.match(plainInteger) ?? this.fail("a plain integer is needed");
+    const digits = this.match(plainInteger) ?? this.fail("expected a plain integer");
     const n = digits.length > 20 ? limit + 1n : BigInt(digits);
     if (n > limit) this.fail("the number is out of range", start);
     return n;
@@ -321,14 +326,14 @@ class Reader {
     for (const _ of this.items("[", "]")) {
       if (payload.length === maxPayload) this.tooLarge();
       const start = this.at;
-      const b = Number(this.match(plainInteger) ?? this.fail("a plain integer is needed"));
+      const b = Number(this.match(plainInteger) ?? this.fail("expected a plain integer"));
       if (b > 255) this.fail("the number is out of range", start);
       payload.push(b);
     }
     return Uint8Array.from(payload);
   }
 
-  // tooLarge gives up on a payload, without reading its rest. Its size is what the commas tell.
+  // tooLarge refuses a payload without reading the rest of it. Its commas show its size.
   tooLarge() {
     let size = maxPayload + 1;
     for (let at = this.at; at < this.source.length && this.source[at] !== "]"; at++) {
@@ -337,7 +342,7 @@ class Reader {
     throw new ProtocolError("PayloadTooLarge", { size, max: maxPayload });
   }
 
-  // skip goes past any value.
+  // skip skips any value.
   skip() {
     switch (this.source[this.at]) {
       case "{":
@@ -347,11 +352,10 @@ class Reader {
         for (const _ of this.items("[", "]")) this.skip();
         return;
       case '"':
-        this.text();
+        this.string();
         return;
     }
     if (this.take("null") || this.take("true") || this.take("false")) return;
-    const number = this.match(anyNumber) ?? this.fail("a value is needed");
-    if (!Number.isFinite(Number(number))) this.fail("the number is out of range");
+    this.match(anyNumber) ?? this.fail("expected a value"); // of any size
   }
 }

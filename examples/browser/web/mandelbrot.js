@@ -1,16 +1,16 @@
-// A tile of the Mandelbrot set. This is package mandel in JavaScript, and gives the same bytes.
+// A tile of the Mandelbrot set. This is package mandel in JavaScript; it computes the same bytes.
 
 const maxSize = 96;
 const maxLimit = 2000;
 
 export class Tile {
   constructor(payload) {
-    if (payload.length !== 28) throw new Error("a tile has 28 bytes");
+    if (payload.length !== 28) throw new Error("expected a tile of 28 bytes");
     const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
     [this.left, this.top, this.step] = [0, 8, 16].map((at) => view.getFloat64(at, true));
     [this.size, this.limit] = [24, 26].map((at) => view.getUint16(at, true));
     if (this.size < 1 || this.size > maxSize || this.limit < 1 || this.limit > maxLimit) {
-      throw new Error("a tile has 1 to 96 pixels a side, and 1 to 2000 iterations");
+      throw new Error("expected a tile of 1 to 96 pixels a side and 1 to 2000 iterations");
     }
     this.values = new Uint8Array(2 * this.size * this.size);
   }
@@ -26,7 +26,7 @@ export class Tile {
   }
 }
 
-// value tells how soon the point x+iy escapes, in 1/32 iterations; 0 if it does not.
+// value returns after how many iterations the point x+iy escapes, in units of 1/32; 0 if it does not.
 function value(x, y, limit) {
   const far = 1 << 16;
   let re = 0;
@@ -42,7 +42,7 @@ function value(x, y, limit) {
   return 0;
 }
 
-// Not Math.log2, whose last bit is left to the browser.
+// log2 is not Math.log2, whose last bit may differ between browsers.
 function log2(x) {
   let n = 0;
   for (; x >= 2; x /= 2) n++;

@@ -1,4 +1,4 @@
-// Starts page.wasm, and says on the page if that does not work.
+// Starts page.wasm. An error is shown on the page.
 
 import "./wasm_exec.js";
 

@@ -1,4 +1,4 @@
-// Starts worker.wasm. What goes wrong is thrown, so that the page hears of it as an error event.
+// Starts worker.wasm. Errors are thrown, so that the page gets an error event.
 
 import "./wasm_exec.js";
 

@@ -1,21 +1,21 @@
-// Renders tiles in a Web Worker, in plain JavaScript: the same as package worker in Go.
+// Renders tiles in a Web Worker, in plain JavaScript, as the program worker does in Go.
 
 import { Tile } from "./mandelbrot.js";
 import { WorkerHalf } from "./worker-half.js";
 
-// How much of a tile is rendered before the worker looks for messages again.
+// The rows of a tile that are rendered before the worker receives messages again.
 const rowsPerSlice = 16;
 
-// Every instance needs an id of its own, so that no message of another is taken for one of its.
+// Every instance needs a new id, so that messages of another are not mistaken for its own.
 const id = `js-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
 const seed = BigInt(new URLSearchParams(location.search).get("seed"));
 
-const half = new WorkerHalf(id, seed, (text) => postMessage(text));
-let queue = []; // jobs, in the order in which they came
+const half = new WorkerHalf(id, seed, (message) => postMessage(message));
+let queue = []; // jobs, in the order in which they arrived
 let awake = false; // a slice is due
 
-// A message channel calls slice as soon as messages that have already come are handled, where
-// setTimeout would wait for milliseconds.
+// A message channel calls slice when the messages that have already arrived are handled; setTimeout would wait for some
+// milliseconds.
 const channel = new MessageChannel();
 channel.port1.onmessage = slice;
 
@@ -25,28 +25,28 @@ function wake() {
   channel.port2.postMessage(null);
 }
 
-// receive does what a message of the coordinator asks.
-function receive(text) {
+// receive does what a message of the coordinator asks for.
+function receive(message) {
   half.advanceTurn();
-  const op = half.receive(text);
+  const op = half.receive(message);
   const jobID = op?.job_id;
   switch (op?.type) {
     case "SpawnJob":
       spawn(jobID, op.payload);
       break;
     case "CancelJob":
-      if (!half.has(jobID)) break; // it ended while the request travelled
+      if (!half.has(jobID)) break; // it has ended while the request travelled
       queue = queue.filter((job) => job.id !== jobID);
       half.acknowledgeCancel(jobID);
       break;
     case "DrainJob":
-      half.completeDrain(jobID); // nothing is under way between two slices
+      half.completeDrain(jobID); // between two slices nothing is under way
       break;
     case "FinalizeJob":
       half.completeFinalize(jobID);
       break;
     case "ShutdownWorker":
-      queue = queue.filter((job) => job.row > 0); // what has begun is finished
+      queue = queue.filter((job) => job.row > 0); // a tile that has been begun is finished
       break;
   }
   wake();
@@ -60,7 +60,7 @@ function spawn(jobID, payload) {
   }
 }
 
-// slice goes on with the oldest job, or stops if the worker is asked to and has none.
+// slice renders a part of the oldest job, or stops the worker if it has been asked to stop and has no job.
 function slice() {
   awake = false;
   if (queue.length > 0) {
@@ -87,8 +87,9 @@ function render(job) {
 onmessage = ({ data }) => {
   try {
     receive(data);
-  } catch (error) {
-    half.diagnose("Error", "protocol", error.message);
+  } catch (error) { // such as a refused message
+    if (!half.closed) half.fail(error.message);
+    close();
   }
 };
 half.announce();

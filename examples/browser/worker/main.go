@@ -1,6 +1,6 @@
 //go:build js
 
-// Command worker renders tiles in a Web Worker. It is compiled to Wasm; worker-go.js starts it.
+// Worker renders tiles in a Web Worker. It is compiled to Wasm; worker-go.js starts it.
 package main
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/workerchannel/workerchannel/examples/browser/mandel"
 )
 
-// rowsPerSlice is how much of a tile is rendered before the worker looks for messages again.
+// rowsPerSlice is the number of rows of a tile that are rendered before the worker receives messages again.
 const rowsPerSlice = 16
 
-// A renderer does one job at a time, in the order in which they came. All its methods run on the
-// worker's only thread: as callbacks for a message that has come, and for the next slice of work.
+// A renderer does one job at a time, in the order in which they arrived. All its methods run on the worker's only
+// thread, as callbacks for a message or for the next slice of work.
 type renderer struct {
 	half    *workerchannel.Worker
 	queue   []*job
@@ -37,7 +37,7 @@ func main() {
 	global := js.Global()
 	query := js.Global().Get("URLSearchParams").New(global.Get("location").Get("search"))
 	seed, _ := strconv.ParseUint(query.Call("get", "seed").String(), 10, 64)
-	// Every instance needs an id of its own, so that no message of another is taken for one of its.
+	// Every instance needs a new id, so that messages of another are not mistaken for its own.
 	id := "go-" + strconv.FormatUint(uint64(rand.Uint32()), 36)
 
 	r := &renderer{half: workerchannel.NewWorker(id, seed), stopped: make(chan struct{})}
@@ -52,8 +52,8 @@ func main() {
 	<-r.stopped
 }
 
-// slicer returns a function that has slice called as soon as messages that have already come are
-// handled. A message channel does so at once, where setTimeout would wait for milliseconds.
+// slicer returns a function after which slice is called when the messages that have already arrived are handled. It uses
+// a message channel; setTimeout would wait for some milliseconds.
 func slicer(slice func()) (wakeUp func()) {
 	channel := js.Global().Get("MessageChannel").New()
 	channel.Get("port1").Set("onmessage", js.FuncOf(func(js.Value, []js.Value) any {
@@ -63,13 +63,17 @@ func slicer(slice func()) (wakeUp func()) {
 	return func() { channel.Get("port2").Call("postMessage", js.Null()) }
 }
 
-// receive does what a message of the coordinator asks.
+// receive does what a message of the coordinator asks for. If it is refused, the worker fails and stops.
 func (r *renderer) receive(text string) {
+	if r.half.Closed() {
+		return // the program is ending
+	}
 	r.half.AdvanceTurn()
 	env, err := r.half.Receive([]byte(text))
 	if err != nil {
-		r.check(err)
+		_ = r.half.Fail(err.Error()) // refused only if the worker is closed
 		r.send()
+		close(r.stopped)
 		return
 	}
 	switch op := env.Op.(type) {
@@ -81,16 +85,16 @@ func (r *renderer) receive(text string) {
 		}
 		r.queue = append(r.queue, &job{id: op.JobID, tile: tile})
 	case workerchannel.CancelJob:
-		if _, ok := r.half.JobState(op.JobID); ok { // or it ended while the request travelled
+		if _, ok := r.half.JobState(op.JobID); ok { // otherwise it has ended while the request travelled
 			r.drop(op.JobID)
 			r.check(r.half.AcknowledgeCancel(op.JobID))
 		}
 	case workerchannel.DrainJob:
-		r.check(r.half.CompleteDrain(op.JobID)) // nothing is under way between two slices
+		r.check(r.half.CompleteDrain(op.JobID)) // between two slices nothing is under way
 	case workerchannel.FinalizeJob:
 		r.check(r.half.CompleteFinalize(op.JobID))
 	case workerchannel.ShutdownWorker:
-		r.queue = slices.DeleteFunc(r.queue, func(j *job) bool { return j.row == 0 }) // what has begun is finished
+		r.queue = slices.DeleteFunc(r.queue, func(j *job) bool { return j.row == 0 }) // a tile that has been begun is finished
 	}
 	r.send()
 	r.wake()
@@ -101,7 +105,7 @@ func (r *renderer) drop(jobID uint64) {
 	r.queue = slices.DeleteFunc(r.queue, func(j *job) bool { return j.id == jobID })
 }
 
-// wake makes a slice due, if there is anything to do.
+// wake makes a slice due if there is something to do.
 func (r *renderer) wake() {
 	if !r.awake && (len(r.queue) > 0 || r.half.ShutdownRequested()) {
 		r.awake = true
@@ -109,9 +113,12 @@ func (r *renderer) wake() {
 	}
 }
 
-// slice goes on with the oldest job, or stops if the worker is asked to and has none.
+// slice renders a part of the oldest job, or stops the worker if it has been asked to stop and has no job.
 func (r *renderer) slice() {
 	r.awake = false
+	if r.half.Closed() {
+		return
+	}
 	if len(r.queue) == 0 {
 		if r.half.ShutdownRequested() {
 			r.check(r.half.CompleteShutdown())
@@ -141,27 +148,21 @@ func (r *renderer) render(j *job) {
 	r.check(r.half.Complete(j.id, workerchannel.OutcomeOk{Payload: j.values}))
 }
 
-// send posts what waits in the outbox. A message is posted as its text.
+// send posts the messages in the outbox, each as a string.
 func (r *renderer) send() {
 	for env := range r.half.Outbox() {
-		text, err := env.AppendJSON(nil)
-		if err != nil {
-			complain(err)
-			continue
-		}
+		text, _ := env.AppendJSON(nil) // the worker queues nothing that cannot be written
 		js.Global().Call("postMessage", string(text))
 	}
 }
 
-// check reports what should not have happened to the coordinator's log.
+// check sends an error, which should not occur, to the coordinator's log.
 func (r *renderer) check(err error) {
 	if err == nil {
 		return
 	}
 	d := workerchannel.Diagnostic{Level: workerchannel.LevelError, Category: "protocol", Message: err.Error()}
 	if r.half.Diagnose(d) != nil {
-		complain(err)
+		js.Global().Get("console").Call("error", err.Error())
 	}
 }
-
-func complain(err error) { js.Global().Get("console").Call("error", err.Error()) }

@@ -16,24 +16,24 @@ type Limits struct {
 	Shutdown uint64 `json:"shutdown"`
 }
 
-// After is what can be seen of a coordinator.
+// After is the state of a coordinator, as far as it can be seen.
 type After struct {
 	WorkerReady       bool     `json:"worker_ready"`
 	ShutdownRequested bool     `json:"shutdown_requested"`
 	Closing           bool     `json:"closing"`
 	ActiveWorker      *string  `json:"active_worker"`
 	Inflight          int      `json:"inflight"`
-	Outbox            int      `json:"outbox"` // its length
+	Outbox            int      `json:"outbox"` // the number of messages
 	NextDeadline      *uint64  `json:"next_deadline"`
 	Overdue           *Overdue `json:"overdue"`
 	Regions           []Region `json:"regions"` // by ascending id
 	Jobs              []Job    `json:"jobs"`    // by ascending id
 }
 
-// An Overdue is the request that the worker is late with.
+// An Overdue is the request of a workerchannel.Overdue.
 type Overdue struct {
-	Request string  `json:"request"` // the operation, or Bootstrap
-	JobID   *uint64 `json:"job_id"`
+	Request string  `json:"request"` // the name of the operation, or Bootstrap
+	JobID   *uint64 `json:"job_id"`  // nil if it is about no job
 	Since   uint64  `json:"since"`
 }
 
@@ -55,7 +55,7 @@ type Job struct {
 	Since        uint64          `json:"since"`
 	LastSeqNo    uint64          `json:"last_seq_no"`
 	Outcome      json.RawMessage `json:"outcome"` // as on the wire; null if there is none
-	Cause        *wc.EndCause    `json:"cause"`
+	Cause        *wc.EndCause    `json:"cause"`   // nil if the job has not ended
 }
 
 func newAfter(c *wc.Coordinator) After {
@@ -108,13 +108,13 @@ func newJob(j wc.TrackedJob) Job {
 	return job
 }
 
-// WorkerAfter is what can be seen of a worker.
+// WorkerAfter is the state of a worker, as far as it can be seen.
 type WorkerAfter struct {
 	Ready             bool        `json:"ready"`
 	Closed            bool        `json:"closed"`
 	ShutdownRequested bool        `json:"shutdown_requested"`
 	Inflight          int         `json:"inflight"`
-	Outbox            int         `json:"outbox"` // its length
+	Outbox            int         `json:"outbox"` // the number of messages
 	Jobs              []WorkerJob `json:"jobs"`   // by ascending id
 }
 

@@ -6,7 +6,7 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-// kinds names every error of the package, as PROTOCOL section 8 does.
+// kinds has the names of all kinds of errors, as in PROTOCOL section 8.
 var kinds = []struct {
 	name string
 	err  error
@@ -40,8 +40,8 @@ var kinds = []struct {
 	{"Malformed", wc.ErrMalformed},
 }
 
-// Describe gives an error of the package the form that journals have it in: nil for none, or else an
-// object with the kind and its data.
+// Describe returns an error of package workerchannel in the form that it has in a journal: an object with the
+// kind and its data. It returns nil for nil.
 func Describe(err error) any {
 	if err == nil {
 		return nil
@@ -67,7 +67,7 @@ func Describe(err error) any {
 		d["last_seen"], d["actual"] = sequence.LastSeen, sequence.Actual
 	case errors.As(err, &worker):
 		describeWorker(d, worker)
-	case errors.As(err, &payload): // also in a *ParseError
+	case errors.As(err, &payload): // even one in a *ParseError
 		d["size"], d["max"] = payload.Size, payload.Max
 	case errors.As(err, &direction):
 		d["op"] = direction.Op.String()
@@ -99,7 +99,7 @@ func describeWorker(d map[string]any, e *wc.WorkerError) {
 	}
 }
 
-// Kind names the kind of an error of the package. Any other error has none.
+// Kind returns the name of the kind of an error of package workerchannel; "" for any other error.
 func Kind(err error) string {
 	for _, k := range kinds {
 		if errors.Is(err, k.err) {
@@ -109,7 +109,7 @@ func Kind(err error) string {
 	return ""
 }
 
-// JobOf tells which job an operation is about, if it is about one.
+// JobOf returns the id of the job that an operation is about; false if it is about none.
 func JobOf(op wc.Op) (jobID uint64, ok bool) {
 	switch op := op.(type) {
 	case wc.SpawnJob:

@@ -12,27 +12,27 @@ import (
 )
 
 var (
-	errMissing = errors.New("the member is missing")
-	errNull    = errors.New("null where a value is needed")
+	errMissing = errors.New("member is missing")
+	errNull    = errors.New("expected a value, got null")
 )
 
-// An object is a JSON object whose members are asked for by name. After the first failure it returns
-// zero values.
+// An object is a JSON object whose members are read by name. It keeps the first failure in err; a member that
+// cannot be read is the zero value.
 type object struct {
 	members map[string]json.RawMessage
 	err     error
 }
 
-func readObject(text []byte) (*object, error) {
-	if !utf8.Valid(text) { // encoding/json would replace what is ill-formed
+func readObject(data []byte) (*object, error) {
+	if !utf8.Valid(data) { // encoding/json would replace the ill-formed bytes
 		at := 0
-		for r, size := utf8.DecodeRune(text); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRune(text[at:]) {
+		for r, size := utf8.DecodeRune(data); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRune(data[at:]) {
 			at += size
 		}
 		return nil, fmt.Errorf("at byte %d: not well-formed UTF-8", at)
 	}
 	var o object
-	err := json.Unmarshal(text, &o.members)
+	err := json.Unmarshal(data, &o.members)
 	if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
 		return nil, fmt.Errorf("after %d bytes: %w", syntax.Offset, err)
 	}
@@ -51,52 +51,52 @@ func (o *object) fail(name string, err error) {
 
 func (o *object) number(name string) uint64 { return member[uint64](o, name) }
 
-func (o *object) text(name string) string { return member[string](o, name) }
+func (o *object) str(name string) string { return member[string](o, name) }
 
 func (o *object) bytes(name string) []byte {
-	numbers := member[[]uint16](o, name) // a []byte would take base64, too
+	numbers := member[[]uint16](o, name) // a []byte would be read from base64, too
 	payload := make([]byte, len(numbers))
 	for i, n := range numbers {
 		if payload[i] = byte(n); n > 255 {
-			o.fail(name, fmt.Errorf("%d is not a byte", n))
+			o.fail(name, fmt.Errorf("expected a byte, got %d", n))
 		}
 	}
 	return payload
 }
 
-// result returns a member as a plain value. A refused call has no state and no cancelled.
+// result returns a member as a plain value. The step of a refused call has no state and no cancelled.
 func (o *object) result(name string) any {
-	text, ok := o.members[name]
+	data, ok := o.members[name]
 	if !ok {
 		if name != "state" && name != "cancelled" {
 			o.fail(name, errMissing)
 		}
 		return nil
 	}
-	return plain(text)
+	return plain(data)
 }
 
 func member[T any](o *object, name string) (v T) {
-	text, ok := o.members[name]
+	data, ok := o.members[name]
 	switch {
 	case !ok:
 		o.fail(name, errMissing)
-	case string(text) == "null":
+	case string(data) == "null":
 		o.fail(name, errNull)
 	default:
-		if err := json.Unmarshal(text, &v); err != nil {
+		if err := json.Unmarshal(data, &v); err != nil {
 			o.fail(name, err)
 		}
 	}
 	return v
 }
 
-// plain gives a value the form that its JSON text has when read back: maps, slices, and numbers with
-// all their digits.
+// plain returns what v becomes when it is written as JSON and read back: maps, slices, strings, and numbers
+// with all their digits.
 func plain(v any) (p any) {
-	text, err := json.Marshal(v)
+	data, err := json.Marshal(v)
 	if err == nil {
-		d := json.NewDecoder(bytes.NewReader(text))
+		d := json.NewDecoder(bytes.NewReader(data))
 		d.UseNumber()
 		err = d.Decode(&p)
 	}
@@ -106,16 +106,16 @@ func plain(v any) (p any) {
 	return p
 }
 
-// show writes a plain value as JSON that is safe to print.
+// show returns a plain value as JSON with all unprintable characters escaped.
 func show(v any) string {
-	var text strings.Builder
-	e := json.NewEncoder(&text)
+	var written strings.Builder
+	e := json.NewEncoder(&written)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return err.Error()
 	}
 	var safe strings.Builder
-	for _, r := range strings.TrimSpace(text.String()) {
+	for _, r := range strings.TrimSpace(written.String()) {
 		if strconv.IsPrint(r) {
 			safe.WriteRune(r)
 			continue
@@ -127,7 +127,7 @@ func show(v any) string {
 	return safe.String()
 }
 
-// cut reduces two long texts to what is around their first difference.
+// cut shortens two strings to the part around their first difference, if one of them is long.
 func cut(a, b string) (string, string) {
 	if max(len(a), len(b)) <= 1000 {
 		return a, b

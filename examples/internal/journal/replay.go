@@ -11,16 +11,16 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-// A Divergence is one thing that went another way than the journal says.
+// A Divergence is one result or one part of the state that differs from the journal.
 type Divergence struct {
-	Step        int    // its index in steps
-	Call        string // what was called
+	Step        int    // the index of the step
+	Call        string // the call of the step
 	Field       string // such as "error" or "after.jobs[0].state"
 	Wanted, Got string // JSON, shortened if long
 }
 
-// A call says how to make a call on one side, and which members of its step are the result. What a call returns
-// is not lost: the recorder passes it on.
+// A call says how to make one kind of call and which members of its step are the result. What the call returns
+// is dropped here: the recorder has it.
 type call[R any] struct {
 	make    func(R, *object)
 	results []string
@@ -28,7 +28,7 @@ type call[R any] struct {
 
 var coordinatorCalls = map[string]call[*Recorder]{
 	"handle_inbound": {func(r *Recorder, in *object) {
-		if _, err := r.Receive([]byte(in.text("wire"))); errors.Is(err, wc.ErrMalformed) {
+		if _, err := r.Receive([]byte(in.str("wire"))); errors.Is(err, wc.ErrMalformed) {
 			in.fail("wire", err)
 		}
 	}, []string{"error"}},
@@ -38,31 +38,31 @@ var coordinatorCalls = map[string]call[*Recorder]{
 			ObligationID: in.number("obligation_id"), Payload: in.bytes("payload"),
 		})
 	}, []string{"error"}},
-	"cancel_job":         {func(r *Recorder, in *object) { r.CancelJob(in.number("job_id"), in.text("reason")) }, []string{"error"}},
-	"cancel_region":      {func(r *Recorder, in *object) { r.CancelRegion(in.number("region_id"), in.text("reason")) }, []string{"error", "cancelled"}},
-	"close_region":       {func(r *Recorder, in *object) { r.CloseRegion(in.number("region_id"), in.text("reason")) }, []string{"error", "cancelled"}},
+	"cancel_job":         {func(r *Recorder, in *object) { r.CancelJob(in.number("job_id"), in.str("reason")) }, []string{"error"}},
+	"cancel_region":      {func(r *Recorder, in *object) { r.CancelRegion(in.number("region_id"), in.str("reason")) }, []string{"error", "cancelled"}},
+	"close_region":       {func(r *Recorder, in *object) { r.CloseRegion(in.number("region_id"), in.str("reason")) }, []string{"error", "cancelled"}},
 	"poll_status":        {func(r *Recorder, in *object) { r.PollStatus(in.number("job_id")) }, []string{"error"}},
-	"request_shutdown":   {func(r *Recorder, in *object) { r.RequestShutdown(in.text("reason")) }, []string{"error"}},
-	"shutdown_when_idle": {func(r *Recorder, in *object) { r.ShutdownWhenIdle(in.text("reason")) }, []string{"error"}},
+	"request_shutdown":   {func(r *Recorder, in *object) { r.RequestShutdown(in.str("reason")) }, []string{"error"}},
+	"shutdown_when_idle": {func(r *Recorder, in *object) { r.ShutdownWhenIdle(in.str("reason")) }, []string{"error"}},
 	"remove_job":         {func(r *Recorder, in *object) { r.RemoveJob(in.number("job_id")) }, []string{"error", "state"}},
 	"reap":               {func(r *Recorder, _ *object) { r.Reap() }, []string{"reaped"}},
 	"expect_worker":      {func(r *Recorder, _ *object) { r.ExpectWorker() }, nil},
 	"worker_lost":        {func(r *Recorder, _ *object) { r.WorkerLost() }, nil},
-	"retire_worker":      {func(r *Recorder, in *object) { r.RetireWorker(in.text("worker_id")) }, nil},
+	"retire_worker":      {func(r *Recorder, in *object) { r.RetireWorker(in.str("worker_id")) }, nil},
 	"advance_turn":       {func(r *Recorder, _ *object) { r.AdvanceTurn() }, nil},
 	"drain_outbox":       {func(r *Recorder, _ *object) { r.DrainOutbox() }, []string{"wire"}},
 }
 
 var workerCalls = map[string]call[*WorkerRecorder]{
 	"handle_inbound": {func(r *WorkerRecorder, in *object) {
-		if _, err := r.Receive([]byte(in.text("wire"))); errors.Is(err, wc.ErrMalformed) {
+		if _, err := r.Receive([]byte(in.str("wire"))); errors.Is(err, wc.ErrMalformed) {
 			in.fail("wire", err)
 		}
 	}, []string{"error"}},
 	"announce":           {func(r *WorkerRecorder, _ *object) { r.Announce() }, []string{"error"}},
-	"fail":               {func(r *WorkerRecorder, in *object) { r.Fail(in.text("reason")) }, []string{"error"}},
+	"fail":               {func(r *WorkerRecorder, in *object) { r.Fail(in.str("reason")) }, []string{"error"}},
 	"start":              {func(r *WorkerRecorder, in *object) { r.Start(in.number("job_id")) }, []string{"error"}},
-	"report":             {func(r *WorkerRecorder, in *object) { r.Report(in.number("job_id"), in.text("detail")) }, []string{"error"}},
+	"report":             {func(r *WorkerRecorder, in *object) { r.Report(in.number("job_id"), in.str("detail")) }, []string{"error"}},
 	"complete":           {func(r *WorkerRecorder, in *object) { r.Complete(in.number("job_id"), in.outcome("outcome")) }, []string{"error"}},
 	"acknowledge_cancel": {func(r *WorkerRecorder, in *object) { r.AcknowledgeCancel(in.number("job_id")) }, []string{"error"}},
 	"complete_drain":     {func(r *WorkerRecorder, in *object) { r.CompleteDrain(in.number("job_id")) }, []string{"error"}},
@@ -73,9 +73,10 @@ var workerCalls = map[string]call[*WorkerRecorder]{
 	"drain_outbox":       {func(r *WorkerRecorder, _ *object) { r.DrainOutbox() }, []string{"wire"}},
 }
 
-// Replay makes the calls of a session, one line of a journal, on a coordinator of its own, or on a worker if the
-// session has a worker_id. It passes every divergence to diverged and returns the number of steps that were made.
-// An error says where the line cannot be read, and why; unknown members are ignored.
+// Replay makes the calls of a session, which is one line of a journal, on a new coordinator, or on a new worker if
+// the session has a worker_id. It passes every divergence to diverged and returns the number of steps that it
+// made. If the line cannot be read, the error says where and why. Unknown members are ignored, and limits that are
+// missing are 0.
 func Replay(line []byte, diverged func(Divergence)) (steps int, err error) {
 	session, err := readObject(line)
 	if err != nil {
@@ -85,14 +86,14 @@ func Replay(line []byte, diverged func(Divergence)) (steps int, err error) {
 	_, isWorker := session.members["worker_id"]
 	var first uint64
 	if isWorker {
-		workerID = session.text("worker_id")
+		workerID = session.str("worker_id")
 	} else {
 		first = session.number("first_decision_seq")
 		if _, ok := session.members["limits"]; ok {
 			limits = wc.Limits(member[Limits](session, "limits"))
 		}
 	}
-	texts := member[[]json.RawMessage](session, "steps")
+	recorded := member[[]json.RawMessage](session, "steps")
 	if session.err != nil {
 		return 0, session.err
 	}
@@ -106,13 +107,13 @@ func Replay(line []byte, diverged func(Divergence)) (steps int, err error) {
 		r := Record(wc.NewCoordinator(seed, wc.WithFirstDecisionSeq(first), wc.WithLimits(limits)), note)
 		replay = func(in *object) []string { return makeCall(coordinatorCalls, r, in) }
 	}
-	for i, text := range texts {
-		in, err := readObject(text)
+	for i, data := range recorded {
+		in, err := readObject(data)
 		if err == nil {
 			results := replay(in)
 			c := comparison{in, func(field string, wanted, got any) {
 				w, g := cut(show(wanted), show(got))
-				diverged(Divergence{Step: i, Call: in.text("call"), Field: field, Wanted: w, Got: g})
+				diverged(Divergence{Step: i, Call: in.str("call"), Field: field, Wanted: w, Got: g})
 			}}
 			if in.err == nil {
 				c.step(results, noted)
@@ -123,22 +124,22 @@ func Replay(line []byte, diverged func(Divergence)) (steps int, err error) {
 			return i, fmt.Errorf("step %d: %w", i, err)
 		}
 	}
-	return len(texts), nil
+	return len(recorded), nil
 }
 
 // makeCall makes the call of a step and returns the names of its results.
 func makeCall[R any](calls map[string]call[R], r R, in *object) (results []string) {
-	name := in.text("call")
+	name := in.str("call")
 	call, known := calls[name]
 	if !known {
-		in.fail("call", fmt.Errorf("%s is unknown", show(name)))
+		in.fail("call", fmt.Errorf("unknown name %s", show(name)))
 		return nil
 	}
 	call.make(r, in)
 	return call.results
 }
 
-// A comparison reports what a step wants and has not got.
+// A comparison compares a recorded step with the same step made again.
 type comparison struct {
 	in     *object
 	report func(field string, wanted, got any)
@@ -158,7 +159,7 @@ func (c *comparison) whole(field string, wanted, got any) {
 	}
 }
 
-// parts compares member by member and element by element as far as the two are alike in form.
+// parts compares objects member by member, and arrays of the same length element by element.
 func (c *comparison) parts(field string, wanted, got any) {
 	switch got := got.(type) {
 	case map[string]any:

@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 
 	wc "github.com/workerchannel/workerchannel"
 )
 
-// A WorkerRecorder is a Worker that records every call that can change it. Use only Receive of the three ways in.
+// A WorkerRecorder is a Worker that records every call that can change it, as a Recorder does.
 type WorkerRecorder struct {
 	*wc.Worker
 	note func(Step)
@@ -17,7 +18,7 @@ type WorkerRecorder struct {
 // RecordWorker returns the worker with each call from now on passed to note.
 func RecordWorker(w *wc.Worker, note func(Step)) *WorkerRecorder { return &WorkerRecorder{w, note} }
 
-// Receive is recorded as handle_inbound, unless data is malformed: that never reaches the worker.
+// Receive is recorded as handle_inbound, unless data is malformed.
 func (r *WorkerRecorder) Receive(data []byte) (wc.Envelope, error) {
 	env, err := r.Worker.Receive(data)
 	if !errors.Is(err, wc.ErrMalformed) {
@@ -87,13 +88,18 @@ func (r *WorkerRecorder) DrainOutbox() (wc.Envelope, bool) {
 	return env, ok
 }
 
+// Outbox records a drain_outbox for each message, and one more that finds none left.
+func (r *WorkerRecorder) Outbox() iter.Seq[wc.Envelope] { return outbox(r.DrainOutbox) }
+
 func (r *WorkerRecorder) about(call string, f func(uint64) error, jobID uint64) error {
 	return r.step(call, f(jobID), Step{"job_id": jobID})
 }
 
 func (r *WorkerRecorder) step(call string, err error, s Step) error {
-	s["error"] = Describe(err)
-	r.record(call, s)
+	if !errors.Is(err, wc.ErrInvalidValue) {
+		s["error"] = Describe(err)
+		r.record(call, s)
+	}
 	return err
 }
 
@@ -109,17 +115,17 @@ func (o *object) outcome(name string) wc.Outcome {
 		return nil
 	}
 	defer o.failFrom(name, in)
-	switch status := in.text("status"); status {
+	switch status := in.str("status"); status {
 	case "Ok":
 		return wc.OutcomeOk{Payload: in.bytes("payload")}
 	case "Err":
-		return wc.OutcomeErr{Code: in.text("code"), Message: in.text("message")}
+		return wc.OutcomeErr{Code: in.str("code"), Message: in.str("message")}
 	case "Cancelled":
-		return wc.OutcomeCancelled{Reason: in.text("reason")}
+		return wc.OutcomeCancelled{Reason: in.str("reason")}
 	case "Panicked":
-		return wc.OutcomePanicked{Message: in.text("message")}
+		return wc.OutcomePanicked{Message: in.str("message")}
 	default:
-		in.fail("status", fmt.Errorf("%s is unknown", show(status)))
+		in.fail("status", fmt.Errorf("unknown name %s", show(status)))
 	}
 	return nil
 }
@@ -131,8 +137,8 @@ func (o *object) diagnostic(name string) (d wc.Diagnostic) {
 		return d
 	}
 	defer o.failFrom(name, in)
-	d = wc.Diagnostic{Category: in.text("category"), Message: in.text("message")}
-	switch level := in.text("level"); level {
+	d = wc.Diagnostic{Category: in.str("category"), Message: in.str("message")}
+	switch level := in.str("level"); level {
 	case "Info":
 		d.Level = wc.LevelInfo
 	case "Warn":
@@ -140,16 +146,16 @@ func (o *object) diagnostic(name string) (d wc.Diagnostic) {
 	case "Error":
 		d.Level = wc.LevelError
 	default:
-		in.fail("level", fmt.Errorf("%s is unknown", show(level)))
+		in.fail("level", fmt.Errorf("unknown name %s", show(level)))
 	}
-	if string(in.members["metadata"]) != "null" {
-		metadata := in.text("metadata")
-		d.Metadata = &metadata
+	if metadata, ok := in.members["metadata"]; !ok || string(metadata) != "null" {
+		s := in.str("metadata")
+		d.Metadata = &s
 	}
 	return d
 }
 
-// object reads an object within an object; nil after a failure.
+// object reads a member that is an object; nil after a failure.
 func (o *object) object(name string) *object {
 	in, err := readObject(member[json.RawMessage](o, name))
 	if err != nil {
@@ -159,7 +165,7 @@ func (o *object) object(name string) *object {
 	return in
 }
 
-// failFrom passes on the failure of an object within an object.
+// failFrom keeps the failure of a member that is an object.
 func (o *object) failFrom(name string, in *object) {
 	if in.err != nil {
 		o.fail(name, in.err)

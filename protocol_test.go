@@ -1,0 +1,173 @@
+package workerchannel
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// markdownTable returns the rows of the first table of a section of PROTOCOL.md whose header has the first column.
+func markdownTable(t *testing.T, heading, column string) (rows [][]string) {
+	_, section, ok := strings.Cut(readFile(t, "PROTOCOL.md"), "\n"+heading+"\n")
+	require.True(t, ok, "PROTOCOL.md has the section %q", heading)
+	section, _, _ = strings.Cut(section, "\n#")
+	_, table, ok := strings.Cut(section, "\n| "+column+" |")
+	require.True(t, ok, "section %q has a table of %q", heading, column)
+	for i, line := range strings.Split(table, "\n") {
+		if i < 2 { // the rest of the header, and the rule
+			continue
+		}
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		var cells []string
+		for _, cell := range strings.Split(strings.Trim(line, "|"), "|") {
+			cells = append(cells, strings.TrimSpace(cell))
+		}
+		rows = append(rows, cells)
+	}
+	require.NotEmpty(t, rows)
+	return rows
+}
+
+// stateName returns the name that PROTOCOL.md has for a state in the tables about jobs.
+func stateName(s JobState) string {
+	switch s {
+	case StateCreated:
+		return "not tracked"
+	case stateAcknowledged:
+		return "Acknowledged"
+	case stateDrained:
+		return "Drained"
+	case stateSame:
+		return "the same"
+	}
+	return s.wire()
+}
+
+func stateNames(set stateSet, all string) string {
+	if set == anyState {
+		return all
+	}
+	var names []string
+	for s := range stateDrained + 1 {
+		if set.has(s) {
+			names = append(names, stateName(s))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func code(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "`" + name + "`"
+}
+
+func TestJobRulesMatchProtocol(t *testing.T) {
+	kinds := map[error]string{}
+	for name, kind := range errorKinds {
+		kinds[kind] = name
+	}
+	row := func(name string, r *jobRule) []string {
+		sends, otherwise := "", code(kinds[r.otherwise.kind])
+		if r.sends != 0 {
+			sends = code(r.sends.String())
+		}
+		if r.otherwise.kind == ErrInvalidTransition {
+			otherwise += " to " + r.otherwise.toward.wire()
+		}
+		return []string{name, stateNames(r.from, ""), stateName(r.to), sends, stateNames(r.ignored, "every other"), otherwise}
+	}
+	check := func(heading, column string, rules []jobRule, names map[int]string) {
+		var want [][]string
+		for i := range rules {
+			want = append(want, row(names[i], &rules[i]))
+		}
+		assert.Equal(t, want, markdownTable(t, heading, column))
+	}
+	check("### What may happen to a job: coordinator", "call or message", hostRules[:], map[int]string{
+		hostSpawn: "spawn a job", hostCancel: "cancel a job", hostPoll: "poll a job", hostRemove: "remove a job",
+		hostSnapshotQueued: "`StatusSnapshot` of Queued", hostSnapshotRunning: "`StatusSnapshot` of Running",
+		hostCompleted: "`JobCompleted`", hostAcknowledged: "`CancelAcknowledged`", hostDrained: "`DrainCompleted`",
+		hostFinalized: "`FinalizeCompleted`",
+	})
+	check("### What may happen to a job: worker", "message or call", workerRules[:], map[int]string{
+		workerSpawned: "`SpawnJob`", workerPolled: "`PollStatus`", workerCancelled: "`CancelJob`", workerDrain: "`DrainJob`",
+		workerFinalize: "`FinalizeJob`", workerShutDown: "`ShutdownWorker`", workerStart: "start", workerReport: "report (detail)",
+		workerComplete: "complete (outcome)", workerAcknowledge: "acknowledge cancel", workerDrained: "complete drain",
+		workerFinalized: "complete finalize",
+	})
+}
+
+func TestTransitionsMatchProtocol(t *testing.T) {
+	var want [][]string
+	for _, row := range jobStates {
+		if len(row.next) == 0 {
+			continue
+		}
+		var next []string
+		for _, s := range row.next {
+			next = append(next, s.wire())
+		}
+		want = append(want, []string{row.wire, strings.Join(next, ", ")})
+	}
+	want = append(want, []string{"Completed, Failed", "nothing"})
+	assert.Equal(t, want, markdownTable(t, "## 6 Job states", "from"))
+}
+
+// A rule whose result is not one of the transitions of section 6 would be a second state machine.
+func TestJobRulesStayWithinTransitions(t *testing.T) {
+	for _, rules := range [][]jobRule{hostRules[:], workerRules[:]} {
+		for i, r := range rules {
+			for from := range stateDrained + 1 {
+				to := r.next(from).public()
+				if !r.from.has(from) || to == from.public() || to == StateCreated {
+					continue // forgotten, or no transition
+				}
+				assert.True(t, from.public().CanTransitionTo(to), "rule %d: %s to %s", i, from.public(), to)
+			}
+		}
+	}
+}
+
+func TestOperationsMatchProtocol(t *testing.T) {
+	var want, got [][]string
+	for typ := OpBootstrapReady; typ.known(); typ++ {
+		sender := map[Sender]string{SenderCoordinator: "C", SenderWorker: "W"}[typ.Sender()]
+		members := []string{}
+		for _, m := range opShapes[typ].members {
+			members = append(members, m.String())
+		}
+		want = append(want, []string{typ.String(), sender, fmt.Sprint(members)})
+	}
+	for _, row := range markdownTable(t, "## 2 Operations", "operation") {
+		members := []string{}
+		for i, part := range strings.Split(row[2], "`") {
+			if i%2 == 1 && strings.ToLower(part) == part { // not one of the levels
+				members = append(members, part)
+			}
+		}
+		got = append(got, []string{strings.Trim(row[0], "`"), row[1], fmt.Sprint(members)})
+	}
+	slices.SortFunc(want, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
+	slices.SortFunc(got, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
+	assert.Equal(t, want, got)
+}
+
+func TestErrorKindsMatchProtocol(t *testing.T) {
+	_, section, ok := strings.Cut(readFile(t, "PROTOCOL.md"), "\n## 8 Errors\n")
+	require.True(t, ok)
+	section, _, _ = strings.Cut(section, "Local to an implementation")
+	for name := range errorKinds {
+		if name != "InvalidValue" && name != "Malformed" {
+			assert.Contains(t, section, "`"+name+"`")
+		}
+	}
+	assert.Equal(t, len(errorKinds)-2, strings.Count(section, "`")/2)
+}

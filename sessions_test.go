@@ -1,0 +1,226 @@
+package workerchannel
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A journalStep is a call of either half, its result, and what there is to see after it (PROTOCOL section 12).
+type journalStep struct {
+	Call string
+
+	Wire         *string
+	JobID        uint64 `json:"job_id"`
+	RegionID     uint64 `json:"region_id"`
+	TaskID       uint64 `json:"task_id"`
+	ObligationID uint64 `json:"obligation_id"`
+	Payload      []uint16
+	Reason       string
+	Detail       string
+	WorkerID     string `json:"worker_id"`
+	Outcome      json.RawMessage
+	Diagnostic   json.RawMessage
+
+	Error     json.RawMessage
+	State     json.RawMessage
+	Cancelled json.RawMessage
+	Reaped    json.RawMessage
+
+	After json.RawMessage
+}
+
+func TestSessionsOfAnIndependentImplementation(t *testing.T) {
+	eachLine(t, "testdata/sessions.jsonl", func(t *testing.T, line []byte) {
+		var session struct {
+			Seed             uint64
+			FirstDecisionSeq uint64 `json:"first_decision_seq"`
+			Limits           Limits
+			Steps            []journalStep
+		}
+		require.NoError(t, json.Unmarshal(line, &session))
+		c := NewCoordinator(session.Seed, WithFirstDecisionSeq(session.FirstDecisionSeq), WithLimits(session.Limits))
+		for i, step := range session.Steps {
+			results := map[string]any{"error": nil}
+			switch name := step.goName(); name {
+			case "HandleInbound":
+				twin := clone(c)
+				results["error"] = step.arrive(t, c, twin)
+				assert.Equal(t, c, twin, "Receive and HandleInbound do the same")
+			case "DrainOutbox":
+				step.drain(t, c)
+			default:
+				result, err := hostCalls[name](c, step.arguments(t))
+				results["error"] = describeError(err)
+				switch result := result.(type) {
+				case JobState:
+					results["state"] = result
+				case int:
+					results["cancelled"] = result
+				case []TrackedJob:
+					results["reaped"] = journalJobs(result)
+				}
+			}
+			step.compare(t, results, hostAfter(c))
+			require.False(t, t.Failed(), "step %d, %s", i, step.Call)
+		}
+	})
+}
+
+func TestWorkerSessionsOfAnIndependentImplementation(t *testing.T) {
+	eachLine(t, "testdata/worker_sessions.jsonl", func(t *testing.T, line []byte) {
+		var session struct {
+			WorkerID string `json:"worker_id"`
+			Seed     uint64
+			Steps    []journalStep
+		}
+		require.NoError(t, json.Unmarshal(line, &session))
+		w := NewWorker(session.WorkerID, session.Seed)
+		for i, step := range session.Steps {
+			results := map[string]any{"error": nil}
+			switch name := step.goName(); name {
+			case "HandleInbound":
+				twin := cloneWorker(w)
+				results["error"] = step.arrive(t, w, twin)
+				assert.Equal(t, w, twin, "Receive and HandleInbound do the same")
+			case "DrainOutbox":
+				step.drain(t, w)
+			default:
+				results["error"] = describeError(workerCalls[name](w, step.arguments(t)))
+			}
+			step.compare(t, results, workerAfter(w))
+			require.False(t, t.Failed(), "step %d, %s", i, step.Call)
+		}
+	})
+}
+
+// goName returns the name of the call in Go: "poll_status" is PollStatus.
+func (step *journalStep) goName() (name string) {
+	for word := range strings.SplitSeq(step.Call, "_") {
+		name += strings.ToUpper(word[:1]) + word[1:]
+	}
+	return name
+}
+
+// arrive gives the message to two equal halves, to each another way.
+func (step *journalStep) arrive(t *testing.T, h, twin endpoint) any {
+	_, err := h.Receive([]byte(*step.Wire))
+	var env Envelope
+	require.NoError(t, env.UnmarshalJSON([]byte(*step.Wire)))
+	assert.Equal(t, err, twin.HandleInbound(&env))
+	return describeError(err)
+}
+
+func (step *journalStep) drain(t *testing.T, h endpoint) {
+	env, ok := h.DrainOutbox()
+	require.Equal(t, step.Wire != nil, ok)
+	if ok {
+		assert.Equal(t, *step.Wire, string(written(env)))
+	}
+}
+
+func (step *journalStep) arguments(t *testing.T) arguments {
+	a := arguments{
+		id: step.JobID, region: step.RegionID, task: step.TaskID, obligation: step.ObligationID,
+		payload: []byte{}, text: step.Reason + step.Detail + step.WorkerID, // a call takes one of them
+	}
+	for _, b := range step.Payload {
+		a.payload = append(a.payload, byte(b))
+	}
+	if step.Outcome != nil {
+		a.outcome = readOp(t, `{"type":"JobCompleted","job_id":0,"outcome":`+string(step.Outcome)+`}`).(JobCompleted).Outcome
+	}
+	if step.Diagnostic != nil {
+		a.diagnostic = readOp(t, `{"type":"Diagnostic",`+string(step.Diagnostic[1:])).(Diagnostic)
+	}
+	return a
+}
+
+// readOp reads an operation by way of an envelope.
+func readOp(t *testing.T, op string) Op {
+	var env Envelope
+	require.NoError(t, env.UnmarshalJSON([]byte(`{"version":1,"message_id":1,"seq_no":1,"decision_seq":1,"seed":1,"issued_at_turn":1,"replay_hash":1,"op":`+op+`}`)))
+	return env.Op
+}
+
+// compare compares every result that the journal has, and every member of "after".
+func (step *journalStep) compare(t *testing.T, results, after map[string]any) {
+	for name, want := range map[string]json.RawMessage{
+		"error": step.Error, "state": step.State, "cancelled": step.Cancelled, "reaped": step.Reaped,
+	} {
+		assert.Equal(t, plain(want), asJSON(results[name]), name)
+	}
+	assert.Equal(t, plain(step.After), asJSON(after))
+}
+
+// asJSON returns what plain makes of the value's JSON.
+func asJSON(v any) any {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return plain(data)
+}
+
+func hostAfter(c *Coordinator) map[string]any {
+	after := map[string]any{
+		"worker_ready": c.WorkerReady(), "shutdown_requested": c.ShutdownRequested(), "closing": c.Closing(), "active_worker": nil,
+		"inflight": c.InflightCount(), "outbox": c.OutboxLen(), "next_deadline": nil, "overdue": nil,
+		"regions": []any{}, "jobs": journalJobs(collect(c.Jobs())),
+	}
+	if id, ok := c.ActiveWorker(); ok {
+		after["active_worker"] = id
+	}
+	if turn, ok := c.NextDeadline(); ok {
+		after["next_deadline"] = turn
+	}
+	if late, ok := c.Overdue(); ok {
+		overdue := map[string]any{"request": "Bootstrap", "job_id": nil, "since": late.Since}
+		if late.Request != 0 {
+			overdue["request"] = late.Request.String()
+		}
+		if late.Request != 0 && late.Request != OpShutdownWorker {
+			overdue["job_id"] = late.JobID
+		}
+		after["overdue"] = overdue
+	}
+	for r := range c.Regions() {
+		after["regions"] = append(after["regions"].([]any), map[string]any{
+			"region_id": r.RegionID, "tracked": r.Tracked, "inflight": r.Inflight, "closed": r.Closed,
+		})
+	}
+	return after
+}
+
+func journalJobs(jobs []TrackedJob) any {
+	list := []any{}
+	for _, j := range jobs {
+		job := map[string]any{
+			"job_id": j.JobID, "region_id": j.RegionID, "task_id": j.TaskID, "obligation_id": j.ObligationID,
+			"state": j.State, "since": j.Since, "last_seq_no": j.LastSeqNo, "outcome": nil, "cause": nil,
+		}
+		if j.Cause != CauseNone {
+			job["cause"] = j.Cause
+		}
+		if j.Outcome != nil {
+			_, outcome, _ := strings.Cut(opJSON(JobCompleted{0, j.Outcome}), `"outcome":`)
+			job["outcome"] = json.RawMessage(strings.TrimSuffix(outcome, "}"))
+		}
+		list = append(list, job)
+	}
+	return list
+}
+
+func workerAfter(w *Worker) map[string]any {
+	jobs := []any{}
+	for j := range w.Jobs() {
+		jobs = append(jobs, map[string]any{"job_id": j.JobID, "region_id": j.RegionID, "state": j.State, "last_seq_no": j.LastSeqNo})
+	}
+	return map[string]any{
+		"ready": w.Ready(), "closed": w.Closed(), "shutdown_requested": w.ShutdownRequested(),
+		"inflight": w.InflightCount(), "outbox": w.OutboxLen(), "jobs": jobs,
+	}
+}
