@@ -343,7 +343,7 @@ func judgeLoss(c *Coordinator, inflight int) string {
 }
 
 // judgeAnything lets the active worker say anything at all next, right or wrong, and another one announce itself
-// or fail, and the host send everything.
+// or fail, and the host send what it then has to send.
 func judgeAnything(x *world) string {
 	all := slices.Clone(everything("stranger", 1)[:bootstraps])
 	if x.c.session != nil {
@@ -364,9 +364,9 @@ func judgeAnything(x *world) string {
 			return says.in(&before) + "\n" + broken
 		}
 		for after.toWorker = nil; (move{kind: hostSends}).do(&after) == nil; {
-		}
-		if broken := judgeClocks(&after); broken != "" {
-			return says.in(&before) + "\nthe host sends everything\n" + broken
+			if broken := judgeClocks(&after); broken != "" {
+				return says.in(&before) + "\nthe host sends\n" + broken
+			}
 		}
 	}
 	return ""
