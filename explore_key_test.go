@@ -14,9 +14,9 @@ import (
 //   - So are worker ids. What counts is who is active, who is running, and who has ended; and those who
 //     ended are gone from the world, but for the memory of them.
 //   - A sequence number is only ever compared with the high-water mark of its reader, and with those of other
-//     requests under a limit. All that are yet to come are greater than any there is, and a queue has its own in
-//     order, so that for each message it is enough whether it is fresh, and for the requests in which order they
-//     are. A mark without a session is never read again.
+//     requests under a limit. All that are yet to come are greater than any there is, a queue has its own in order,
+//     and settle removes the messages that are not fresh, so that for the requests it is enough in which order
+//     they are. A mark without a session is never read again.
 //   - Of an origin it matters whether it is that of the job that the coordinator has in flight now.
 //   - A turn is only ever compared with the one in which a clock was started, so that for each clock it is
 //     enough how many turns have passed. No turn passes while a request is overdue, so that number is at most the
@@ -82,7 +82,7 @@ func (x *world) writeHost(b []byte, jobs, regions idOrder) []byte {
 		if m.job != nil {
 			about = *m.job.tag.(*origin)
 		}
-		b = x.writeOp(b, m.Op, jobs, false, about)
+		b = x.writeOp(b, m.Op, jobs, about)
 	}
 	if x.limits == (Limits{}) {
 		return append(b, 0xff)
@@ -123,7 +123,7 @@ func (x *world) writeNetwork(b []byte, jobs idOrder) []byte {
 		}
 	}
 	for _, l := range x.toWorker {
-		b = x.writeOp(b, l.Op, jobs, l.SeqNo <= x.w.lastSeen, origin{running, l.SeqNo})
+		b = x.writeOp(b, l.Op, jobs, origin{running, l.SeqNo})
 	}
 	b = append(b, 0xff)
 	last, other := "", byte(0)
@@ -132,7 +132,7 @@ func (x *world) writeNetwork(b []byte, jobs idOrder) []byte {
 		if from != last {
 			last, other = from, other+1
 		}
-		b = x.writeOp(b, l.Op, jobs, x.c.session != nil && from == active && l.SeqNo <= x.c.lastSeen, l.about)
+		b = x.writeOp(b, l.Op, jobs, l.about)
 		switch from {
 		case active:
 			b = append(b, 'a')
@@ -145,9 +145,9 @@ func (x *world) writeNetwork(b []byte, jobs idOrder) []byte {
 	return b
 }
 
-func (x *world) writeOp(b []byte, op Op, jobs idOrder, seen bool, about origin) []byte {
+func (x *world) writeOp(b []byte, op Op, jobs idOrder, about origin) []byte {
 	f := flatten(op)
-	return append(b, byte(f.typ), jobs[f.jobID], byte(f.state), flags(seen, x.current(f.jobID, about)))
+	return append(b, byte(f.typ), jobs[f.jobID], byte(f.state), flags(x.current(f.jobID, about)))
 }
 
 // current reports whether an origin is that of the job in flight.

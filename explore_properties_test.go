@@ -42,8 +42,10 @@ func judgeSession(x, y *world, m move, received onItsWay) string {
 	switch {
 	case begun && (m.kind != hostReceives || !received.Op.Type().bootstrap() || y.c.worker != *received.WorkerID):
 		return "a session begins with the bootstrap of its worker"
-	case begun && y.c.lastSeen != received.SeqNo:
-		return "the high-water mark of a session begins with its bootstrap"
+	case m.kind == hostReceives && y.c.lastSeen != received.SeqNo:
+		return "the high-water mark becomes the number of every message that is accepted"
+	case m.kind == hostRetires && !y.c.retired.has(x.c.worker), m.kind == hostRetiresLatest && !y.c.retired.has(x.w.ID()):
+		return "a worker that is retired is remembered"
 	case ended && endOf(x, m, received) == CauseNone:
 		return "a session ends when the worker is lost, replaced, gives up or has stopped"
 	case !ended && x.c.session != nil && endOf(x, m, received) != CauseNone:
@@ -229,54 +231,6 @@ func judgeRegions(x, y *world, m move) string {
 	return ""
 }
 
-// judgeRefusal looks at whether a call of the host is refused when it has to be, and not otherwise.
-func judgeRefusal(x *world, m move, err error) string {
-	var want error
-	id := uint64(m.n)
-	call := func(wants ...error) {
-		for _, w := range wants {
-			want = cmp.Or(want, w)
-		}
-	}
-	unless := func(ok bool, err error) error {
-		if ok {
-			return nil
-		}
-		return err
-	}
-	open := unless(!x.c.shutdown, ErrShutdownInProgress)
-	j, tracked := x.c.Job(id)
-	known := unless(tracked, ErrUnknownJobID)
-	goesOn := j.State == StateQueued || j.State == StateRunning
-	switch m.kind {
-	case hostSpawns:
-		job, region := x.jobAndRegion(id)
-		r, _ := x.c.Region(region)
-		_, tracked = x.c.Job(job)
-		call(unless(x.c.ready, ErrWorkerNotReady), unless(!x.c.shutdown && !x.c.closing, ErrShutdownInProgress),
-			unless(!r.Closed, ErrRegionClosed), unless(!tracked, ErrDuplicateJobID))
-	case hostCancels:
-		call(open, known, unless(goesOn, ErrInvalidTransition))
-	case hostPolls:
-		call(open, known, unless(goesOn, ErrJobNotPollable))
-	case hostCancelsRegion, hostClosesRegion:
-		_, exists := x.c.Region(id)
-		call(open, unless(exists, ErrUnknownRegionID))
-	case hostRemoves:
-		call(known, unless(j.State.Terminal(), ErrJobNotTerminal))
-	case hostStops:
-		call(open)
-	case hostCloses:
-		call(open, unless(!x.c.closing, ErrShutdownInProgress))
-	default:
-		return ""
-	}
-	if want == nil && err != nil || !errors.Is(err, want) {
-		return fmt.Sprintf("the host's calls are refused for the reasons in the table: %v, expected %v", err, want)
-	}
-	return ""
-}
-
 // judgeHost looks at a coordinator by itself. What it returns depends on the host's part of the world only.
 func judgeHost(x *world) string {
 	inflight := 0
@@ -389,7 +343,7 @@ func judgeLoss(c *Coordinator, inflight int) string {
 }
 
 // judgeAnything lets the active worker say anything at all next, right or wrong, and another one announce itself
-// or fail.
+// or fail, and the host send what it then has to send.
 func judgeAnything(x *world) string {
 	all := slices.Clone(everything("stranger", 1)[:bootstraps])
 	if x.c.session != nil {
@@ -408,6 +362,11 @@ func judgeAnything(x *world) string {
 		after.c, after.asked = clone(x.c), slices.Clone(x.asked)
 		if broken := judge(&before, &after, says, says.do(&after)); broken != "" {
 			return says.in(&before) + "\n" + broken
+		}
+		for after.toWorker = nil; (move{kind: hostSends}).do(&after) == nil; {
+			if broken := judgeClocks(&after); broken != "" {
+				return says.in(&before) + "\nthe host sends\n" + broken
+			}
 		}
 	}
 	return ""
