@@ -295,7 +295,8 @@ func (c *Coordinator) HandleInbound(env *Envelope) error {
 }
 
 // HandleVerified is like HandleInbound for an envelope that Verify has found valid, perhaps on another
-// goroutine. It takes constant time, whatever the payload. For the zero Verified it returns ErrInvalidValue.
+// goroutine. Its time depends on the length of the worker id, but not on the payload or on how many jobs are
+// tracked. For the zero Verified it returns ErrInvalidValue.
 func (c *Coordinator) HandleVerified(v Verified) error {
 	if err := v.check(); err != nil {
 		return err
@@ -350,11 +351,8 @@ func (c *Coordinator) InflightCount() int { return c.jobs.inflight }
 
 // JobState returns the state of a job; false if it is not tracked.
 func (c *Coordinator) JobState(jobID uint64) (JobState, bool) {
-	j, ok := c.jobs.jobs.m[jobID]
-	if !ok {
-		return 0, false
-	}
-	return j.now(), true
+	j, ok := c.Job(jobID)
+	return j.State, ok
 }
 
 // Job returns what is known of a job; false if it is not tracked.

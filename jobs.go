@@ -93,7 +93,7 @@ type region struct {
 	id       uint64
 	jobs     jobList
 	session  *session // the session of the jobs in flight
-	inflight int      // the jobs of session that had not ended when it did
+	inflight int      // how many these are, or were when the session ended
 	tracked  int
 	closed   bool
 }
@@ -118,7 +118,8 @@ func (r *region) snapshot() Region {
 }
 
 // A jobTable has the tracked jobs and their regions. A job is in one of the lists by phase and in the list
-// of its region. No operation depends on how many jobs are tracked.
+// of its region. What an operation costs does not depend on how many jobs are tracked, on average over many: see
+// table.remove.
 type jobTable struct {
 	jobs     table[*job]
 	regions  table[*region]
@@ -296,7 +297,7 @@ func (t *table[V]) put(id uint64, v V) {
 }
 
 // remove removes an entry. It copies the map when less than an eighth of it is in use, which is
-// seldom enough for the cost per call to stay constant.
+// seldom enough for the average cost of a call to stay constant.
 func (t *table[V]) remove(id uint64) {
 	delete(t.m, id)
 	const small = 1024

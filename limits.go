@@ -48,8 +48,8 @@ type clock struct {
 	seqNo, jobID uint64 // of the request's message
 }
 
-// The clocks of the requests that are about no job, and of the first poll: a message that answers one poll
-// is the answer to all, so the others cannot be due before it. The clocks of the cancel handshake are in the job table.
+// The clocks of the requests that are about no job, and of the first poll: a message is the answer to all polls
+// so far, so the others cannot be due before it. The clocks of the cancel handshake are in the job table.
 type clocks struct {
 	limits               Limits
 	boot, poll, shutdown clock

@@ -124,7 +124,7 @@ func (p *plainWorker) complete(jobID uint64, outcome Outcome) error {
 	return nil
 }
 
-// answer answers the phase that a job is in; next is the phase after it, and op the answer.
+// answer sends op, the application's answer to the phase that a job is in; next is the phase after it.
 func (p *plainWorker) answer(jobID uint64, phase, next JobState, op Op) error {
 	j, err := p.find(jobID)
 	if err != nil {

@@ -123,3 +123,15 @@ func TestRetiredIDsTakeABoundedNumberOfBytes(t *testing.T) {
 	assert.Len(t, s.c.retired.order, 64)
 	assert.LessOrEqual(t, heapInUse()-empty, float64(64<<10))
 }
+
+func TestRetiredIDsKeepNoLongerStringAlive(t *testing.T) {
+	const size = 1 << 20
+	c := NewCoordinator(1)
+	before := heapInUse()
+	for i := range 64 {
+		line := strings.Repeat(string(rune('!'+i)), size)
+		c.RetireWorker(line[:6])
+	}
+	assert.Less(t, heapInUse()-before, float64(16*size), "of 64 MiB that the ids were cut from")
+	assert.Len(t, c.retired.order, 64)
+}

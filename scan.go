@@ -103,26 +103,26 @@ func (s *scanner) sum() {
 	}
 }
 
-// payload reads an array of bytes. It first allocates the least that the rest of the input holds if it is all payload, and
-// more as that proves to be too little: to count the elements would take another pass.
+// payload reads an array of bytes. It first allocates the least that the rest of the input holds if it is all
+// payload, and more as that proves to be too little: to count the elements would take another pass.
 func (s *scanner) payload() []byte {
 	s.expect('[', "expected an array of bytes")
 	s.space()
 	if s.consume("]") {
 		return []byte{}
 	}
-	start := s.pos
+	input := s.data[s.pos:] // after a failure s.data is empty
 	const widest = len("255,")
-	payload := make([]byte, 0, min(len(s.data[start:])/widest+1, MaxPayloadBytes))
+	payload := make([]byte, 0, min(len(input)/widest+1, MaxPayloadBytes))
 	s.sum()
 	for s.err == nil {
 		payload = s.payloadRun(payload)
 		s.space()
 		at := s.pos
 		b := byte(s.uint(math.MaxUint8))
-		if s.err == nil && len(payload) == MaxPayloadBytes { // after a failure there is no input to count in
-			rest, _, _ := bytes.Cut(s.data[start:], []byte{']'})
-			s.failWith(&ParseError{Offset: at, Err: &PayloadError{bytes.Count(rest, []byte{','}) + 1, MaxPayloadBytes}})
+		if len(payload) == MaxPayloadBytes {
+			elements, _, _ := bytes.Cut(input, []byte{']'})
+			s.failWith(&ParseError{Offset: at, Err: &PayloadError{bytes.Count(elements, []byte{','}) + 1, MaxPayloadBytes}})
 			return nil
 		}
 		payload = append(payload, b)

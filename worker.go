@@ -223,11 +223,8 @@ func (w *Worker) InflightCount() int { return len(w.jobs.m) }
 
 // JobState returns the state of a job; false if the worker does not have it.
 func (w *Worker) JobState(jobID uint64) (JobState, bool) {
-	j, ok := w.jobs.m[jobID]
-	if !ok {
-		return 0, false
-	}
-	return j.State.public(), true
+	j, ok := w.Job(jobID)
+	return j.State, ok
 }
 
 // Job returns what is known of a job; false if the worker does not have it.
