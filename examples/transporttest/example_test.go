@@ -3,36 +3,39 @@ package transporttest_test
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"net"
 	"testing"
 
 	"github.com/workerchannel/workerchannel/examples/transporttest"
 )
 
-// A lines is a transport: one message a line.
+// lines carries a message in each line.
 type lines struct {
 	net.Conn
 	r *bufio.Reader
 }
 
 func (l lines) Send(msg []byte) error {
-	_, err := l.Write(append(msg[:len(msg):len(msg)], '\n'))
+	_, err := l.Write(append(bytes.Clone(msg), '\n'))
 	return err
 }
 
-func (l lines) Recv() ([]byte, error) {
-	line, err := l.r.ReadBytes('\n')
-	return bytes.TrimSuffix(line, []byte("\n")), err
-}
+func (l lines) Recv() ([]byte, error) { return l.r.ReadBytes('\n') }
 
 func openLines() (host, worker transporttest.Conn, stop func(), err error) {
 	a, b := net.Pipe()
 	return lines{a, bufio.NewReader(a)}, lines{b, bufio.NewReader(b)}, nil, nil
 }
 
-// In a test file of yours this is func TestLines(t *testing.T).
-var t *testing.T
+func TestLines(t *testing.T) { transporttest.Test(t, openLines, transporttest.WithText()) }
 
 func ExampleTest() {
-	transporttest.Test(t, openLines)
+	// func TestLines(t *testing.T) { transporttest.Test(t, openLines, transporttest.WithText()) }
+}
+
+func ExampleCheck() {
+	err := transporttest.Check(openLines, transporttest.WithText())
+	fmt.Println(err)
+	// Output: <nil>
 }

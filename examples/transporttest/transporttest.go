@@ -1,196 +1,108 @@
-// Package transporttest tests transports for workerchannel, in the manner of
-// golang.org/x/net/nettest: hand Test a function that opens a connected pair, and it has a Coordinator
-// and a Worker talk over it in many ways.
-//
-// The protocol needs a transport that carries messages whole, in order, each once, and that ends when
-// either side does. The three subtests say where one falls short:
-//
-//   - Conversation: arbitrary calls of both applications, sends and receives in arbitrary order. Every
-//     message must arrive as it was sent, the two must come to rest, and no more must arrive then.
-//   - Close: the same, until one end is closed with messages under way. Neither end may hang, and what
-//     still arrives must be the beginning of what was sent.
-//   - Largest: messages with the largest payload, in both directions at once.
-//
-// A failure is shrunk (by rapid) to a short conversation, which is printed with one of these diagnoses:
-//
-//	lost       a message did not arrive
-//	repeated   a message arrived twice
-//	reordered  a message arrived after a later one
-//	truncated  only a piece of a message arrived, as if it were the whole
-//	corrupted  a message arrived with other bytes than were sent
-//	merged     several messages arrived as one
-//	invented   a message arrived that nobody sent
-//	broken     Send or Recv failed though both ends were open
-//	open       Send succeeded on an end that had been closed
-//	hang       a call did not return
-//	refused    a message arrived as it was sent, and its receiver refused it: report that, it is a
-//	           defect of workerchannel and not of the transport
-//
-// Nothing is judged by the clock but a hang: there the WithTimeout option counts.
 package transporttest
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
-// A Conn is one end of a transport that carries messages. One goroutine sends, another receives, and
-// a third may close, all at the same time.
-type Conn interface {
-	// Send hands over one message: canonical JSON, so that it has no line feed, of more than 1 MiB
-	// for the largest payload. It may wait for the other end to receive. It must not keep msg, which
-	// the caller may overwrite once Send has returned. When this end is closed it returns an error;
-	// when the other is closed it may, and at least must return.
-	Send(msg []byte) error
-
-	// Recv waits for the next message, which stays valid until the next Recv. When either end is
-	// closed, it may return what is under way, from the oldest on and without a gap, and then
-	// returns an error.
-	Recv() ([]byte, error)
-
-	// Close ends the connection and makes pending calls of both ends return. It may lose what is
-	// under way. Further calls are harmless.
-	Close() error
-}
-
-// An Option changes how Test works.
-type Option func(*harness)
-
-// WithTimeout sets how long a call may take before it counts as a hang, in place of 10 seconds. While
-// a failure is shrunk it is a tenth of that.
-func WithTimeout(d time.Duration) Option {
-	return func(h *harness) { h.timeout = d }
-}
-
-// Test checks the transport of which open makes a new, connected pair. stop is called when both ends
-// have been closed, to free what else there is; it may be nil. Test opens hundreds of pairs, one
-// after the other; -rapid.checks and the other flags of rapid apply.
-func Test(t *testing.T, open func() (host, worker Conn, stop func(), err error), opts ...Option) {
-	h := newHarness(open, opts...)
-	for _, s := range subtests {
+// Test checks the transport of which open makes a new, connected pair, in a subtest for each kind of fault. It ends with the first fault: the subtests that
+// have not run then are skipped.
+//
+// It asks for the test's -timeout and ends before it. With -short it does about a fifth. With -v it says what
+// was covered.
+func Test(t *testing.T, open Opener, opts ...Option) {
+	t.Helper()
+	r := newRun(open, opts)
+	if deadline, ok := t.Deadline(); ok {
+		r.limit(time.Until(deadline))
+		r.deadline = deadline.Add(-time.Until(deadline) / 5)
+	}
+	var failed string
+	list := r.subtests()
+	for i, s := range list {
 		t.Run(s.name, func(t *testing.T) {
 			t.Helper()
-			if report := s.check(h, t, s.play); report != "" {
-				t.Fatal(report)
+			if failed != "" {
+				t.Skip("not run, as " + failed + " has found a fault")
 			}
+			if !r.deadline.IsZero() && time.Now().After(r.deadline) {
+				t.Skip("not run, as too little is left of the test's -timeout")
+			}
+			r.reproduce = seedEnv + "=%d go test -run '" + strings.ReplaceAll(pattern(t.Name()), "%", "%%") + "'"
+			d := r.check(s, len(list)-i)
+			if d != nil {
+				failed = s.name
+				t.Fatal(d.Error())
+			}
+			t.Log(r.summary())
 		})
 	}
 }
 
-var subtests = []struct {
-	name  string
-	check func(h *harness, tb rapid.TB, play play) (report string)
-	play  play
-}{
-	{"Conversation", (*harness).checkMany, playConversation},
-	{"Close", (*harness).checkMany, playClose},
-	{"Largest", (*harness).checkOne, playLargest},
-}
-
-// A play has a conversation take its course.
-type play func(*conversation, *rapid.T)
-
-// A harness tests one transport.
-type harness struct {
-	open    func() (host, worker Conn, stop func(), err error)
-	timeout time.Duration
-	found   *diagnosis // the latest
-}
-
-func newHarness(open func() (host, worker Conn, stop func(), err error), opts ...Option) *harness {
-	h := &harness{open: open, timeout: 10 * time.Second}
-	for _, opt := range opts {
-		opt(h)
-	}
-	return h
-}
-
-// checkOne plays a conversation that draws nothing.
-func (h *harness) checkOne(_ rapid.TB, play play) (report string) {
-	d, err := h.converse(nil, play)
-	switch {
-	case err != nil:
-		return "open: " + err.Error()
-	case d != nil:
-		h.found = d
-		return d.Error()
-	}
-	return ""
-}
-
-// checkMany plays many conversations, and returns what there is to say about the first fault, after
-// shrinking.
-func (h *harness) checkMany(tb rapid.TB, play play) (report string) {
-	h.found = nil
-	r := &recorder{TB: tb}
-	rapid.Check(r, func(t *rapid.T) {
-		d, err := h.converse(t, play)
-		if err != nil {
-			t.Fatalf("open: %v", err)
-		}
-		// Shrinking keeps to the fault that was found first, and to one line that fails: rapid tells
-		// failures apart by their place and text.
-		if d != nil && (h.found == nil || d.fault == h.found.fault && d.where == h.found.where) {
-			h.found = d
-			t.Fatal(string(d.fault))
-		}
-	})
-	if h.found == nil {
-		return r.errors.String()
-	}
-	report = h.found.Error()
-	for line := range strings.Lines(r.errors.String()) {
-		if strings.HasPrefix(line, "To ") { // reproduce
-			report += "\n" + line
+// Check is like [Test] where there is no *testing.T, and inside a testing/synctest bubble, where there can be no subtests. It returns nil if the transport
+// has no fault, or else a report of several lines.
+func Check(open Opener, opts ...Option) error {
+	r := newRun(open, opts)
+	list := r.subtests()
+	for i, s := range list {
+		if d := r.check(s, len(list)-i); d != nil {
+			return errors.New(s.name + ": " + d.Error())
 		}
 	}
-	return report
+	return nil
 }
 
-// converse plays one conversation over a new connection.
-func (h *harness) converse(t *rapid.T, play play) (d *diagnosis, err error) {
-	host, worker, stop, err := h.open()
-	if err != nil {
-		return nil, err
-	}
-	if stop == nil {
-		stop = func() {}
-	}
-	timeout := h.timeout
-	if h.found != nil {
-		timeout /= 10
-	}
-	c := newConversation(host, worker, timeout)
-	defer func() {
-		p := recover()
-		clean := c.abandon(stop)
-		switch found, ok := p.(*diagnosis); {
-		case ok:
-			d = found
-		case p != nil:
-			panic(p) // rapid's own
-		default:
-			d = clean
-		}
-	}()
-	play(c, t)
-	return nil, nil
+func newRun(open Opener, opts []Option) *run {
+	r := &run{config: newConfig(open, opts), short: testing.Testing() && testing.Short(), label: fmt.Sprint(rand.Uint64())}
+	r.reproduce = "set " + seedEnv + "=%d in the environment"
+	r.unhurried = 50 * time.Millisecond
+	r.limit(30 * time.Second * time.Duration(max(r.budget, 10_000)) / 10_000)
+	return r
 }
 
-// A recorder keeps what rapid has to say, rather than failing the test or printing every draw.
-type recorder struct {
-	rapid.TB
-	errors strings.Builder
+// limit sets how long the run may take, if that is less than before. Some time is left for reports.
+func (r *run) limit(d time.Duration) {
+	d -= min(d/5, 10*time.Second)
+	end := time.Now().Add(d)
+	if r.end.IsZero() || end.Before(r.end) {
+		r.end = end
+		r.timeout = min(r.timeout, max(d/4, time.Second))
+	}
 }
 
-func (r *recorder) Errorf(format string, args ...any) {
-	r.errors.WriteString(strings.TrimSuffix(fmt.Sprintf(format, args...), "Failed test output:"))
+// check runs a subtest, which may take its share of the time that is left.
+func (r *run) check(s subtest, left int) (d *diagnosis) {
+	began := time.Now()
+	r.until = began.Add(r.end.Sub(began) / time.Duration(left))
+	r.covered.set(&r.stats)
+	r.began = began
+	r.labelled(func() { d = s.check(r) })
+	return d
 }
-func (r *recorder) Logf(string, ...any) {}
-func (r *recorder) Log(...any)          {}
-func (r *recorder) Failed() bool        { return r.errors.Len() > 0 }
-func (r *recorder) FailNow()            {} // rapid.Check calls it last of all
+
+// pattern returns the regular expression for -run that names one test.
+func pattern(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
+// summary says what the last subtest has covered.
+func (r *run) summary() string {
+	cut := ""
+	if r.timeUp() {
+		cut = "; cut short, as the transport is slow"
+	}
+	s, c := &r.stats, &r.covered
+	n := func(after, before int64) int { return int(after - before) }
+	return fmt.Sprintf("%s, %s, %s, %s in %v%s",
+		count(n(s.connections.Load(), c.connections.Load()), "connection"), count(n(s.messages.Load(), c.messages.Load()), "message"),
+		count(n(s.bytes.Load(), c.bytes.Load()), "byte"), count(n(s.closes.Load(), c.closes.Load()), "close"), time.Since(r.began).Round(time.Millisecond), cut)
+}

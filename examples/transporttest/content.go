@@ -1,0 +1,142 @@
+package transporttest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+)
+
+// A message is one that has been given to an end to send.
+type message struct {
+	name  string // h1 is the host's first, w1 the worker's
+	what  string // the operation of an envelope
+	data  []byte
+	probe bool // the harness's own, in addition to what the test sends
+
+	// Guarded by link.mu:
+	begun bool  // Send has been called
+	done  bool  // Send has returned, or will not be called as an earlier one failed
+	err   error // what Send returned
+}
+
+func (m *message) String() string {
+	switch {
+	case m.probe:
+		return fmt.Sprintf("%s (a probe of the harness, %s)", m.name, count(len(m.data), "byte"))
+	case m.what != "":
+		return fmt.Sprintf("%s (%s, %s)", m.name, m.what, count(len(m.data), "byte"))
+	}
+	return fmt.Sprintf("%s (%s)", m.name, count(len(m.data), "byte"))
+}
+
+// count writes a number of things: 1 byte, 1,024 bytes.
+func count(n int, thing string) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	if n == 1 {
+		return digits + " " + thing
+	}
+	return digits + " " + thing + "s"
+}
+
+// same reports whether data is the message. Text may have white space after it.
+func (c *config) same(m *message, data []byte) bool {
+	return bytes.Equal(m.data, data) || c.text && bytes.Equal(m.data, bytes.TrimRight(data, " \t\r\n"))
+}
+
+// size returns the nearest size that a message can have.
+func (c *config) size(n int) int {
+	least := 0
+	if c.text {
+		least = min(2, c.max)
+	}
+	return min(max(n, least), c.max)
+}
+
+// paddings are what messages consist of beside random bytes: what a transport may take for an end, for
+// nothing, or for a character of its own.
+var (
+	paddings     = []string{"\x00", "\n", "\r\n", " ", "\xff", "\x04", "\x1b", "\\"}
+	textPaddings = []string{" ", ",", `\\`, `\n`, `\"`, "é", "\u2028", "\U0001D11E", "\uFEFF", "{}", "%s", "<&>"}
+)
+
+// randomOnly is the padding of a message of random bytes.
+const randomOnly = -1
+
+// content makes a message of n bytes (see config.size): random ones, or some in the middle of a padding.
+// The bytes depend on the key alone, so that a piece of a message is found nowhere else.
+func (c *config) content(key uint64, n, padding int) []byte {
+	n = c.size(n)
+	data := make([]byte, n, n+8)
+	rng := rand.NewPCG(key, 0x7472616e73706f72)
+	for i := 0; i < n; i += 8 {
+		binary.LittleEndian.PutUint64(data[i:i+8:i+8], rng.Uint64())
+	}
+	if c.text {
+		const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+		for i, b := range data {
+			data[i] = letters[b%64]
+		}
+	}
+	if padding >= 0 && n > 16 {
+		pad(data[:n/2-4], c.padding(padding))
+		pad(data[n/2+4:], c.padding(padding))
+	}
+	if c.text {
+		quote(data)
+	}
+	return data
+}
+
+func (c *config) padding(i int) string {
+	if c.text {
+		return textPaddings[i%len(textPaddings)]
+	}
+	return paddings[i%len(paddings)]
+}
+
+// quote makes data a JSON array of one string, or of as much as fits. Readers of JSON know that an array has ended when it does,
+// and that a string has only when something follows.
+func quote(data []byte) {
+	switch n := len(data); n {
+	case 0:
+	case 1:
+		data[0] = '0'
+	case 2, 3:
+		copy(data, "[7]")
+		data[n-1] = ']'
+	default:
+		data[0], data[1], data[n-2], data[n-1] = '[', '"', '"', ']'
+	}
+}
+
+// pad fills part with whole copies of s, away from its ends, which quotes may take.
+func pad(part []byte, s string) {
+	for i := 2; i+len(s) < len(part)-1; i += len(s) {
+		copy(part[i:], s)
+	}
+}
+
+// What the harness writes into slices that nobody else may use, so that it is recognised when it arrives.
+const (
+	sentMark     = "SENT AND OVERWRITTEN, "     // into a slice once Send has returned
+	receivedMark = "RECEIVED AND OVERWRITTEN, " // into a result of Recv
+)
+
+// overwrite fills data with a mark. It stays a JSON value, for transports that would choke on another.
+func overwrite(data []byte, mark string) {
+	for i := 0; i < len(data); i += len(mark) {
+		copy(data[i:], mark)
+	}
+	quote(data)
+}
+
+// marked reports whether data has been overwritten with a mark, at least for some bytes.
+func marked(data []byte, mark string) bool {
+	all := make([]byte, len(data))
+	overwrite(all, mark)
+	return len(data) > 0 && bytes.Equal(all, data) || len(data) > 8 && bytes.Contains(data, []byte(mark[2:9]))
+}

@@ -1,0 +1,265 @@
+package transporttest
+
+import (
+	"fmt"
+	"time"
+)
+
+// fail ends the play with a fault.
+func (l *link) fail(f fault, format string, args ...any) {
+	l.failAt(f, format, format, args...)
+}
+
+func (l *link) failAt(f fault, where, format string, args ...any) {
+	d := &diagnosis{fault: f, where: where, what: fmt.Sprintf(format, args...), transcript: l.log.lines}
+	d.pending = l.pending(d.waited())
+	panic(d)
+}
+
+// pending describes the calls that have not returned, and those of Recv only if asked for, as there is nearly always one.
+func (l *link) pending(recv bool) (calls []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.ends() {
+		if e.sending {
+			call := fmt.Sprintf("Send of %v is pending at the %s's end", e.sent[e.queued-1], e.name)
+			if n := len(e.sent) - e.queued; n > 0 {
+				call += fmt.Sprintf("; %s wait for it", count(n, "message"))
+			}
+			calls = append(calls, call)
+		}
+		if e.waiting && recv {
+			calls = append(calls, fmt.Sprintf("Recv is pending at the %s's end", e.name))
+		}
+		if e.closes > 0 {
+			calls = append(calls, fmt.Sprintf("Close is pending at the %s's end", e.name))
+		}
+	}
+	return calls
+}
+
+// put has an end send data once the messages before are sent.
+func (l *link) put(e *end, data []byte, what string, probe bool) *message {
+	initial := e.name[:1]
+	m := &message{name: fmt.Sprintf("%s%d", initial, len(e.sent)+1), what: what, data: data, probe: probe}
+	l.log.move(e, "sends", m)
+	l.mu.Lock()
+	e.sent = append(e.sent, m)
+	l.cond.Broadcast()
+	l.mu.Unlock()
+	return m
+}
+
+// random has an end send a message of n bytes, which are found in no other message.
+func (l *link) random(e *end, n, padding int) *message {
+	return l.put(e, l.content(l.contentKey(e), n, padding), "", false)
+}
+
+func (l *link) contentKey(e *end) uint64 {
+	return l.key<<32 + uint64(len(e.sent))<<1 + uint64(e.name[0]&1)
+}
+
+// probe has an end send a message of the harness's own, which nothing is waiting for.
+func (l *link) probe(e *end) *message {
+	return l.put(e, l.content(^l.contentKey(e), 40, randomOnly), "", true)
+}
+
+// pause keeps an end from calling Recv again. One call may be pending.
+func (l *link) pause(e *end) { l.setPaused(e, true) }
+
+func (l *link) resume(e *end) { l.setPaused(e, false) }
+
+func (l *link) setPaused(e *end, paused bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.paused == paused {
+		return
+	}
+	if paused {
+		l.log.say("the %s pauses: it does not call Recv again", e.name)
+	} else {
+		l.log.say("the %s goes on to call Recv", e.name)
+	}
+	e.paused = paused
+	l.cond.Broadcast()
+}
+
+// settle has both ends receive all that has been sent to them, and checks that no more comes.
+func (l *link) settle() {
+	for _, e := range l.ends() {
+		l.resume(e)
+	}
+	for _, e := range l.ends() {
+		l.await(e, len(e.peer.sent))
+	}
+	for _, e := range l.ends() {
+		l.probe(e.peer)
+		l.probe(e.peer) // if the first is lost, this one comes in its place
+		l.await(e, len(e.peer.sent))
+	}
+	for _, e := range l.ends() {
+		l.checkResults(e)
+	}
+}
+
+// await has an end receive the first n messages that its peer sends. A message that does not come soon is followed by a probe:
+// if that arrives in its place, the message is lost, and no clock is needed to say so.
+func (l *link) await(e *end, n int) {
+	for e.got < n {
+		m := e.peer.sent[e.got]
+		if !l.comes(e, max(l.unhurried, 4*l.longest)) {
+			if !e.peer.sent[len(e.peer.sent)-1].probe {
+				l.probe(e.peer)
+			}
+			if !l.comes(e, l.timeout) {
+				l.silence(e, m)
+			}
+		}
+		l.judge(e)
+	}
+}
+
+// comes waits until something has arrived at an end, or an error.
+func (l *link) comes(e *end, d time.Duration) bool {
+	return l.wait(d, func() bool { return len(e.arrived) > 0 || e.err != nil || l.sendFailed(e.peer) != nil })
+}
+
+// sendFailed returns the first message for which Send failed while both ends were open. The caller holds l.mu.
+func (l *link) sendFailed(e *end) *message {
+	if l.closing {
+		return nil
+	}
+	return e.failed
+}
+
+// judge takes what has arrived at an end and compares it with what was sent. If nothing has arrived, there is an error.
+func (l *link) judge(e *end) {
+	l.mu.Lock()
+	data, err := e.arrived, e.err
+	failed := l.sendFailed(e.peer)
+	if len(data) > 0 {
+		e.arrived = e.arrived[1:]
+	}
+	l.mu.Unlock()
+	switch {
+	case len(data) > 0:
+		if e.got == len(e.peer.sent) || !l.same(e.peer.sent[e.got], data[0]) {
+			l.mismatch(e, data[0])
+		}
+		m := e.peer.sent[e.got]
+		e.got++
+		l.log.move(e, "receives", m)
+		if e.half != nil && !m.probe {
+			l.take(e, m, data[0])
+		}
+	case failed != nil:
+		l.sendBroke(e.peer, failed)
+	default:
+		l.fail(broken, "Recv failed at the %s's end, while both were open: %v", e.name, err)
+	}
+}
+
+func (l *link) sendBroke(e *end, m *message) {
+	l.failAt(broken, "Send", "Send failed at the %s's end for %v, while both ends were open: %v", e.name, m, m.err)
+}
+
+// checkResults fails if the results of Recv at an end are not the harness's own.
+func (l *link) checkResults(e *end) {
+	if d := e.misused(); d != nil {
+		l.failAt(d.fault, d.where, "%s", d.what)
+	}
+}
+
+// A patience is how long the harness waits for something that it wants to know, but that nobody must do.
+const patience = 300 * time.Millisecond
+
+// mismatch finds out what has become of the next message of an end, in whose place data has arrived, and fails.
+func (l *link) mismatch(e *end, data []byte) {
+	cut := len(l.log.lines)
+	l.mu.Lock()
+	failed := l.sendFailed(e.peer)
+	l.mu.Unlock()
+	if failed != nil {
+		l.sendBroke(e.peer, failed)
+	}
+	l.checkResults(e)
+	for _, e := range l.ends() {
+		l.resume(e)
+	}
+	if !l.closing {
+		l.probe(e.peer)
+		last := l.probe(e.peer)
+		l.wait(patience, func() bool {
+			n := len(e.arrived)
+			return e.err != nil || n > 0 && l.same(last, e.arrived[n-1])
+		})
+	} else {
+		l.wait(patience, func() bool { return e.err != nil })
+	}
+	l.mu.Lock()
+	arrived := append([][]byte{data}, e.arrived...)
+	l.mu.Unlock()
+	l.checkResults(e)
+	f, what := explain(&l.config, e.peer.sent, e.got, arrived, e.sent)
+	l.log.lines = l.log.lines[:cut] // what followed is not how it went wrong
+	l.failAt(f, string(f), "at the %s's end, %s", e.name, what)
+}
+
+// silence finds out why nothing arrives at an end, where m should, and fails.
+func (l *link) silence(e *end, m *message) {
+	p := e.peer
+	l.mu.Lock()
+	returned, both := m.done, p.sending && e.sending
+	cut := len(l.log.lines)
+	l.mu.Unlock()
+	fail := func(f fault, format string, args ...any) {
+		l.log.lines = l.log.lines[:cut]
+		l.fail(f, format, args...)
+	}
+	switch {
+	case !returned && both:
+		fail(halfDuplex, "Send has not returned for %v at either end, though both were receiving: both cannot send at the same time", l.timeout)
+	case !returned:
+		// Does it wait for a Recv at its own end?
+		for range 3 {
+			l.probe(e)
+			l.wait(patience/4, func() bool { return m.done })
+		}
+		l.mu.Lock()
+		returned := m.done
+		l.mu.Unlock()
+		if returned {
+			fail(hang, "Send of %v had not returned after %v, but did when Recv returned at the same end: the two seem to share a lock", m, l.timeout)
+		}
+		fail(hang, "Send of %v had not returned after %v, though the %s was receiving (Recv was pending at the %s's own end, too: if both hold one lock, that is why)", m, l.timeout, e.name, p.name)
+	}
+	l.probe(p)
+	l.probe(p)
+	if l.comes(e, patience) {
+		l.expectLate(e, m)
+		fail(hang, "%v did not arrive in %v, but when another message was sent after it", m, l.timeout)
+	}
+	l.closing = true
+	l.closeAll(p)
+	if !l.wait(patience, func() bool { return len(e.arrived) > 0 || e.err != nil }) {
+		fail(hang, "%v did not arrive in %v, and Recv did not return at the %s's end when the %s's was closed", m, l.timeout, e.name, p.name)
+	}
+	l.mu.Lock()
+	ended := len(e.arrived) == 0
+	l.mu.Unlock()
+	if ended {
+		fail(lost, "Send returned, but %v did not arrive in %v, nor when the %s's end was closed", m, l.timeout, p.name)
+	}
+	l.expectLate(e, m)
+	fail(hang, "%v did not arrive in %v, but when the %s's end was closed: it seems that nothing flushed it", m, l.timeout, p.name)
+}
+
+// expectLate fails unless m has arrived, or Recv failed, which has reasons of its own.
+func (l *link) expectLate(e *end, m *message) {
+	l.mu.Lock()
+	arrived := e.arrived
+	l.mu.Unlock()
+	if len(arrived) == 0 || !l.same(m, arrived[0]) {
+		l.judge(e)
+	}
+}

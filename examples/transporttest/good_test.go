@@ -1,0 +1,270 @@
+package transporttest
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var goodRuns = flag.Int("transporttest.good", 1, "how often each good transport is tested")
+
+func TestGoChannelsPass(t *testing.T) {
+	t.Parallel()
+	for range *goodRuns {
+		Test(t, channels(8))
+	}
+}
+
+// good are transports that do what is allowed, and seldom seen.
+var good = []struct {
+	name string
+	open Opener
+	opts []Option
+}{
+	{"no buffer", channels(0), nil},
+	{"large buffer", channels(100_000), nil},
+	{"unlimited buffer", overflowing(1<<40, 1<<40), nil},
+	{"small messages only", channels(4), []Option{WithMaxMessage(100)}},
+	{"text", channels(4), []Option{WithText()}},
+	{"Close loses nothing", both(8, func(c *channelConn) Conn { return hearing(c) }), nil},
+	{"Close waits for the peer", openGraceful, nil},
+	{"data together with the error", both(8, func(c *channelConn) Conn {
+		return altered{Conn: c, recv: func() ([]byte, error) {
+			msg, err := c.Recv()
+			if err != nil {
+				msg = []byte("half a mess")
+			}
+			return msg, err
+		}}
+	}), nil},
+	{"acknowledged at the next Recv", openAcknowledged, nil},
+	{"Close returns errors", both(8, func(c *channelConn) Conn {
+		return altered{Conn: c, close: func() error { return errors.Join(c.Close(), errClosed) }}
+	}), nil},
+	{"a goroutine for all pairs", func() Opener {
+		var start sync.Once
+		return func() (host, worker Conn, stop func(), err error) {
+			start.Do(func() { go func() { <-forever }() })
+			return channels(8)()
+		}
+	}(), nil},
+	{"lines over net.Pipe", pipes(func(stream net.Conn) Conn { return newLineConn(stream) }), []Option{WithText()}},
+	{"frames over net.Pipe", pipes(func(stream net.Conn) Conn { return newFrames(stream) }), nil},
+}
+
+func TestLegalTransportsPass(t *testing.T) {
+	for _, g := range good {
+		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			for range *goodRuns {
+				require.NoError(t, Check(g.open, g.opts...))
+			}
+		})
+	}
+}
+
+// patient are transports that take their time, which a bubble passes at once.
+var patient = []struct {
+	name string
+	open Opener
+}{
+	{"50 ms a message", both(8, func(c *channelConn) Conn {
+		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(50 * time.Millisecond); return c.Send(msg) }}
+	})},
+	{"Close lingers for 2.5 s", both(8, func(c *channelConn) Conn {
+		return altered{Conn: hearing(c), close: func() error {
+			for range 25 {
+				if len(c.out) == 0 {
+					break
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			return c.Close()
+		}}
+	})},
+	{"Close always takes 2.5 s", both(0, func(c *channelConn) Conn {
+		return altered{Conn: c, close: func() error { time.Sleep(2500 * time.Millisecond); return c.Close() }}
+	})},
+	{"batches", openBatching},
+}
+
+func TestLegalTransportsPassThoughTheyTakeTheirTime(t *testing.T) {
+	for _, p := range patient {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				require.NoError(t, Check(p.open))
+				took := time.Since(began)
+				t.Log("took", took, "of the bubble's time")
+				require.Less(t, took, 3*time.Minute)
+			})
+		})
+	}
+}
+
+// A graceful end waits in Close until the peer has received everything and the news of the close, or closes as well.
+type graceful struct {
+	in, out chan []byte
+	peer    *graceful
+	closing chan struct{}
+	heard   chan struct{} // the peer's Recv has returned an error
+	once    sync.Once     // to close closing
+	tell    sync.Once     // to close heard
+}
+
+func openGraceful() (host, worker Conn, stop func(), err error) {
+	a, b := make(chan []byte, 8), make(chan []byte, 8)
+	end := func(in, out chan []byte) *graceful {
+		return &graceful{in: in, out: out, heard: make(chan struct{}), closing: make(chan struct{})}
+	}
+	h, w := end(a, b), end(b, a)
+	h.peer, w.peer = w, h
+	return h, w, nil, nil
+}
+
+func (g *graceful) Send(msg []byte) error {
+	select {
+	case <-g.closing:
+		return errClosed
+	case <-g.peer.closing:
+		return errClosed
+	default:
+	}
+	select {
+	case g.out <- bytes.Clone(msg):
+		return nil
+	case <-g.closing:
+		return errClosed
+	case <-g.peer.closing:
+		return errClosed
+	}
+}
+
+func (g *graceful) Recv() ([]byte, error) {
+	select {
+	case <-g.closing:
+		return nil, errClosed
+	default:
+	}
+	select {
+	case <-g.closing:
+		return nil, errClosed
+	case msg := <-g.in:
+		return msg, nil
+	case <-g.peer.closing:
+	}
+	select {
+	case msg := <-g.in:
+		return msg, nil
+	default:
+		g.peer.tell.Do(func() { close(g.peer.heard) })
+		return nil, io.EOF
+	}
+}
+
+func (g *graceful) Close() error {
+	g.once.Do(func() { close(g.closing) })
+	select {
+	case <-g.heard:
+	case <-g.peer.closing:
+	}
+	return nil
+}
+
+// openAcknowledged opens pairs whose Send returns when the peer calls Recv the next time.
+func openAcknowledged() (host, worker Conn, stop func(), err error) {
+	h, w := newChannels(0)
+	end := func(c *channelConn, mine, theirs chan struct{}) Conn {
+		received := false
+		return altered{Conn: c,
+			send: func(msg []byte) error {
+				if err := c.Send(msg); err != nil {
+					return err
+				}
+				select {
+				case <-theirs:
+					return nil
+				case <-c.closed:
+					return errClosed
+				}
+			},
+			recv: func() ([]byte, error) {
+				if received {
+					select {
+					case mine <- struct{}{}:
+					case <-c.closed:
+						return nil, errClosed
+					}
+				}
+				msg, err := c.Recv()
+				received = err == nil
+				return msg, err
+			}}
+	}
+	a, b := make(chan struct{}), make(chan struct{})
+	return end(h, a, b), end(w, b, a), nil, nil
+}
+
+// openBatching opens pairs that send what has been gathered in 10 ms.
+func openBatching() (host, worker Conn, stop func(), err error) {
+	h, w := newChannels(1000)
+	end := func(c *channelConn) Conn {
+		gathered := make(chan []byte, 50)
+		go func() {
+			for {
+				select {
+				case <-time.After(10 * time.Millisecond):
+				case <-c.closed:
+					return
+				}
+				for n := len(gathered); n > 0; n-- {
+					if c.pass(<-gathered) != nil {
+						return
+					}
+				}
+			}
+		}()
+		return altered{Conn: c, send: func(msg []byte) error {
+			select {
+			case <-c.closed:
+				return errClosed
+			default:
+			}
+			select {
+			case gathered <- bytes.Clone(msg):
+				return nil
+			case <-c.closed:
+				return errClosed
+			}
+		}}
+	}
+	return end(h), end(w), nil, nil
+}
+
+func TestStreamsPass(t *testing.T) {
+	for name, s := range map[string]struct {
+		open Opener
+		opts []Option
+	}{
+		"TCP":            {openTCP, nil},
+		"lines over TCP": {openTCPLines, []Option{WithText()}},
+		"child process":  {openChild, []Option{WithBudget(1000), WithKill(killChild)}},
+		"Unix SEQPACKET": {openSeqpacket, []Option{WithMaxMessage(32 << 10)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range *goodRuns {
+				Test(t, s.open, s.opts...)
+			}
+		})
+	}
+}

@@ -1,0 +1,152 @@
+package transporttest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"runtime/pprof"
+	"slices"
+	"strings"
+	"time"
+)
+
+// labelKey is the profiler label by which the goroutines of a run are recognised: those that open and the calls of
+// the connection start inherit it, and others that the program has do not count.
+const labelKey = "transporttest"
+
+// labelled calls f with the label of the run.
+func (r *run) labelled(f func()) {
+	pprof.Do(context.Background(), pprof.Labels(labelKey, r.label), func(context.Context) { f() })
+}
+
+// leakPairs is how many pairs are opened and closed to see whether each leaves something behind.
+const leakPairs = 3
+
+// checkLeaks opens and closes pairs in several ways. What the first pair leaves may be there for good, as a server that all
+// use; what each of the following leaves is a leak.
+func (r *run) checkLeaks() *diagnosis {
+	fill := step{do: "fill", n: 4, size: 1000}
+	ways := []plan{
+		r.plan(playMessages, step{do: "send", n: 1, size: 20, padding: randomOnly}),
+		{r.seed &^ 7, []step{fill}, playClose},
+		{r.seed | 7, []step{{do: "fill", worker: true, n: 4, size: 1000}}, playClose},
+	}
+	for i, p := range ways {
+		if i > 0 && r.timeUp() {
+			return nil
+		}
+		if d := r.try(p); d != nil {
+			return r.shrunk(p, d)
+		}
+		// What another test opens meanwhile may look like a leak once, but hardly twice.
+		for attempt := range 2 {
+			goroutines, files := r.goroutines(), descriptors()
+			for range leakPairs {
+				if d := r.try(p); d != nil {
+					return r.shrunk(p, d)
+				}
+			}
+			wait := r.timeout
+			if attempt > 0 {
+				wait = patience
+			}
+			d := r.staying(goroutines, files, wait)
+			if d == nil {
+				break
+			}
+			if attempt > 0 || d.where == "goroutine" {
+				d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// staying waits until there are fewer goroutines and descriptors than a leak for each pair would leave.
+func (r *run) staying(before []string, filesBefore map[string]bool, limit time.Duration) *diagnosis {
+	left := descriptors()
+	maps.DeleteFunc(left, func(file string, _ bool) bool { return filesBefore[file] })
+	for wait := time.Millisecond; ; wait *= 2 {
+		after, files := r.goroutines(), descriptors()
+		maps.DeleteFunc(left, func(file string, _ bool) bool { return !files[file] })
+		told := fmt.Sprintf("%d pairs were opened and closed at both ends, and stopped; %v later", leakPairs, r.timeout)
+		switch {
+		case len(after)-len(before) < leakPairs && len(left) < leakPairs:
+			return nil
+		case wait < limit/2:
+			time.Sleep(wait)
+		case len(after)-len(before) >= leakPairs:
+			return &diagnosis{fault: leak, where: "goroutine", what: fmt.Sprintf("%s %d goroutines more are there than before, as this one:\n%s",
+				told, len(after)-len(before), added(before, after))}
+		default:
+			return &diagnosis{fault: leak, where: "descriptor", what: fmt.Sprintf("%s %d file descriptors more are open than before, as this one: %s",
+				told, len(left), slices.Min(slices.Collect(maps.Keys(left))))}
+		}
+	}
+}
+
+// goroutines returns the stacks of the run's goroutines, but for its own.
+func (r *run) goroutines() (stacks []string) {
+	var profile bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
+	for record := range strings.SplitSeq(profile.String(), "\n\n") {
+		if !strings.Contains(record, fmt.Sprintf("%q:%q", labelKey, r.label)) || strings.Contains(record, "transporttest.(*run).goroutines") {
+			continue
+		}
+		n := 1
+		if i := strings.LastIndex(record, "\n# labels"); i > 0 {
+			head := record[:i]
+			_, _ = fmt.Sscanf(head[strings.LastIndexByte(head, '\n')+1:], "%d @", &n)
+		}
+		var b strings.Builder
+		for lines := bufio.NewScanner(strings.NewReader(record)); lines.Scan(); {
+			if f := strings.Fields(lines.Text()); len(f) >= 4 && f[0] == "#" && strings.HasPrefix(f[1], "0x") {
+				fmt.Fprintf(&b, "      in %s (%s)\n", f[2], f[3][strings.LastIndexByte(f[3], '/')+1:])
+			}
+		}
+		for range n {
+			stacks = append(stacks, b.String())
+		}
+	}
+	return stacks
+}
+
+// added returns a stack that there are more of after than before.
+func added(before, after []string) string {
+	n := map[string]int{}
+	for _, s := range before {
+		n[s]--
+	}
+	most := ""
+	for _, s := range after {
+		n[s]++
+		if n[s] > n[most] {
+			most = s
+		}
+	}
+	return strings.TrimSuffix(most, "\n")
+}
+
+// descriptors returns what the process has open, where the system tells.
+func descriptors() map[string]bool {
+	const dir = "/dev/fd"
+	open := map[string]bool{}
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		name := entry.Name()
+		switch file, err := os.Readlink(dir + "/" + name); {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // it was the directory's own
+		case err == nil:
+			name = file + " (" + name + ")"
+		}
+		open[name] = true
+	}
+	return open
+}

@@ -1,0 +1,130 @@
+package transporttest
+
+import (
+	"fmt"
+	"iter"
+	"sync/atomic"
+	"time"
+)
+
+// A run is one test of one transport.
+type run struct {
+	config
+	short     bool
+	label     string        // of its goroutines
+	began     time.Time     // of the current subtest
+	reproduce string        // how to see a failure again, but for the seed
+	end       time.Time     // of the time that a good transport may take
+	deadline  time.Time     // of the test, less what a report takes; zero if there is none
+	until     time.Time     // the same for the current subtest
+	longest   time.Duration // that passed before something happened on a connection
+	pace      time.Duration // of one message, when few are sent
+	unhurried time.Duration // how long a message may take before a probe is sent after it
+	fullness  [2]fullness
+	stats     stats
+	covered   stats // by the subtests before the current one
+	plans     int   // of the current subtest
+}
+
+// stats count what a run has done.
+type stats struct {
+	messages, bytes, connections, closes atomic.Int64
+}
+
+func (s *stats) set(other *stats) {
+	s.messages.Store(other.messages.Load())
+	s.bytes.Store(other.bytes.Load())
+	s.connections.Store(other.connections.Load())
+	s.closes.Store(other.closes.Load())
+}
+
+func (r *run) timeUp() bool { return time.Now().After(r.until) }
+
+// scale returns how many of something to do, which is n for the default budget.
+func (r *run) scale(n int) int {
+	return max(r.budgeted(n*min(r.budget, 2*10_000)/10_000), 1)
+}
+
+// budgeted returns less if the test is to be short.
+func (r *run) budgeted(n int) int {
+	if r.short {
+		return n/5 + 1
+	}
+	return n
+}
+
+// checkPlans plays plans until one fails or the time is up, and shrinks that.
+func (r *run) checkPlans(plans iter.Seq[plan]) *diagnosis {
+	r.plans = 0
+	for p := range plans {
+		if r.plans > 0 && r.timeUp() {
+			break
+		}
+		r.plans++
+		if d := r.try(p); d != nil {
+			return r.shrunk(p, d)
+		}
+	}
+	return nil
+}
+
+// try plays a plan over a new connection.
+func (r *run) try(p plan) (d *diagnosis) {
+	l, d := r.connect(p.seed)
+	if d != nil {
+		return d
+	}
+	began := time.Now()
+	defer func() {
+		took := time.Since(began)
+		v := recover()
+		found, ok := v.(*diagnosis)
+		if v != nil && !ok {
+			panic(v)
+		}
+		d = l.abandon(v != nil)
+		if ok {
+			d = found
+			d.took = took
+		}
+	}()
+	p.play(l, p.steps)
+	return nil
+}
+
+// shrunk looks for a smaller plan that shows the same fault.
+func (r *run) shrunk(p plan, d *diagnosis) (shown *diagnosis) {
+	d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
+	r.unhurried = 5 * time.Millisecond
+	timeout, longest := r.timeout, r.longest
+	defer func() {
+		if r.timeout != timeout && shown != d {
+			shown.what += fmt.Sprintf(" (%v before this was shortened)", timeout)
+		}
+		r.timeout = timeout
+	}()
+	limit := r.config.shrink
+	if d.took > timeout/2 {
+		// It has been waited for in full, and what is left out need not be.
+		r.timeout = min(max(patience, 20*longest), timeout)
+	}
+	end := time.Now().Add(limit)
+	if left := time.Until(r.end) / 2; left < limit {
+		end = time.Now().Add(max(left, 0))
+	}
+	for smaller := true; smaller; {
+		smaller = false
+		for candidate := range p.smaller() {
+			if time.Now().After(end) {
+				return d
+			}
+			found := r.try(candidate)
+			if found != nil && found.fault == d.fault && found.where == d.where {
+				found.reproduce = d.reproduce
+				p, d, smaller = candidate, found, true
+				break
+			}
+		}
+	}
+	return d
+}
