@@ -193,7 +193,10 @@ func change(m *message, data []byte, later, other []*message) (fault, string) {
 	what := fmt.Sprintf("%v arrived changed from byte %d on, %s in place of %s (%s in all)",
 		m, at, excerpt(data, at), excerpt(m.data, at), count(len(data), "byte"))
 	for _, o := range other {
-		if at < len(o.data) && commonPrefix(o.data[at:], data[at:]) >= 3 {
+		if at >= len(o.data) {
+			continue
+		}
+		if n := commonPrefix(o.data[at:], data[at:]); n >= 3 || n == 2 && at+n == len(data) {
 			return shared, fmt.Sprintf("%s: these are bytes of %v, which the receiving end sends: Send and Recv use the same memory", what, o)
 		}
 	}

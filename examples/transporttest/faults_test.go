@@ -96,6 +96,7 @@ var damage = slices.Concat(
 )
 
 func TestDamageOfMessagesIsCaughtAndNamed(t *testing.T) {
+	t.Parallel()
 	for i, f := range damage {
 		if *repetitions == 1 && i/2%2 != i%2 {
 			continue // one side of each is enough
