@@ -26,7 +26,7 @@ func explain(c *config, sent []*message, k int, arrived [][]byte, other []*messa
 	if n := pieces(m.data, arrived); n > 1 {
 		return split, fmt.Sprintf("%v arrived in %s, the first of %s", m, count(n, "piece"), count(len(data), "byte"))
 	}
-	if follows(c, later[1:], arrived[1:]) || len(arrived) == len(later) && c.same(later[len(later)-1], arrived[len(arrived)-1]) && !among(c, later, data) {
+	if follows(c, later[1:], arrived[1:]) || len(arrived) == len(later) && !among(c, later, data) {
 		if f, what := resemble(c, m, later[1:], data, other); f != "" {
 			return f, what
 		}

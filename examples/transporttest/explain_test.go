@@ -41,6 +41,7 @@ func TestExplainNamesWhatBecameOfMessages(t *testing.T) {
 		{"the end is cut off", []string{one, two}, 0, []string{one[:10], two}, truncated, "only the first 10 bytes of h1"},
 		{"the start is cut off", []string{one, two}, 0, []string{one[4:], two}, truncated, "only 13 bytes of h1"},
 		{"all is cut off", []string{one, two}, 0, []string{"", two}, truncated, "only the first 0 bytes of h1"},
+		{"all is cut off, and the end of what follows", []string{one, two}, 0, []string{"", two[:9]}, truncated, "only the first 0 bytes of h1"},
 		{"it comes in pieces", []string{one, two}, 0, []string{one[:5], one[5:9], one[9:], two}, split, "3 pieces"},
 		{"it comes as lines", []string{"two\nlines", two}, 0, []string{"two", "lines", two}, split, "2 pieces"},
 		{"two come as one", []string{one, two, three}, 0, []string{one + two, three}, merged, "h1 (17 bytes) and what follows it"},
