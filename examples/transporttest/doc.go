@@ -1,30 +1,31 @@
-// Package transporttest tests transports that carry messages, as golang.org/x/net/nettest tests connections.
-// Give [Test] a function that opens a connected pair, and it sends messages over it in many ways:
+// Package transporttest tests transports that carry messages, as golang.org/x/net/nettest tests network connections.
+// Pass [Test] a function that opens a connected pair:
 //
 //	func TestLines(t *testing.T) { transporttest.Test(t, openLines, transporttest.WithText()) }
 //
-// [Conn] says what a transport must do. Everything else is allowed: to have no buffer, to be slow, to lose
-// what is under way when an end is closed, to wait for the peer in Close.
+// [Conn] is the contract that a transport must keep. What it does not forbid is allowed: to have no buffer, to be slow,
+// to lose the messages that are under way when an end is closed, to wait for the peer in Close.
 //
 // # Subtests
 //
-// The first subtests need the transport alone. The last two have both halves of workerchannel's protocol talk over it.
+// All but the last two need the transport alone. The last two have both halves of workerchannel's protocol communicate
+// over it.
 //
-//   - Messages: short conversations with messages of any size, while ends pause.
-//   - Boundaries: messages of all sizes at which transports fail.
-//   - Stream: many messages over one connection, small ones and large ones, both ways at once.
-//   - Full: messages are sent until Send blocks. Then the peer goes on to receive, or an end is closed.
-//   - Close: ends are closed with messages under way, one end or both, and by several goroutines at once.
+//   - Messages: short conversations with messages of any size, while ends stop receiving for a time.
 //   - Kill, with [WithKill]: the peer dies.
-//   - Idle, with [WithIdle]: nothing is sent for a while.
+//   - Boundaries: messages of all sizes at which transports fail.
+//   - Stream: many messages over one connection, small and large ones, in both directions at once.
+//   - Full: one end sends until Send blocks. Then the peer receives, or an end is closed.
+//   - Close: ends are closed while messages are under way, one end or both, and by several goroutines at once.
+//   - Idle, with [WithIdle]: nothing is sent for some time.
 //   - Leaks: pairs are opened and closed, and must leave no goroutine and no file descriptor behind.
-//   - Conversation: a Coordinator and a Worker do anything, until they come to rest or an end is closed.
+//   - Conversation: a Coordinator and a Worker take random steps, until all jobs have ended or an end is closed.
 //   - Largest: messages with the protocol's largest payload.
 //
 // # Reports
 //
-// A test ends with the first fault. It is shrunk to a short series of steps, which the report lists together with the calls
-// that had not returned, and with how to see it again. It begins with one of these words:
+// A test ends with the first fault. The steps that led to it are reduced to a few; the report lists them, the calls that
+// had not returned, and the command that shows the fault again. It begins with one of these names:
 //
 //	lost         a message did not arrive, or arrived without those before it
 //	repeated     a message arrived twice
@@ -34,27 +35,27 @@
 //	merged       several messages arrived as one
 //	corrupted    a message arrived with other bytes than were sent
 //	invented     a message arrived that nobody sent
-//	empty        Recv returned an empty message and no error, and nobody sent that
+//	empty        Recv returned an empty message and no error, and nobody sent an empty message
 //	kept         Send used the caller's slice after it had returned
-//	changed      Send wrote into the caller's slice
-//	reused       the transport wrote into a result of Recv later
+//	changed      Send wrote to the caller's slice
+//	reused       the transport wrote to a result of Recv after Recv had returned it
 //	shared       Send and Recv of one end use the same memory
-//	broken       Send or Recv failed though both ends were open
+//	broken       Send or Recv failed while both ends were open
 //	open         Send succeeded at an end that had been closed
 //	late         Recv returned a message after it had returned an error
 //	hang         a call did not return
-//	half-duplex  Send did not return as both ends were sending, though both were receiving
+//	half-duplex  Send did not return while both ends were sending, though both were receiving
 //	panic        a call panicked
-//	leak         goroutines or file descriptors stay
-//	idle         something went wrong after a while without messages
+//	leak         goroutines or file descriptors remain
+//	idle         something failed after some time without messages
 //	unnoticed    a peer was killed, and Recv or Send did not return
 //	unopened     no pair could be opened
-//	refused      a message arrived as it was sent, and its receiver refused it: report that, it is a defect of
-//	             workerchannel and not of the transport
+//	refused      a message arrived as it was sent, and its receiver refused it. Please report it: that is a defect of
+//	             workerchannel, not of the transport
 //
-// Nothing is judged by the clock, except that a call that must return, and nothing else happening on the connection, is
-// a hang after 5 seconds ([WithTimeout]).
+// Only a hang is judged by time: a call that must return has not returned, and nothing else has happened on the
+// connection for 5 seconds ([WithTimeout]).
 //
-// A panic in a goroutine that the transport itself started ends the whole program, as always in Go; no test can
-// catch it.
+// A panic in a goroutine that the transport has started itself ends the whole program, as always in Go. No test can
+// recover it.
 package transporttest

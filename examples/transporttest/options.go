@@ -23,49 +23,53 @@ type config struct {
 	seed    uint64
 }
 
-// WithMaxMessage sets the size of the largest message that the transport carries, in bytes, in place of
-// [MaxMessage]. It is at least 1. Below 1,024 the protocol's own messages do not fit, and their subtests are left out.
+// WithMaxMessage sets the size of the largest message that the transport carries, in bytes, instead of [MaxMessage]. It
+// is at least 1. Below 1,024 the protocol's own messages do not fit, and the subtests that need them are left out.
 func WithMaxMessage(n int) Option {
 	return func(c *config) { c.max = max(n, 1) }
 }
 
-// WithText is for transports that carry text: lines, JSON values, text frames of WebSockets. Every message is then one
-// JSON array or object in UTF-8, of at least two bytes and without control characters, so that it has no
-// line feed. Recv may return white space after it, as the line feed that ended a line.
+// WithText is for transports that carry text: lines, JSON values, text frames of WebSockets. Every message is then a JSON
+// array or object in UTF-8, of at least two bytes and without control characters, so without a line feed. Recv may
+// return white space after it, such as the line feed that ended a line.
 func WithText() Option {
 	return func(c *config) { c.text = true }
 }
 
-// WithTimeout sets how long nothing at all may happen on a connection, while a call that must return is pending, before
-// that counts as a hang. The default is 5 seconds. A transport whose Close takes longer needs more.
+// WithTimeout sets after what time a call that must return counts as hanging, while nothing else happens on the
+// connection. The default, also if d is not positive, is 5 seconds. A transport whose Close takes longer needs more.
 func WithTimeout(d time.Duration) Option {
-	return func(c *config) { c.timeout = d }
+	return func(c *config) {
+		if d > 0 {
+			c.timeout = d
+		}
+	}
 }
 
-// WithBudget sets how many messages the subtest Stream sends over one connection, in place of 10,000. The number of
-// connections that the other subtests open shrinks with it, and grows to twice as many at most. A good transport in memory takes some
-// 10 microseconds a message. A run that would take longer than 30 seconds for a budget of 10,000 (and in proportion for a larger one), or
-// longer than the test's -timeout allows, is cut short.
+// WithBudget sets how many messages the subtest Stream sends over one connection, instead of 10,000; it is at least 1. The
+// number of connections that the other subtests open decreases in proportion, and increases to at most twice as many. A
+// message over a good transport in memory takes about 10 microseconds. A run is cut short, and says so, if it takes longer
+// than 30 seconds for a budget of up to 10,000 (in proportion longer for a larger one), or than -timeout allows.
 func WithBudget(messages int) Option {
 	return func(c *config) { c.budget = max(messages, 1) }
 }
 
-// WithIdle adds the subtest Idle, which sends nothing for d over an open connection, and then checks that it
-// still works.
+// WithIdle adds the subtest Idle, which sends nothing over an open connection for the time d, and then checks that the
+// connection still works.
 func WithIdle(d time.Duration) Option {
 	return func(c *config) { c.idle = d }
 }
 
-// WithKill adds the subtest Kill. kill makes the peer that has the worker's end die without closing it, as by killing its
-// process or cutting its cable; then Recv must return an error at the host's end, and Send must return.
+// WithKill adds the subtest Kill. kill makes the peer at the worker's end die without closing it, for example by killing
+// its process; then, at the host's end, Recv must return an error, and Send must return.
 func WithKill(kill func(host, worker Conn)) Option {
 	return func(c *config) { c.kill = kill }
 }
 
-// WithJRPC2Rules judges the transport by the weaker contract of github.com/creachadair/jrpc2/channel.
-// There, Send may keep the message and write into its capacity; the result of Recv is valid until the next Recv; Close
-// ends only the direction from this end to the other, is called once, and not while Send is
-// pending. A caller that wants to use such channels gives Send a slice of its own each time, without spare capacity.
+// WithJRPC2Rules applies the weaker contract of github.com/creachadair/jrpc2/channel: Send may retain the message and write
+// to its spare capacity; the result of Recv is valid until the next Recv; Close ends only the direction from this end to
+// the other, is called once, and not while Send is pending. A caller of such a channel passes Send a new slice each time,
+// without spare capacity.
 func WithJRPC2Rules() Option {
 	return func(c *config) { c.jrpc2 = true }
 }

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// Test checks the transport of which open makes a new, connected pair, in a subtest for each kind of fault. It ends with the first fault: the subtests that
-// have not run then are skipped.
+// Test checks the transport whose connected pairs open makes, in a subtest for each kind of fault. It ends with the first
+// fault, and the subtests after it are skipped.
 //
-// It asks for the test's -timeout and ends before it. With -short it does about a fifth. With -v it says what
-// was covered.
+// It asks for the deadline that -timeout sets, and ends before it. With -short it does about a fifth. With -v it prints what
+// each subtest has covered: connections, messages, bytes and closes.
 func Test(t *testing.T, open Opener, opts ...Option) {
 	t.Helper()
 	r := newRun(open, opts)
@@ -44,8 +44,8 @@ func Test(t *testing.T, open Opener, opts ...Option) {
 	}
 }
 
-// Check is like [Test] where there is no *testing.T, and inside a testing/synctest bubble, where there can be no subtests. It returns nil if the transport
-// has no fault, or else a report of several lines.
+// Check is like [Test] for callers that have no *testing.T, and for testing/synctest bubbles, in which there can be no
+// subtests. It returns nil if it finds no fault, or an error whose text is the report, several lines long.
 func Check(open Opener, opts ...Option) error {
 	r := newRun(open, opts)
 	list := r.subtests()
