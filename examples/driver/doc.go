@@ -33,6 +33,7 @@
 //
 // # Layout
 //
-// scheduler.go decides who gets which call; it is a plain state machine. host.go and hostworker.go put goroutines,
-// connections and the clock around it. serve.go is the worker's loop. lines.go and process.go are transports.
+// scheduler.go decides who gets which call; it is a plain state machine. host.go, call.go and dial.go are the API around
+// it. session.go is what happens between a host and one worker, and worker.go its goroutines; server.go and serve.go are
+// the same of a worker. lines.go and process.go are transports.
 package driver

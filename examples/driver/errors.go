@@ -103,11 +103,3 @@ func (e *NoWorkerError) Is(target error) bool { return target == ErrNoWorker }
 
 // Unwrap returns Last.
 func (e *NoWorkerError) Unwrap() error { return e.Last }
-
-// Why a host ends a worker, beside a workerchannel.Overdue and the errors of workerchannel.Coordinator.
-var (
-	errSecondBootstrap = errors.New("driver: worker announced itself twice")
-	errSendLate        = errors.New("driver: worker did not read a message within the limit")
-	errKilled          = errors.New("driver: host stopped before the worker had")
-	errLeft            = errors.New("driver: worker shut down")
-)

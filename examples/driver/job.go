@@ -26,88 +26,84 @@ type Job struct {
 	server *server
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	begun  bool // the handler has been called; the loop's, as is the next
-	ended  bool // the handler has returned, or will not be called
+
+	// under server.mu
+	begun    bool // the handler has been called
+	reported bool // the host has been told that it runs
+	ended    bool // the handler has returned, or will not be called
 }
 
 // Progress reports how far the job is. It may wait for the host to read what was reported before, but not once the
 // job's context has ended. The text is cut to 16 KiB, and what is not well-formed UTF-8 replaced.
 func (j *Job) Progress(detail string) {
-	j.send(event{job: j, kind: eventProgress, detail: plain(detail, maxText)})
+	detail = plain(detail, maxText)
+	j.report(func(s *server) { s.progress(j, detail) })
 }
 
-// Diagnose sends a line for the host's log. It may wait as Progress does; texts are cut and mended in the same way.
+// Diagnose sends a line for the host's log. It may wait as Progress does; texts are cut and mended in the same way, and
+// an unknown level is taken for workerchannel.LevelInfo.
 func (j *Job) Diagnose(d workerchannel.Diagnostic) {
 	d.Category, d.Message = plain(d.Category, maxText), plain(d.Message, maxText)
 	if d.Metadata != nil {
 		s := plain(*d.Metadata, maxText)
 		d.Metadata = &s
 	}
-	j.send(event{job: j, kind: eventDiagnostic, diagnostic: d})
+	j.report(func(s *server) {
+		if errors.Is(s.w.Diagnose(d), workerchannel.ErrInvalidValue) {
+			d.Level = workerchannel.LevelInfo
+			_ = s.w.Diagnose(d) // lost if the worker is closed
+		}
+	})
 }
 
-// send gives an event to the loop, unless the job's context ends first.
-func (j *Job) send(e event) {
-	select {
-	case j.server.events <- e:
-	case <-j.ctx.Done():
-	case <-j.server.done:
+// report calls f when there is room in the outbox, unless the job's context ends first.
+func (j *Job) report(f func(*server)) {
+	s := j.server
+	for {
+		s.mu.Lock()
+		if s.w.OutboxLen() < maxOutbox {
+			f(s)
+			s.mu.Unlock()
+			signal(s.wake)
+			return
+		}
+		if s.room == nil {
+			s.room = make(chan struct{})
+		}
+		room := s.room
+		s.mu.Unlock()
+		select {
+		case <-room:
+		case <-j.ctx.Done():
+			return
+		case <-s.done:
+			return
+		}
 	}
 }
 
-// An event is what the goroutine of a job has to tell the loop.
-type event struct {
-	job        *Job
-	kind       eventKind
-	detail     string
-	diagnostic workerchannel.Diagnostic
-	outcome    workerchannel.Outcome // of eventEnded
-	failed     bool                  // the handler returned an error or panicked
-}
-
-type eventKind uint8
-
-const (
-	eventProgress eventKind = iota
-	eventDiagnostic
-	eventEnded
-	eventFinalized
-)
-
-// run calls the handler and tells the loop how that ended.
+// run calls the handler and tells the host how that ended, also if the handler panics or calls runtime.Goexit.
 func (j *Job) run() {
-	e := event{job: j, kind: eventEnded}
+	s := j.server
+	outcome := workerchannel.Outcome(nil)
 	defer func() {
-		j.cancel(nil)
-		select {
-		case j.server.events <- e:
-		case <-j.server.done:
-		}
-	}()
-	j.call(&e)
-}
-
-// call calls the handler and sets how that ended, also if the handler calls runtime.Goexit, after which nothing is
-// returned. What cannot be sent becomes an error.
-func (j *Job) call(e *event) {
-	returned := false
-	defer func() {
-		if p := recover(); p != nil || !returned {
+		if p := recover(); p != nil || outcome == nil {
 			text := "the handler called runtime.Goexit"
 			if p != nil {
 				text = fmt.Sprint(p)
 			}
-			j.server.log.Error("handler panicked", "job", j.ID, "panic", printable(text), "stack", string(debug.Stack()))
-			e.outcome, e.failed = workerchannel.OutcomePanicked{Message: plain(text, maxText)}, true
+			s.log.Error("handler panicked", "job", j.ID, "panic", printable(text), "stack", string(debug.Stack()))
+			outcome = workerchannel.OutcomePanicked{Message: plain(text, maxText)}
 		}
+		j.cancel(nil)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.handled(j, outcome)
 	}()
-	result, err := j.server.handler(j.ctx, j)
-	returned = true
-	e.outcome = outcomeOf(result, err)
-	_, ok := e.outcome.(workerchannel.OutcomeOk)
-	e.failed = !ok
+	outcome = outcomeOf(s.handler(j.ctx, j))
 }
 
+// outcomeOf returns what the host hears of what a handler has returned. What cannot be sent becomes an error.
 func outcomeOf(result []byte, err error) workerchannel.Outcome {
 	var jobErr *JobError
 	var cancelErr *CancelError
@@ -125,16 +121,18 @@ func outcomeOf(result []byte, err error) workerchannel.Outcome {
 	return workerchannel.OutcomeOk{Payload: result}
 }
 
-// finalize calls the finalizer.
+// finalize calls the finalizer and tells the host when it has returned, or panicked.
 func (j *Job) finalize() {
+	s := j.server
 	defer func() {
 		if p := recover(); p != nil {
-			j.server.log.Error("finalizer panicked", "job", j.ID, "panic", printable(fmt.Sprint(p)), "stack", string(debug.Stack()))
+			s.log.Error("finalizer panicked", "job", j.ID, "panic", printable(fmt.Sprint(p)), "stack", string(debug.Stack()))
 		}
-		select {
-		case j.server.events <- event{job: j, kind: eventFinalized}:
-		case <-j.server.done:
-		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.running--
+		s.finalized(j)
+		s.goOn()
 	}()
-	j.server.finalizer(j)
+	s.finalizer(j)
 }

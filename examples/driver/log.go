@@ -2,11 +2,13 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -30,24 +32,16 @@ func printable(s string) string {
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`) + rest
 }
 
-// A limitedLog logs at most burst lines at once and perSecond lines a second in the long run. What is more is
-// counted, and the count goes with the next line that is logged.
+// A limitedLog logs no more lines than each of its budgets admits. What is more is counted, and the count goes with the
+// next line that is logged.
+//
+// What a worker says goes by a budget of its own, so that one worker does not silence the others, and by one of the
+// host, so that many workers, or workers that are restarted all the time, do not fill the log.
 type limitedLog struct {
 	log        *slog.Logger
-	mu         sync.Mutex
-	tokens     float64
-	last       time.Time
-	suppressed uint64 // since the last line
-	total      uint64
-}
-
-const (
-	logBurst     = 20
-	logPerSecond = 2
-)
-
-func newLimitedLog(log *slog.Logger) *limitedLog {
-	return &limitedLog{log: log, tokens: logBurst, last: time.Now()}
+	budgets    []*budget
+	suppressed atomic.Uint64  // since the last line
+	total      *atomic.Uint64 // of several logs
 }
 
 // line logs one line. The caller has made its texts printable.
@@ -55,59 +49,74 @@ func (l *limitedLog) line(level slog.Level, msg string, attrs ...slog.Attr) {
 	if !l.log.Enabled(context.Background(), level) {
 		return
 	}
-	if n, ok := l.admit(); ok {
-		if n > 0 {
-			attrs = append(attrs, slog.Uint64("suppressed", n))
+	for _, b := range l.budgets {
+		if !b.admit() {
+			l.suppressed.Add(1)
+			l.total.Add(1)
+			return
 		}
-		l.log.LogAttrs(context.Background(), level, msg, attrs...)
 	}
+	if n := l.suppressed.Swap(0); n > 0 {
+		attrs = append(attrs, slog.Uint64("suppressed", n))
+	}
+	l.log.LogAttrs(context.Background(), level, msg, attrs...)
 }
 
-// admit reports whether a line may be logged, and how many were not since the last.
-func (l *limitedLog) admit() (suppressed uint64, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// A budget admits at most burst lines at once and perSecond lines a second in the long run.
+type budget struct {
+	burst, perSecond float64
+
+	mu     sync.Mutex
+	tokens float64
+	last   time.Time
+}
+
+func newBudget(burst, perSecond float64) *budget {
+	return &budget{burst: burst, perSecond: perSecond, tokens: burst, last: time.Now()}
+}
+
+func newWorkerBudget() *budget { return newBudget(20, 2) }
+func newHostBudget() *budget   { return newBudget(200, 20) }
+
+func (b *budget) admit() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	now := time.Now()
-	l.tokens = min(logBurst, l.tokens+now.Sub(l.last).Seconds()*logPerSecond)
-	l.last = now
-	if l.tokens < 1 {
-		l.suppressed++
-		l.total++
-		return 0, false
+	b.tokens = min(b.burst, b.tokens+now.Sub(b.last).Seconds()*b.perSecond)
+	b.last = now
+	if b.tokens < 1 {
+		return false
 	}
-	l.tokens--
-	suppressed, l.suppressed = l.suppressed, 0
-	return suppressed, true
+	b.tokens--
+	return true
 }
-
-func (l *limitedLog) totalSuppressed() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.total
-}
-
-const levelWarn = slog.LevelWarn
 
 func reasonAttr(err error) slog.Attr { return slog.String("reason", printable(err.Error())) }
 
-// attrs name the worker in a log. Only the loop of the worker calls it.
-func (w *worker) attrs() []slog.Attr {
-	attrs := []slog.Attr{slog.Uint64("worker", w.number)}
-	if w.id != "" {
-		attrs = append(attrs, slog.String("id", printable(w.id)))
+// attrs name the worker in a log.
+func (s *session) attrs() []slog.Attr {
+	attrs := []slog.Attr{slog.Uint64("worker", s.number)}
+	if s.id != "" {
+		attrs = append(attrs, slog.String("id", printable(s.id)))
 	}
 	return attrs
 }
 
-func (w *worker) logEnd() {
+// logEnd says how a worker ended, and, if it was late, with what.
+func (s *session) logEnd() {
 	level := slog.LevelInfo
-	if !w.left {
-		level = levelWarn
+	if !s.left {
+		level = slog.LevelWarn
 	}
-	w.host.events.line(level, "worker has ended", append(w.attrs(), reasonAttr(w.why))...)
+	attrs := append(s.attrs(), reasonAttr(s.why))
+	var late workerchannel.Overdue
+	if errors.As(s.why, &late) {
+		attrs = append(attrs, slog.String("operation", late.Request.String()), slog.Uint64("job", late.JobID), slog.Uint64("turn", late.Since))
+	}
+	s.host.events.line(level, "worker has ended", attrs...)
 }
 
-func (w *worker) logDiagnostic(d workerchannel.Diagnostic) {
+func (s *session) logDiagnostic(d workerchannel.Diagnostic) {
 	level := slog.LevelInfo
 	switch d.Level {
 	case workerchannel.LevelWarn:
@@ -115,9 +124,64 @@ func (w *worker) logDiagnostic(d workerchannel.Diagnostic) {
 	case workerchannel.LevelError:
 		level = slog.LevelError
 	}
-	attrs := append(w.attrs(), slog.String("category", printable(d.Category)), slog.String("message", printable(d.Message)))
+	attrs := append(s.attrs(), slog.String("category", printable(d.Category)), slog.String("message", printable(d.Message)))
 	if d.Metadata != nil {
 		attrs = append(attrs, slog.String("metadata", printable(*d.Metadata)))
 	}
-	w.host.lines.line(level, "worker says", attrs...)
+	s.said.line(level, "worker says", attrs...)
+}
+
+// debug logs what the host does. That has no limit, as there is no more of it than calls and turns.
+func (s *session) debug(msg string, attrs ...slog.Attr) {
+	s.host.config.log.LogAttrs(context.Background(), slog.LevelDebug, msg, append(attrs, slog.Uint64("worker", s.number), slog.Uint64("turn", s.c.Turn()))...)
+}
+
+func (s *session) debugging() bool {
+	return s.host.config.log.Enabled(context.Background(), slog.LevelDebug)
+}
+
+func (s *session) logSent(env *workerchannel.Envelope, size int) {
+	if !s.debugging() {
+		return
+	}
+	attrs := []slog.Attr{slog.String("operation", env.Op.Type().String()), slog.Int("size", size)}
+	if id, ok := jobOf(env.Op); ok {
+		attrs = append(attrs, slog.Uint64("job", id))
+	}
+	s.debug("message to a worker", attrs...)
+}
+
+func (s *session) logOutcome(job *workerchannel.TrackedJob) {
+	if !s.debugging() {
+		return
+	}
+	outcome, size := "ok", 0
+	switch o := job.Outcome.(type) {
+	case workerchannel.OutcomeOk:
+		size = len(o.Payload)
+	case workerchannel.OutcomeErr:
+		outcome = "error"
+	case workerchannel.OutcomeCancelled:
+		outcome = "cancelled"
+	case workerchannel.OutcomePanicked:
+		outcome = "panicked"
+	}
+	s.debug("job has ended", slog.Uint64("job", job.JobID), slog.String("outcome", outcome), slog.Int("size", size))
+}
+
+// jobOf returns the job that a message of a host is about.
+func jobOf(op workerchannel.Op) (id uint64, ok bool) {
+	switch op := op.(type) {
+	case workerchannel.SpawnJob:
+		return op.JobID, true
+	case workerchannel.PollStatus:
+		return op.JobID, true
+	case workerchannel.CancelJob:
+		return op.JobID, true
+	case workerchannel.DrainJob:
+		return op.JobID, true
+	case workerchannel.FinalizeJob:
+		return op.JobID, true
+	}
+	return 0, false
 }

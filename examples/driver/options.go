@@ -58,12 +58,18 @@ type turns struct {
 	perMiB uint64
 }
 
-func (l Limits) turns() turns {
+// withDefaults returns the limits with the defaults in place of 0.
+func (l Limits) withDefaults() Limits {
 	l.each(func(d *time.Duration, byDefault time.Duration) {
 		if *d == 0 {
 			*d = byDefault
 		}
 	})
+	return l
+}
+
+// turns returns limits that have their defaults, in turns.
+func (l Limits) turns() turns {
 	shortest := 10 * time.Second
 	l.each(func(d *time.Duration, _ time.Duration) {
 		if *d > 0 {
@@ -75,7 +81,11 @@ func (l Limits) turns() turns {
 		if d < 0 {
 			return 0
 		}
-		return uint64((d+length-1)/length) + 1 // the first turn may be almost over
+		n := uint64(d / length)
+		if d%length != 0 {
+			n++
+		}
+		return n + 1 // the first turn may be almost over
 	}
 	return turns{
 		length: length,
@@ -169,7 +179,7 @@ func WithBacklog(n int) Option {
 }
 
 // WithLimits sets the times that a worker may take.
-func WithLimits(l Limits) Option { return func(c *config) { c.limits = l } }
+func WithLimits(l Limits) Option { return func(c *config) { c.limits = l.withDefaults() } }
 
 // WithSeed sets the seed of the host's messages, which is 0 otherwise.
 func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seed } }
@@ -195,6 +205,7 @@ func newConfig(opts []Option) (*config, error) {
 		rules:      rules{window: 8, tries: 3, waiting: -1, attempts: 5},
 		minBackoff: 100 * time.Millisecond,
 		maxBackoff: 10 * time.Second,
+		limits:     defaultLimits,
 		log:        slog.New(slog.DiscardHandler),
 		hook:       func(uint64, workerchannel.Envelope) {},
 	}

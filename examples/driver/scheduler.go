@@ -34,18 +34,28 @@ type effects struct {
 	ordered []*slot // they have new orders: wake their loops
 }
 
-// takeEffects returns what has been asked since the last call.
-func (s *scheduler) takeEffects() (e effects) {
-	e, s.effects = s.effects, effects{}
-	return e
+// reset forgets the effects, which have taken place.
+func (e *effects) reset() {
+	e.settled, e.ordered = emptied(e.settled), emptied(e.ordered)
+}
+
+// emptied returns a list without its elements, to be filled again, unless it is longer than most get.
+func emptied[T any](list []T) []T {
+	const most = 1024
+	if cap(list) > most {
+		return nil
+	}
+	clear(list)
+	return list[:0]
 }
 
 // A slot is a worker as the scheduler sees it.
 type slot struct {
+	dialed                bool // the host starts another one in its place
 	ready, stopping, left bool
 	calls                 map[uint64]*call // assigned to it and not settled
-	orders                []order          // not yet taken by takeOrders
-	wake                  chan struct{}    // the Host's
+	orders, spare         []order          // not yet taken by takeOrders; taken before
+	wake                  func()           // the Host's
 }
 
 // An order asks the loop of a worker to do something.
@@ -62,11 +72,10 @@ const (
 	orderStop                    // shut down when idle
 )
 
-// takeOrders returns the orders for a slot, oldest first.
+// takeOrders returns the orders for a slot, oldest first. The list is valid until the next call.
 func (s *scheduler) takeOrders(w *slot) []order {
-	orders := w.orders
-	w.orders = nil
-	return orders
+	w.orders, w.spare = emptied(w.spare), w.orders
+	return w.spare
 }
 
 func (s *scheduler) order(w *slot, kind orderKind, c *call) {
@@ -164,8 +173,8 @@ func (s *scheduler) closeRegion(r *regionState, cause error) (cancelled int) {
 }
 
 // join adds a worker, which is not ready yet.
-func (s *scheduler) join() *slot {
-	w := &slot{calls: map[uint64]*call{}}
+func (s *scheduler) join(dialed bool) *slot {
+	w := &slot{dialed: dialed, calls: map[uint64]*call{}}
 	s.slots = append(s.slots, w)
 	s.counts.WorkersStarted++
 	return w
@@ -227,7 +236,7 @@ func (s *scheduler) workerLeft(w *slot, why error) {
 		}
 	}
 	s.counts.WorkersEnded++
-	if !w.ready {
+	if !w.ready && w.dialed {
 		s.attemptFailed(why)
 	}
 	calls := sortedCalls(w.calls)

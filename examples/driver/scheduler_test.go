@@ -17,9 +17,15 @@ var errDied = errors.New("died")
 
 // readySlot adds a worker that is ready.
 func readySlot(s *scheduler) *slot {
-	w := s.join()
+	w := s.join(true)
 	s.workerReady(w)
 	return w
+}
+
+// takeEffects returns what has been asked since the last call.
+func (s *scheduler) takeEffects() (e effects) {
+	e, s.effects = s.effects, effects{}
+	return e
 }
 
 func submitted(t require.TestingT, s *scheduler) *call {
@@ -152,7 +158,7 @@ func TestSchedulerGivesUpWithoutWorkers(t *testing.T) {
 	s := newScheduler(rules{attempts: 3})
 	c := submitted(t, s)
 	s.attemptFailed(errors.New("not found"))
-	s.workerLeft(s.join(), errors.New("did not boot"))
+	s.workerLeft(s.join(true), errors.New("did not boot"))
 	assert.False(t, c.settled)
 	s.attemptFailed(errDied)
 	assert.Equal(t, &NoWorkerError{3, errDied}, c.result.err)
@@ -245,7 +251,7 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 					s.cancelCall(rapid.SampledFrom(all).Draw(t, "call"), context.Canceled)
 				}
 			},
-			"join": func(*rapid.T) { s.join() },
+			"join": func(*rapid.T) { s.join(true) },
 			"ready": func(*rapid.T) {
 				if w, _ := pick(); w != nil {
 					s.workerReady(w)

@@ -1,8 +1,10 @@
 package driver
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"sync/atomic"
 )
 
 // Counters count what has happened since the host was made. They only grow. Every call that was accepted is in Calls,
@@ -76,13 +78,27 @@ func (h *Host) Stats() Stats {
 	s.MessagesSent, s.BytesSent = h.sent.messages.Load(), h.sent.bytes.Load()
 	s.MessagesReceived, s.BytesReceived = h.received.messages.Load(), h.received.bytes.Load()
 	s.Strays = h.strays.Load()
-	s.LinesSuppressed = h.events.totalSuppressed() + h.lines.totalSuppressed()
+	s.LinesSuppressed = h.suppressed.Load()
 	for w := range h.workers {
 		s.Assigned += len(w.slot.calls)
 		s.Workers = append(s.Workers, WorkerStats{
 			Number: w.number, ID: w.id, Ready: w.slot.ready && !w.slot.left, Stopping: w.slot.stopping || w.slot.left, Calls: len(w.slot.calls),
 		})
 	}
-	slices.SortFunc(s.Workers, func(a, b WorkerStats) int { return int(a.Number) - int(b.Number) })
+	slices.SortFunc(s.Workers, func(a, b WorkerStats) int { return cmp.Compare(a.Number, b.Number) })
 	return s
+}
+
+// traffic counts what is counted without the mutex of the host.
+type traffic struct {
+	sent, received     flow
+	strays, suppressed atomic.Uint64
+}
+
+// A flow counts messages and their bytes.
+type flow struct{ messages, bytes atomic.Uint64 }
+
+func (f *flow) add(bytes int) {
+	f.messages.Add(1)
+	f.bytes.Add(uint64(bytes))
 }
