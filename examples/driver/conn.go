@@ -1,23 +1,22 @@
 package driver
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"sync"
 )
 
-// A Conn is one end of a transport that carries messages whole, in order, each once. It has the methods of
-// transporttest.Conn, so a transport that passes that harness can be given to a Host and to Serve. One goroutine
-// sends, another receives, and a third may close, all at the same time.
+// A Conn is one end of a transport that carries messages whole, in order, each once. It is the same interface as
+// transporttest.Conn, which documents what it must do to the last detail: a transport that passes that harness can be
+// given to a Host and to Serve. One goroutine sends, another receives, and any may close, all at the same time.
 type Conn interface {
-	// Send hands over one message. It may wait for the other end to receive, must not keep msg, and returns an
-	// error once this end is closed.
+	// Send hands over one message. It may wait for the other end to receive, neither keeps nor changes msg, and
+	// returns an error once this end is closed.
 	Send(msg []byte) error
 
-	// Recv waits for the next message, which stays valid until the next Recv. When either end is closed it may
-	// return what is under way, from the oldest on and without a gap, and then returns an error. It must bound
-	// the size of what it reads.
+	// Recv waits for the next message and returns it; it is the caller's. When either end has been closed it may
+	// return what is under way, from the oldest on and without a gap, and then returns an error each time. It must
+	// bound the size of what it reads.
 	Recv() ([]byte, error)
 
 	// Close ends the connection, and a worker that belongs to it, and makes pending calls of both ends return.
@@ -45,6 +44,7 @@ type pipeEnd struct {
 	peer   *pipeEnd
 	closed chan struct{}
 	once   sync.Once
+	ended  error // what Recv has failed with
 }
 
 func (p *pipeEnd) isClosed() bool {
@@ -64,7 +64,7 @@ func (p *pipeEnd) Send(msg []byte) error {
 		return io.ErrClosedPipe
 	}
 	select {
-	case p.out <- bytes.Clone(msg):
+	case p.out <- append([]byte{}, msg...):
 		return nil
 	case <-p.closed:
 		return ErrConnClosed
@@ -74,22 +74,30 @@ func (p *pipeEnd) Send(msg []byte) error {
 }
 
 func (p *pipeEnd) Recv() ([]byte, error) {
+	if p.ended != nil {
+		return nil, p.ended // a Send that raced with Close may have come to a message since
+	}
 	if p.isClosed() {
-		return nil, ErrConnClosed
+		return p.endRecv(ErrConnClosed)
 	}
 	select {
 	case msg := <-p.in:
 		return msg, nil
 	case <-p.closed:
-		return nil, ErrConnClosed
+		return p.endRecv(ErrConnClosed)
 	case <-p.peer.closed:
 	}
 	select {
 	case msg := <-p.in: // sent before the peer was closed
 		return msg, nil
 	default:
-		return nil, io.EOF
+		return p.endRecv(io.EOF)
 	}
+}
+
+func (p *pipeEnd) endRecv(err error) ([]byte, error) {
+	p.ended = err
+	return nil, err
 }
 
 func (p *pipeEnd) Close() error {

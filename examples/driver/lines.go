@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -26,7 +27,7 @@ func Lines(rw io.ReadWriteCloser) Conn { return newLines(rw, rw, rw.Close) }
 // lines is a connection over a reader and a writer.
 type lines struct {
 	r     *bufio.Reader
-	line  []byte // if it is longer than the buffer of r
+	ended error // what Recv has failed with
 	w     io.Writer
 	out   []byte
 	close func() error
@@ -40,38 +41,41 @@ func newLines(r io.Reader, w io.Writer, closeBoth func() error) *lines {
 
 // Send writes a line by one call of Write.
 func (l *lines) Send(msg []byte) error {
-	if cap(l.out) > lineBuffer {
-		l.out = nil // seldom needed that large, so not kept
-	}
-	l.out = append(append(l.out[:0], msg...), '\n')
+	l.out = append(append(reusable(l.out), msg...), '\n')
 	_, err := l.w.Write(l.out)
 	return err
 }
 
 // Recv reads a line. The rest of the stream after its last line feed is not a message.
 func (l *lines) Recv() ([]byte, error) {
-	line, err := l.r.ReadSlice('\n')
-	if err == nil {
-		return line[:len(line)-1], nil
+	if l.ended != nil {
+		return nil, l.ended
 	}
-	if cap(l.line) > lineBuffer {
-		l.line = nil
-	}
-	l.line = append(l.line[:0], line...)
-	for errors.Is(err, bufio.ErrBufferFull) {
-		line, err = l.r.ReadSlice('\n')
-		if len(l.line)+len(line) > MaxLine {
+	line, err := l.read()
+	l.ended = err
+	return line, err
+}
+
+func (l *lines) read() (line []byte, err error) {
+	for {
+		part, err := l.r.ReadSlice('\n')
+		if len(line)+len(part) > MaxLine+1 {
 			return nil, ErrLineTooLong
 		}
-		l.line = append(l.line, line...)
+		if line != nil {
+			line = slices.Grow(line, max(len(line), len(part))) // twice as much each time
+		}
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return line[:len(line)-1], nil
+		case errors.Is(err, bufio.ErrBufferFull):
+		case len(line) > 0:
+			return nil, fmt.Errorf("%w: %w", ErrHalfLine, err)
+		default:
+			return nil, err
+		}
 	}
-	switch {
-	case err == nil:
-		return l.line[:len(l.line)-1], nil
-	case len(l.line) > 0:
-		return nil, fmt.Errorf("%w: %w", ErrHalfLine, err)
-	}
-	return nil, err
 }
 
 func (l *lines) Close() error { return l.close() }

@@ -100,7 +100,8 @@ var processes = map[string]func(){
 			return job.Payload, nil
 		})
 	},
-	"exits": func() { os.Exit(7) },
+	"exits":  func() { os.Exit(7) },
+	"relays": relay,
 }
 
 func next(w *wc.Worker) ([]byte, error) {
