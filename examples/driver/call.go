@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/workerchannel/workerchannel"
@@ -56,6 +57,9 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	if err := h.submit(c, o.region); err != nil {
 		return nil, err
 	}
+	if o.progress != nil {
+		defer h.forsake(c) // if progress panics
+	}
 	ended := ctx.Done()
 	for {
 		select {
@@ -74,6 +78,15 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 		}
 	}
 }
+
+// forsake cancels a call that nobody waits for any more, unless it has ended.
+func (h *Host) forsake(c *call) {
+	h.mu.Lock()
+	defer h.unlock()
+	h.sched.cancelCall(c, errForsaken)
+}
+
+var errForsaken = errors.New("the function given to WithProgress did not return")
 
 func (h *Host) submit(c *call, r *Region) error {
 	h.mu.Lock()

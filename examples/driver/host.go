@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -69,8 +70,11 @@ func (h *Host) unlock() {
 
 // Attach adds a worker that has come by itself: a process that has connected to the program, or the other end of a
 // Pipe. The host closes the connection when the worker has ended or the host stops, and does not start another one.
-// If the host has stopped, Attach closes the connection and returns ErrStopped.
+// If the host has stopped, Attach closes the connection and returns ErrStopped; for a nil conn it returns ErrOptions.
 func (h *Host) Attach(conn Conn) error {
+	if conn == nil {
+		return fmt.Errorf("%w: Attach: conn is nil", ErrOptions)
+	}
 	if h.newWorker(conn, false) == nil {
 		_ = conn.Close()
 		return ErrStopped

@@ -120,11 +120,14 @@ func (c *config) check(ok bool, format string, args ...any) {
 	}
 }
 
-// WithWorkers has the host start n workers by means of dial, and a new one for each that ends. Without it, workers
+// maxWorkers is far more than a host can use.
+const maxWorkers = 10_000
+
+// WithWorkers has the host start n workers (1 to 10,000) by means of dial, and a new one for each that ends. Without it, workers
 // come by Attach only.
 func WithWorkers(n int, dial Dial) Option {
 	return func(c *config) {
-		c.check(n > 0, "WithWorkers: expected at least 1 worker, got %d", n)
+		c.check(n > 0 && n <= maxWorkers, "WithWorkers: expected 1 to %d workers, got %d", maxWorkers, n)
 		c.check(dial != nil, "WithWorkers: dial is nil")
 		c.workers, c.dial = n, dial
 	}
