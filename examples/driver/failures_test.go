@@ -306,7 +306,7 @@ func TestAWorkerThatDoesNotReadCostsBoundedMemory(t *testing.T) {
 
 func TestAFloodOfDiagnosticsIsLoggedWithinBounds(t *testing.T) {
 	flood := 250 << 20
-	if raceEnabled {
+	if raceEnabled || testing.Short() {
 		flood = 40 << 20
 	}
 	line := strings.Repeat("\x1b[31mred\u202e ", 100_000)

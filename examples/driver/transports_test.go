@@ -45,6 +45,9 @@ func TestTransportsPassTheHarness(t *testing.T) {
 		{"lines over TCP", lines(tcpPair), []transporttest.Option{text}},
 	} {
 		t.Run(transport.name, func(t *testing.T) {
+			if testing.Short() && transport.name != "pipe with a buffer" && transport.name != "lines over TCP" {
+				t.Skip("-short")
+			}
 			budget := 3000
 			if raceEnabled {
 				budget = 600
