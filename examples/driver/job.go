@@ -111,7 +111,11 @@ func outcomeOf(result []byte, err error) workerchannel.Outcome {
 	case errors.As(err, &jobErr):
 		return workerchannel.OutcomeErr{Code: plain(jobErr.Code, maxText), Message: plain(jobErr.Message, maxText)}
 	case errors.As(err, &cancelErr):
-		return workerchannel.OutcomeCancelled{Reason: plain(cancelErr.Reason, maxText)}
+		reason := cancelErr.Reason
+		if cancelErr.Cause != nil {
+			reason = cancelErr.Cause.Error()
+		}
+		return workerchannel.OutcomeCancelled{Reason: plain(reason, maxText)}
 	case err != nil:
 		return workerchannel.OutcomeErr{Code: CodeFailed, Message: plain(err.Error(), maxText)}
 	case len(result) > workerchannel.MaxPayloadBytes:
