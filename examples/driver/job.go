@@ -82,6 +82,26 @@ func (j *Job) report(f func(*server)) {
 	}
 }
 
+// maxIdle is how many goroutines that have run a handler wait for the next job, so that they need not grow a new stack.
+const maxIdle = 64
+
+// work runs a job, and then others for as long as it is needed.
+func (s *server) work(job *Job) {
+	for job != nil {
+		job.run()
+		if s.idling.Add(1) <= maxIdle {
+			select {
+			case job = <-s.idle:
+			case <-s.done:
+				job = nil
+			}
+		} else {
+			job = nil
+		}
+		s.idling.Add(-1)
+	}
+}
+
 // run calls the handler and tells the host how that ended, also if the handler panics or calls runtime.Goexit.
 func (j *Job) run() {
 	s := j.server
@@ -105,6 +125,17 @@ func (j *Job) run() {
 
 // outcomeOf returns what the host hears of what a handler has returned. What cannot be sent becomes an error.
 func outcomeOf(result []byte, err error) workerchannel.Outcome {
+	if err != nil {
+		return outcomeOfError(err)
+	}
+	if len(result) > workerchannel.MaxPayloadBytes {
+		text := fmt.Sprintf("the result has %d bytes, the limit is %d", len(result), workerchannel.MaxPayloadBytes)
+		return workerchannel.OutcomeErr{Code: CodeTooLarge, Message: text}
+	}
+	return workerchannel.OutcomeOk{Payload: result}
+}
+
+func outcomeOfError(err error) workerchannel.Outcome {
 	var jobErr *JobError
 	var cancelErr *CancelError
 	switch {
@@ -116,13 +147,8 @@ func outcomeOf(result []byte, err error) workerchannel.Outcome {
 			reason = cancelErr.Cause.Error()
 		}
 		return workerchannel.OutcomeCancelled{Reason: plain(reason, maxText)}
-	case err != nil:
-		return workerchannel.OutcomeErr{Code: CodeFailed, Message: plain(err.Error(), maxText)}
-	case len(result) > workerchannel.MaxPayloadBytes:
-		text := fmt.Sprintf("the result has %d bytes, the limit is %d", len(result), workerchannel.MaxPayloadBytes)
-		return workerchannel.OutcomeErr{Code: CodeTooLarge, Message: text}
 	}
-	return workerchannel.OutcomeOk{Payload: result}
+	return workerchannel.OutcomeErr{Code: CodeFailed, Message: plain(err.Error(), maxText)}
 }
 
 // finalize calls the finalizer and tells the host when it has returned, or panicked.

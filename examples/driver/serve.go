@@ -70,6 +70,7 @@ func Serve(ctx context.Context, conn Conn, id string, handler Handler, opts ...S
 		wake:        make(chan struct{}, 1),
 		notice:      make(chan struct{}, 1),
 		done:        make(chan struct{}),
+		idle:        make(chan *Job),
 	}
 	for _, opt := range opts {
 		if opt != nil {

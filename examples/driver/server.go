@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/workerchannel/workerchannel"
@@ -30,6 +31,8 @@ type server struct {
 	wake   chan struct{} // capacity 1: there may be something to send
 	notice chan struct{} // capacity 1: it may be over
 	done   chan struct{} // closed when it is
+	idle   chan *Job     // to goroutines that have run a handler
+	idling atomic.Int32
 
 	mu       sync.Mutex
 	w        *workerchannel.Worker
@@ -169,7 +172,11 @@ func (s *server) begin() {
 		job.begun = true
 		s.begun = append(s.begun, job)
 		signal(s.wake)
-		go job.run()
+		select {
+		case s.idle <- job:
+		default:
+			go s.work(job)
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func TestTransportsPassTheHarness(t *testing.T) {
 			}
 			budget := 3000
 			if raceEnabled {
-				budget = 600
+				budget = 300
 			}
 			opts := append(transport.opts, transporttest.WithBudget(budget))
 			transporttest.Test(t, func() (host, worker transporttest.Conn, stop func(), err error) {
@@ -127,7 +127,7 @@ func TestProcessesPassTheHarness(t *testing.T) {
 	defer l.Close()
 	budget := 1000
 	if raceEnabled {
-		budget = 200
+		budget = 100
 	}
 	transporttest.Test(t, func() (host, worker transporttest.Conn, stop func(), err error) {
 		cmd := command(t, "relays")
