@@ -9,8 +9,10 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// A Handler runs a job and returns its result. It is called on a goroutine of its own. It must return soon when ctx
-// ends, with any error; context.Cause(ctx) says why: a *CancelError if the job was cancelled.
+// A Handler runs a job and returns its result, which must not be changed afterwards. Handlers of several jobs run at the
+// same time, see WithConcurrency. A handler must return soon when ctx ends, with any error; context.Cause(ctx) says why:
+// a *CancelError if the job was cancelled. In a browser, where goroutines share one thread, a handler that computes for
+// seconds must yield (runtime.Gosched) from time to time, or the host takes the worker for hung.
 //
 // A *JobError gives the code and the message of the job's error, any other error the message. With a *CancelError,
 // when its job was not cancelled, the handler gives the job up, which the host reports as a *CancelError. A panic is
