@@ -3,7 +3,10 @@ package driver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"testing"
 
@@ -26,9 +29,24 @@ func eachBench(b *testing.B, run func(b *testing.B, payload []byte, inFlight int
 
 // BenchmarkCall is a call through a host and Serve over an in-memory pipe.
 func BenchmarkCall(b *testing.B) {
+	benchCalls(b, func() (host, worker Conn) { return Pipe(64) })
+}
+
+// BenchmarkCallOverTCP is the same over lines on a loopback connection.
+func BenchmarkCallOverTCP(b *testing.B) {
+	benchCalls(b, func() (host, worker Conn) {
+		x, y, err := tcpPair()
+		if err != nil {
+			b.Fatal(err)
+		}
+		return Lines(x), Lines(y)
+	})
+}
+
+func benchCalls(b *testing.B, pair func() (host, worker Conn)) {
 	eachBench(b, func(b *testing.B, payload []byte, inFlight int) {
 		h, err := NewHost(WithWindow(64), WithWorkers(1, func(context.Context) (Conn, error) {
-			host, worker := Pipe(64)
+			host, worker := pair()
 			go func() { _ = Serve(context.Background(), worker, "", echo, WithConcurrency(64)) }()
 			return host, nil
 		}))
@@ -102,4 +120,24 @@ func BenchmarkCore(b *testing.B) {
 			toHost()
 		}
 	})
+}
+
+func tcpPair() (a, b io.ReadWriteCloser, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.Close()
+	return dialAccept(l)
+}
+
+func dialAccept(l net.Listener) (a, b io.ReadWriteCloser, err error) {
+	dialed := make(chan error, 1)
+	go func() {
+		var err error
+		a, err = net.Dial(l.Addr().Network(), l.Addr().String())
+		dialed <- err
+	}()
+	b, err = l.Accept()
+	return a, b, errors.Join(err, <-dialed)
 }

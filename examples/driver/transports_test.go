@@ -72,26 +72,6 @@ func socketPair() (a, b io.ReadWriteCloser, err error) {
 	return os.NewFile(uintptr(fds[0]), "a"), os.NewFile(uintptr(fds[1]), "b"), err
 }
 
-func tcpPair() (a, b io.ReadWriteCloser, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, nil, err
-	}
-	defer l.Close()
-	return dialAccept(l)
-}
-
-func dialAccept(l net.Listener) (a, b io.ReadWriteCloser, err error) {
-	dialed := make(chan error, 1)
-	go func() {
-		var err error
-		a, err = net.Dial(l.Addr().Network(), l.Addr().String())
-		dialed <- err
-	}()
-	b, err = l.Accept()
-	return a, b, errors.Join(err, <-dialed)
-}
-
 const relayEnv = "WORKERCHANNEL_DRIVER_TEST_RELAY"
 
 // relay is a process that carries messages between its Stdio and the socket of the test that has started it, at
