@@ -104,6 +104,74 @@ func TestJobsOfABadWorkerRunElsewhere(t *testing.T) {
 	}
 }
 
+func TestNothingIsBelievedAfterAMessageThatWasRefused(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		assert.Equal(t, result{[]byte("payload"), nil}, <-do(h, t.Context(), "payload"))
+	}, WithWorkers(1, func() Dial {
+		n := 0
+		return func(context.Context) (Conn, error) {
+			host, worker := Pipe(100) // so that both messages are under way when the first is refused
+			p := &peer{t, worker, wc.NewWorker(fmt.Sprint(n), 1)}
+			if n++; n > 1 {
+				go serving(echo)(p)
+				return host, nil
+			}
+			go func() {
+				id := p.begin()
+				p.send([]byte("garbage"))
+				_ = p.half.Complete(id, wc.OutcomeOk{Payload: []byte("a lie")})
+				p.flush()
+				p.hang()
+			}()
+			return host, nil
+		}
+	}()))
+}
+
+func TestAWorkerThatHasReadWhatWasSentHasNoMoreTime(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		for range 40 { // 14 MiB as text
+			require.NoError(t, second(h.Do(t.Context(), bytes.Repeat([]byte{255}, 100_000))))
+		}
+		d := took(func() { require.NoError(t, second(h.Do(t.Context(), []byte("hang")))) })
+		assert.Less(t, d, 18*time.Second)
+		assert.Equal(t, uint64(1), h.Stats().WorkersKilled)
+	}, WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) {
+		p.announce()
+		for {
+			spawn := p.spawned()
+			if string(spawn.Payload) == "hang" {
+				p.hang()
+			}
+			_ = p.half.Complete(spawn.JobID, wc.OutcomeOk{})
+			p.flush()
+		}
+	}, serving(echo))))
+}
+
+func TestAWorkerWhoseConnectionIsBeingClosedGetsNoCalls(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		conn, worker := Pipe(0)
+		require.NoError(t, h.Attach(slowToClose{conn}))
+		go func() { (&peer{t, worker, wc.NewWorker("bad", 1)}).announce(); _ = worker.Send([]byte("garbage")) }()
+		synctest.Wait()
+		conn, worker = Pipe(0)
+		require.NoError(t, h.Attach(conn))
+		go serving(echo)(&peer{t, worker, wc.NewWorker("good", 1)})
+		synctest.Wait()
+		require.Len(t, h.Stats().Workers, 2)
+		assert.Zero(t, took(func() {
+			for range 20 {
+				require.NoError(t, second(h.Do(t.Context(), nil)))
+			}
+		}))
+	})
+}
+
+type slowToClose struct{ Conn }
+
+func (c slowToClose) Close() error { time.Sleep(4 * time.Second); return c.Conn.Close() }
+
 func TestJobsThatEveryWorkerLeavesAreGivenUp(t *testing.T) {
 	for _, bad := range badWorkers {
 		if strings.Contains(bad.name, "start") || strings.Contains(bad.name, "first") || strings.Contains(bad.name, "dies before") || bad.name == "announces itself and dies" {
