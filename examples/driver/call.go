@@ -1,0 +1,126 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/workerchannel/workerchannel"
+)
+
+// A CallOption configures one call of Do.
+type CallOption func(*callOptions)
+
+type callOptions struct {
+	progress func(detail string)
+	region   *Region
+}
+
+// WithProgress has f called with each detail that the job reports, in the goroutine that called Do and before Do
+// returns. If f is slow, the oldest of the details that wait are dropped. A job that runs again reports again. The
+// text is the worker's: quote it before it goes to a terminal.
+func WithProgress(f func(detail string)) CallOption {
+	return func(o *callOptions) { o.progress = f }
+}
+
+// InRegion makes the call one of a region.
+func InRegion(r *Region) CallOption {
+	return func(o *callOptions) { o.region = r }
+}
+
+// Do has a worker run a job and returns its result, which is the caller's. It waits for a worker if none has room.
+// The payload must not be changed before Do returns. A job runs again if its worker ends, so it must bear to run more
+// than once, in part or in whole; but see WithTries.
+//
+// When ctx ends, the job is cancelled: at once if it waits, otherwise Do returns when the worker has let go of it or
+// has ended, so that nothing of it runs any more. It still returns the result if that came first.
+//
+// The error is a *JobError, *PanicError, *CancelError, *GivenUpError, *NoWorkerError, ErrBusy, ErrStopped,
+// ErrRegionClosed, or a *workerchannel.PayloadError if the payload is larger than workerchannel.MaxPayloadBytes.
+func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]byte, error) {
+	if len(payload) > workerchannel.MaxPayloadBytes {
+		return nil, &workerchannel.PayloadError{Size: len(payload), Max: workerchannel.MaxPayloadBytes}
+	}
+	var o callOptions
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&o)
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, &CancelError{Cause: context.Cause(ctx)}
+	}
+	c := &call{payload: payload, shell: callShell{done: make(chan struct{})}}
+	if o.progress != nil {
+		c.shell.progress = make(chan string, 8)
+	}
+	if err := h.submit(c, o.region); err != nil {
+		return nil, err
+	}
+	if o.progress != nil {
+		defer h.forsake(c) // if progress panics
+	}
+	ended := ctx.Done()
+	for {
+		select {
+		case detail := <-c.shell.progress:
+			o.progress(detail)
+		case <-ended:
+			ended = nil
+			h.mu.Lock()
+			h.sched.cancelCall(c, context.Cause(ctx))
+			h.unlock()
+		case <-c.shell.done:
+			for len(c.shell.progress) > 0 {
+				o.progress(<-c.shell.progress)
+			}
+			return c.result.payload, c.result.err
+		}
+	}
+}
+
+// forsake cancels a call that nobody waits for any more, unless it has ended.
+func (h *Host) forsake(c *call) {
+	h.mu.Lock()
+	defer h.unlock()
+	h.sched.cancelCall(c, errForsaken)
+}
+
+var errForsaken = errors.New("the function given to WithProgress did not return")
+
+func (h *Host) submit(c *call, r *Region) error {
+	h.mu.Lock()
+	defer h.unlock()
+	if r != nil {
+		if r.host != h {
+			return fmt.Errorf("%w: the region is another host's", ErrOptions)
+		}
+		c.region = &r.state
+	}
+	return h.sched.submit(c)
+}
+
+// deliver gives a detail to the caller, and makes room for it if the caller is slow.
+func (c *call) deliver(detail string) {
+	if c.shell.progress == nil {
+		return
+	}
+	for {
+		select {
+		case c.shell.progress <- detail:
+			return
+		default:
+		}
+		select {
+		case <-c.shell.progress:
+		default:
+		}
+	}
+}
+
+// callShell is what a Host adds to a call.
+type callShell struct {
+	done     chan struct{} // closed when the call is settled
+	progress chan string   // nil: nobody wants it
+	position uint64        // in the bytes sent to the worker that has it: where its message ends
+}

@@ -1,0 +1,131 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// keepWorker keeps one worker running until the host stops. A worker that has shut down, or that the host ends, is
+// replaced at once, before its connection has ended. But one whose predecessor has not ended either is not, so there
+// are never more than two.
+func (h *Host) keepWorker() {
+	wait := time.Duration(0)
+	var before <-chan struct{} // closed when the worker before the last has ended
+	for {
+		useful := false
+		if w := h.startWorker(); w != nil {
+			<-w.replace
+			if before != nil {
+				<-before
+			}
+			before = w.gone
+			w.mu.Lock()
+			useful = w.ended > 0
+			w.mu.Unlock()
+		}
+		if wait = min(max(2*wait, h.config.minBackoff), h.config.maxBackoff); useful {
+			wait = 0
+		}
+		if !h.pause(wait) {
+			return
+		}
+	}
+}
+
+// pause waits, and reports whether the host is not stopping.
+func (h *Host) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-h.stopping:
+	}
+	select {
+	case <-h.stopping:
+		return false
+	default:
+		return true
+	}
+}
+
+// startWorker returns nil if no worker could be started.
+func (h *Host) startWorker() *worker {
+	conn, err := h.dial()
+	if err != nil {
+		h.mu.Lock()
+		defer h.unlock()
+		if !h.sched.stopping {
+			h.sched.counts.DialFailures++
+			h.sched.attemptFailed(err)
+			h.events.line(slog.LevelWarn, "cannot start a worker", reasonAttr(err))
+		}
+		return nil
+	}
+	w := h.newWorker(conn, true)
+	if w == nil {
+		h.discard(conn)
+	}
+	return w
+}
+
+// dial calls Dial, whose context ends when the host stops, or with the Boot limit. If Stop does not want to wait any
+// longer, neither does dial; a connection that comes later is closed.
+func (h *Host) dial() (Conn, error) {
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	if limit := h.config.limits.Boot; limit > 0 {
+		var endLimit func()
+		ctx, endLimit = context.WithTimeout(ctx, limit)
+		defer endLimit()
+	}
+	type dialed struct {
+		conn Conn
+		err  error
+	}
+	got := make(chan dialed, 1)
+	go func() {
+		conn, err := h.config.dial(ctx)
+		if conn == nil && err == nil {
+			err = fmt.Errorf("%w: dial returned neither a connection nor an error", ErrOptions)
+		}
+		got <- dialed{conn, err}
+	}()
+	stopping := h.stopping
+	for {
+		select {
+		case d := <-got:
+			return d.conn, d.err
+		case <-stopping:
+			stopping = nil
+			end()
+		case <-h.killed:
+			go func() {
+				if d := <-got; d.err == nil {
+					_ = d.conn.Close()
+				}
+			}()
+			return nil, errKilled
+		}
+	}
+}
+
+// discard closes a connection that has come too late, and waits for that no longer than for that of a worker.
+func (h *Host) discard(conn Conn) {
+	closed := make(chan struct{})
+	go func() {
+		_ = conn.Close()
+		close(closed)
+	}()
+	var late <-chan time.Time
+	if limit := h.config.limits.Close; limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-closed:
+	case <-late:
+	}
+}

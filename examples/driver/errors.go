@@ -1,0 +1,105 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+)
+
+// How a call can end other than by its result. Compare with errors.Is.
+var (
+	ErrJobFailed    = errors.New("driver: job failed")                       // *JobError: the handler returned an error
+	ErrPanicked     = errors.New("driver: job panicked")                     // *PanicError: the handler panicked
+	ErrCancelled    = errors.New("driver: job was cancelled")                // *CancelError: and nothing of it runs any more
+	ErrGivenUp      = errors.New("driver: job was given up")                 // *GivenUpError: too many workers ended while they had it
+	ErrNoWorker     = errors.New("driver: no worker can be started")         // *NoWorkerError
+	ErrBusy         = errors.New("driver: too many calls wait for a worker") // see WithBacklog; the job was not run
+	ErrStopped      = errors.New("driver: host has stopped")                 // the job may have been begun
+	ErrRegionClosed = errors.New("driver: region is closed")                 // the job was not run
+
+	// ErrHostGone is returned by Serve, with the reason, when the connection ends without a shutdown.
+	ErrHostGone = errors.New("driver: host is gone")
+
+	// ErrOptions is returned, with what is wrong, for an option or argument that is out of range. Nothing has happened.
+	ErrOptions = errors.New("driver: bad option")
+)
+
+// A JobError is the error of the job itself. A handler may return one to choose the code; for any other error the
+// code is CodeFailed. Code and Message come from the worker: quote them before they go to a terminal.
+type JobError struct{ Code, Message string }
+
+// The codes of the errors that Serve makes.
+const (
+	CodeFailed   = "failed"    // the handler returned an error that is not a *JobError
+	CodeTooLarge = "too_large" // the result is larger than workerchannel.MaxPayloadBytes
+)
+
+// Error returns a description of one line and bounded length, with the worker's text quoted.
+func (e *JobError) Error() string {
+	return ErrJobFailed.Error() + ": " + printable(e.Code) + ": " + printable(e.Message)
+}
+
+// Is reports whether target is ErrJobFailed.
+func (e *JobError) Is(target error) bool { return target == ErrJobFailed }
+
+// A PanicError says that the handler panicked, and with what.
+type PanicError struct{ Message string }
+
+// Error returns a description of one line and bounded length, with the worker's text quoted.
+func (e *PanicError) Error() string { return ErrPanicked.Error() + ": " + printable(e.Message) }
+
+// Is reports whether target is ErrPanicked.
+func (e *PanicError) Is(target error) bool { return target == ErrPanicked }
+
+// A CancelError says that the job was cancelled. Exactly one of the fields is set.
+type CancelError struct {
+	Cause  error  // the cause of the context's end, or what was given to Region.Cancel or Region.Close
+	Reason string // the worker's own, if it gave the job up unasked; in a handler's context, the host's
+}
+
+// Error returns a description of one line, with the worker's text quoted.
+func (e *CancelError) Error() string {
+	if e.Cause == nil {
+		return ErrCancelled.Error() + ": " + printable(e.Reason)
+	}
+	return ErrCancelled.Error() + ": " + e.Cause.Error()
+}
+
+// Is reports whether target is ErrCancelled.
+func (e *CancelError) Is(target error) bool { return target == ErrCancelled }
+
+// Unwrap returns Cause, so that errors.Is finds context.Canceled or context.DeadlineExceeded.
+func (e *CancelError) Unwrap() error { return e.Cause }
+
+// A GivenUpError says that as many workers as WithTries allows ended while they had the job.
+type GivenUpError struct {
+	Workers int   // how many
+	Last    error // why the last of them ended
+}
+
+// Error returns a description of one line.
+func (e *GivenUpError) Error() string {
+	return fmt.Sprintf("%v: %d workers ended while they had it, the last because: %v", ErrGivenUp, e.Workers, e.Last)
+}
+
+// Is reports whether target is ErrGivenUp.
+func (e *GivenUpError) Is(target error) bool { return target == ErrGivenUp }
+
+// Unwrap returns Last.
+func (e *GivenUpError) Unwrap() error { return e.Last }
+
+// A NoWorkerError says that as many attempts in a row as WithAttempts allows have not given a worker that is ready.
+type NoWorkerError struct {
+	Attempts int
+	Last     error // why the last attempt failed
+}
+
+// Error returns a description of one line.
+func (e *NoWorkerError) Error() string {
+	return fmt.Sprintf("%v: %d attempts failed, the last because: %v", ErrNoWorker, e.Attempts, e.Last)
+}
+
+// Is reports whether target is ErrNoWorker.
+func (e *NoWorkerError) Is(target error) bool { return target == ErrNoWorker }
+
+// Unwrap returns Last.
+func (e *NoWorkerError) Unwrap() error { return e.Last }

@@ -1,0 +1,132 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// A Host runs jobs in workers. Its methods may be called from any goroutine. Stop it when it is no longer needed.
+type Host struct {
+	// The scheduler decides which worker gets which call; the host calls it under mu and does what it asks. What
+	// happens between the host and one worker is its session.
+
+	config *config
+	turns  turns
+	events *limitedLog // what happens to workers
+	said   *budget     // what workers say
+	traffic
+
+	mu         sync.Mutex // of what follows, but the channels
+	sched      scheduler
+	workers    map[*worker]struct{} // those whose connections have not ended
+	lastNumber uint64
+	lastRegion uint64
+	cut        bool  // a worker had to be killed to stop
+	impatient  error // the cause for which Stop waits no longer
+
+	running  sync.WaitGroup // a worker or a goroutine that starts workers; added to before stopping is closed
+	stopping chan struct{}
+	killed   chan struct{} // Stop waits no longer
+	done     chan struct{} // everything has ended
+}
+
+// NewHost returns a host whose workers are being started. It returns ErrOptions, with what is wrong, for an option
+// that is out of range.
+func NewHost(opts ...Option) (*Host, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{
+		config:   c,
+		turns:    c.limits.turns(),
+		said:     newHostBudget(),
+		sched:    scheduler{rules: c.rules},
+		workers:  map[*worker]struct{}{},
+		stopping: make(chan struct{}),
+		killed:   make(chan struct{}),
+		done:     make(chan struct{}),
+	}
+	h.events = &limitedLog{log: c.log, budgets: []*budget{newHostBudget()}, total: &h.suppressed}
+	for range c.workers {
+		h.running.Go(h.keepWorker)
+	}
+	return h, nil
+}
+
+// unlock does what the scheduler asks, and unlocks.
+func (h *Host) unlock() {
+	e := &h.sched.effects
+	for _, c := range e.settled {
+		close(c.shell.done)
+	}
+	for _, w := range e.ordered {
+		w.wake()
+	}
+	e.reset()
+	h.mu.Unlock()
+}
+
+// Attach adds a worker that has come by itself: a process that has connected to the program, or the other end of a
+// Pipe. The host closes the connection when the worker has ended or the host stops, and does not start another one.
+// If the host has stopped, Attach closes the connection and returns ErrStopped; for a nil conn it returns ErrOptions.
+func (h *Host) Attach(conn Conn) error {
+	if conn == nil {
+		return fmt.Errorf("%w: Attach: conn is nil", ErrOptions)
+	}
+	if h.newWorker(conn, false) == nil {
+		_ = conn.Close()
+		return ErrStopped
+	}
+	return nil
+}
+
+// newWorker starts a worker over a connection; it returns nil if the host is stopping.
+func (h *Host) newWorker(conn Conn, dialed bool) *worker {
+	h.mu.Lock()
+	defer h.unlock()
+	if h.sched.stopping {
+		return nil
+	}
+	h.lastNumber++
+	w := newWorker(h, conn, h.lastNumber, h.sched.join(dialed))
+	h.workers[w] = struct{}{}
+	h.running.Go(w.run)
+	return w
+}
+
+// Stop stops the host: calls that wait, and those to come, are answered with ErrStopped; those that a worker has may
+// end, and then each worker is asked to shut down. When ctx ends, the workers that are left are killed, and their
+// calls answered with ErrStopped. In any case Stop returns when everything of the host has ended: with the cause of
+// ctx's end if a worker had to be killed, and otherwise nil. It may be called again, also to give a shorter time; the
+// first context to end counts, for all.
+func (h *Host) Stop(ctx context.Context) error {
+	h.mu.Lock()
+	if !h.sched.stopping {
+		h.sched.stop()
+		close(h.stopping)
+		go func() {
+			h.running.Wait()
+			close(h.done)
+		}()
+	}
+	h.unlock()
+	select {
+	case <-h.done:
+	case <-ctx.Done():
+		h.mu.Lock()
+		if h.impatient == nil {
+			h.impatient = context.Cause(ctx)
+			close(h.killed)
+		}
+		h.unlock()
+		<-h.done
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cut {
+		return h.impatient
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/workerchannel/workerchannel"
+)
+
+// A Handler runs a job and returns its result, which must not be changed afterwards. Handlers of several jobs run at the
+// same time, see WithConcurrency. A handler must return soon when ctx ends, with any error; context.Cause(ctx) says why:
+// a *CancelError if the job was cancelled. In a browser, where goroutines share one thread, a handler that computes for
+// seconds must yield (runtime.Gosched) from time to time, or the host takes the worker for hung.
+//
+// A *JobError gives the code and the message of the job's error, any other error the message. With a *CancelError,
+// when its job was not cancelled, the handler gives the job up, which the host reports as a *CancelError. A panic is
+// reported as a *PanicError.
+type Handler func(ctx context.Context, job *Job) ([]byte, error)
+
+// A Job is what a Handler is called with.
+type Job struct {
+	ID      uint64
+	Region  uint64 // the number of its region; 0: none
+	Payload []byte // the handler's own
+
+	server *server
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// under server.mu
+	begun    bool // the handler has been called
+	reported bool // the host has been told that it runs
+	ended    bool // the handler has returned, or will not be called
+}
+
+// Progress reports how far the job is. It may wait for the host to read what was reported before, but not once the
+// job's context has ended. The text is cut to 16 KiB, and what is not well-formed UTF-8 replaced.
+func (j *Job) Progress(detail string) {
+	detail = plain(detail, maxText)
+	j.report(func(s *server) { s.progress(j, detail) })
+}
+
+// Diagnose sends a line for the host's log. It may wait as Progress does; texts are cut and mended in the same way, and
+// an unknown level is taken for workerchannel.LevelInfo.
+func (j *Job) Diagnose(d workerchannel.Diagnostic) {
+	d.Category, d.Message = plain(d.Category, maxText), plain(d.Message, maxText)
+	if d.Metadata != nil {
+		s := plain(*d.Metadata, maxText)
+		d.Metadata = &s
+	}
+	j.report(func(s *server) {
+		if errors.Is(s.w.Diagnose(d), workerchannel.ErrInvalidValue) {
+			d.Level = workerchannel.LevelInfo
+			_ = s.w.Diagnose(d) // lost if the worker is closed
+		}
+	})
+}
+
+// report calls f when there is room in the outbox, unless the job's context ends first.
+func (j *Job) report(f func(*server)) {
+	s := j.server
+	for {
+		s.mu.Lock()
+		if s.w.OutboxLen() < maxOutbox {
+			f(s)
+			s.mu.Unlock()
+			signal(s.wake)
+			return
+		}
+		if s.room == nil {
+			s.room = make(chan struct{})
+		}
+		room := s.room
+		s.mu.Unlock()
+		select {
+		case <-room:
+		case <-j.ctx.Done():
+			return
+		case <-s.done:
+			return
+		}
+	}
+}
+
+// maxIdle is how many goroutines that have run a handler wait for the next job, so that they need not grow a new stack.
+const maxIdle = 64
+
+// work runs a job, and then others for as long as it is needed.
+func (s *server) work(job *Job) {
+	for job != nil {
+		job.run()
+		if s.idling.Add(1) <= maxIdle {
+			select {
+			case job = <-s.idle:
+			case <-s.done:
+				job = nil
+			}
+		} else {
+			job = nil
+		}
+		s.idling.Add(-1)
+	}
+}
+
+// run calls the handler and tells the host how that ended, also if the handler panics or calls runtime.Goexit.
+func (j *Job) run() {
+	s := j.server
+	outcome := workerchannel.Outcome(nil)
+	defer func() {
+		if p := recover(); p != nil || outcome == nil {
+			text := "the handler called runtime.Goexit"
+			if p != nil {
+				text = fmt.Sprint(p)
+			}
+			s.log.Error("handler panicked", "job", j.ID, "panic", printable(text), "stack", string(debug.Stack()))
+			outcome = workerchannel.OutcomePanicked{Message: plain(text, maxText)}
+		}
+		j.cancel(nil)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.handled(j, outcome)
+	}()
+	outcome = outcomeOf(s.handler(j.ctx, j))
+}
+
+// outcomeOf returns what the host hears of what a handler has returned. What cannot be sent becomes an error.
+func outcomeOf(result []byte, err error) workerchannel.Outcome {
+	if err != nil {
+		return outcomeOfError(err)
+	}
+	if len(result) > workerchannel.MaxPayloadBytes {
+		text := fmt.Sprintf("the result has %d bytes, the limit is %d", len(result), workerchannel.MaxPayloadBytes)
+		return workerchannel.OutcomeErr{Code: CodeTooLarge, Message: text}
+	}
+	return workerchannel.OutcomeOk{Payload: result}
+}
+
+func outcomeOfError(err error) workerchannel.Outcome {
+	var jobErr *JobError
+	var cancelErr *CancelError
+	switch {
+	case errors.As(err, &jobErr):
+		return workerchannel.OutcomeErr{Code: plain(jobErr.Code, maxText), Message: plain(jobErr.Message, maxText)}
+	case errors.As(err, &cancelErr):
+		reason := cancelErr.Reason
+		if cancelErr.Cause != nil {
+			reason = cancelErr.Cause.Error()
+		}
+		return workerchannel.OutcomeCancelled{Reason: plain(reason, maxText)}
+	}
+	return workerchannel.OutcomeErr{Code: CodeFailed, Message: plain(err.Error(), maxText)}
+}
+
+// finalize calls the finalizer and tells the host when it has returned, or panicked.
+func (j *Job) finalize() {
+	s := j.server
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("finalizer panicked", "job", j.ID, "panic", printable(fmt.Sprint(p)), "stack", string(debug.Stack()))
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.running--
+		s.finalized(j)
+		s.goOn()
+	}()
+	s.finalizer(j)
+}

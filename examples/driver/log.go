@@ -1,0 +1,187 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/workerchannel/workerchannel"
+)
+
+// printable returns a peer's text so that it can go to a terminal: on one line, of bounded length, without control
+// characters and escape sequences. Plain text stays as it is.
+func printable(s string) string {
+	const most = 256
+	rest := ""
+	if len(s) > most {
+		rest = fmt.Sprintf("… (%d bytes)", len(s))
+		cut := most
+		for cut > most-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut]
+	}
+	quoted := strconv.Quote(s)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`) + rest
+}
+
+// A limitedLog logs no more lines than each of its budgets admits. What is more is counted, and the count goes with the
+// next line that is logged.
+//
+// What a worker says goes by a budget of its own, so that one worker does not silence the others, and by one of the
+// host, so that many workers, or workers that are restarted all the time, do not fill the log.
+type limitedLog struct {
+	log        *slog.Logger
+	budgets    []*budget
+	suppressed atomic.Uint64  // since the last line
+	total      *atomic.Uint64 // of several logs
+}
+
+// line logs one line. The caller has made its texts printable.
+func (l *limitedLog) line(level slog.Level, msg string, attrs ...slog.Attr) {
+	if !l.log.Enabled(context.Background(), level) {
+		return
+	}
+	for _, b := range l.budgets {
+		if !b.admit() {
+			l.suppressed.Add(1)
+			l.total.Add(1)
+			return
+		}
+	}
+	if n := l.suppressed.Swap(0); n > 0 {
+		attrs = append(attrs, slog.Uint64("suppressed", n))
+	}
+	l.log.LogAttrs(context.Background(), level, msg, attrs...)
+}
+
+// A budget admits at most burst lines at once and perSecond lines a second in the long run.
+type budget struct {
+	burst, perSecond float64
+
+	mu     sync.Mutex
+	tokens float64
+	last   time.Time
+}
+
+func newBudget(burst, perSecond float64) *budget {
+	return &budget{burst: burst, perSecond: perSecond, tokens: burst, last: time.Now()}
+}
+
+func newWorkerBudget() *budget { return newBudget(20, 2) }
+func newHostBudget() *budget   { return newBudget(200, 20) }
+
+func (b *budget) admit() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.tokens = min(b.burst, b.tokens+now.Sub(b.last).Seconds()*b.perSecond)
+	b.last = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
+
+func reasonAttr(err error) slog.Attr { return slog.String("reason", printable(err.Error())) }
+
+// attrs name the worker in a log.
+func (s *session) attrs() []slog.Attr {
+	attrs := []slog.Attr{slog.Uint64("worker", s.number)}
+	if s.id != "" {
+		attrs = append(attrs, slog.String("id", printable(s.id)))
+	}
+	return attrs
+}
+
+// logEnd says how a worker ended, and, if it was late, with what.
+func (s *session) logEnd() {
+	level := slog.LevelInfo
+	if !s.left {
+		level = slog.LevelWarn
+	}
+	attrs := append(s.attrs(), reasonAttr(s.why))
+	var late workerchannel.Overdue
+	if errors.As(s.why, &late) {
+		attrs = append(attrs, slog.String("operation", late.Request.String()), slog.Uint64("job", late.JobID), slog.Uint64("turn", late.Since))
+	}
+	s.host.events.line(level, "worker has ended", attrs...)
+}
+
+func (s *session) logDiagnostic(d workerchannel.Diagnostic) {
+	level := slog.LevelInfo
+	switch d.Level {
+	case workerchannel.LevelWarn:
+		level = slog.LevelWarn
+	case workerchannel.LevelError:
+		level = slog.LevelError
+	}
+	attrs := append(s.attrs(), slog.String("category", printable(d.Category)), slog.String("message", printable(d.Message)))
+	if d.Metadata != nil {
+		attrs = append(attrs, slog.String("metadata", printable(*d.Metadata)))
+	}
+	s.said.line(level, "worker says", attrs...)
+}
+
+// debug logs what the host does. That has no limit, as there is no more of it than calls and turns.
+func (s *session) debug(msg string, attrs ...slog.Attr) {
+	s.host.config.log.LogAttrs(context.Background(), slog.LevelDebug, msg, append(attrs, slog.Uint64("worker", s.number), slog.Uint64("turn", s.c.Turn()))...)
+}
+
+func (s *session) debugging() bool {
+	return s.host.config.log.Enabled(context.Background(), slog.LevelDebug)
+}
+
+func (s *session) logSent(env *workerchannel.Envelope, size int) {
+	if !s.debugging() {
+		return
+	}
+	attrs := []slog.Attr{slog.String("operation", env.Op.Type().String()), slog.Int("size", size)}
+	if id, ok := jobOf(env.Op); ok {
+		attrs = append(attrs, slog.Uint64("job", id))
+	}
+	s.debug("message to a worker", attrs...)
+}
+
+func (s *session) logOutcome(job *workerchannel.TrackedJob) {
+	if !s.debugging() {
+		return
+	}
+	outcome, size := "ok", 0
+	switch o := job.Outcome.(type) {
+	case workerchannel.OutcomeOk:
+		size = len(o.Payload)
+	case workerchannel.OutcomeErr:
+		outcome = "error"
+	case workerchannel.OutcomeCancelled:
+		outcome = "cancelled"
+	case workerchannel.OutcomePanicked:
+		outcome = "panicked"
+	}
+	s.debug("job has ended", slog.Uint64("job", job.JobID), slog.String("outcome", outcome), slog.Int("size", size))
+}
+
+// jobOf returns the job that a message of a host is about.
+func jobOf(op workerchannel.Op) (id uint64, ok bool) {
+	switch op := op.(type) {
+	case workerchannel.SpawnJob:
+		return op.JobID, true
+	case workerchannel.PollStatus:
+		return op.JobID, true
+	case workerchannel.CancelJob:
+		return op.JobID, true
+	case workerchannel.DrainJob:
+		return op.JobID, true
+	case workerchannel.FinalizeJob:
+		return op.JobID, true
+	}
+	return 0, false
+}

@@ -1,0 +1,226 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/workerchannel/workerchannel"
+)
+
+// A Dial starts a worker, or connects to one, and returns the host's end of the connection. It must return soon when
+// ctx ends, which it does when the host stops, or after the time of Limits.Boot. The worker must not depend on ctx: it
+// lives until its connection is closed. Dial is called on several goroutines if there are several workers.
+type Dial func(ctx context.Context) (Conn, error)
+
+// Limits are the times that a worker may take. 0 stands for the default, and a negative time for no limit. A worker
+// that is late is ended, and its calls run elsewhere. No time is cut short, and each may become longer by about a tenth
+// of the shortest of them, or by a few milliseconds.
+//
+// A worker may in addition take a second for each MiB that was sent to it and that it has not shown to have reached:
+// it may still be reading.
+type Limits struct {
+	Boot     time.Duration // for Dial to return, and then for the worker to announce itself; 10 s
+	Cancel   time.Duration // to acknowledge a cancel; 10 s
+	Drain    time.Duration // for a cancelled handler to return; 30 s
+	Finalize time.Duration // to clean up after a cancelled job; 10 s
+	Silence  time.Duration // after which a worker that has calls is asked for a sign of life; 5 s
+	Answer   time.Duration // to give it; 10 s
+	Send     time.Duration // for the transport to take a message; 30 s
+	Shutdown time.Duration // to stop once it has no calls, and to end its connection then; 10 s
+	Close    time.Duration // for the connection's calls to return once it is being closed; then it is left to itself; 5 s
+}
+
+var defaultLimits = Limits{
+	Boot: 10 * time.Second, Cancel: 10 * time.Second, Drain: 30 * time.Second, Finalize: 10 * time.Second,
+	Silence: 5 * time.Second, Answer: 10 * time.Second, Send: 30 * time.Second, Shutdown: 10 * time.Second, Close: 5 * time.Second,
+}
+
+// each calls f with each limit and its default.
+func (l *Limits) each(f func(d *time.Duration, byDefault time.Duration)) {
+	f(&l.Boot, defaultLimits.Boot)
+	f(&l.Cancel, defaultLimits.Cancel)
+	f(&l.Drain, defaultLimits.Drain)
+	f(&l.Finalize, defaultLimits.Finalize)
+	f(&l.Silence, defaultLimits.Silence)
+	f(&l.Answer, defaultLimits.Answer)
+	f(&l.Send, defaultLimits.Send)
+	f(&l.Shutdown, defaultLimits.Shutdown)
+	f(&l.Close, defaultLimits.Close)
+}
+
+// turns are the limits in turns, 0 being none.
+type turns struct {
+	length time.Duration // of a turn
+	core   workerchannel.Limits
+	silence, send, leave, close,
+	perMiB uint64
+}
+
+// withDefaults returns the limits with the defaults in place of 0.
+func (l Limits) withDefaults() Limits {
+	l.each(func(d *time.Duration, byDefault time.Duration) {
+		if *d == 0 {
+			*d = byDefault
+		}
+	})
+	return l
+}
+
+// turns returns limits that have their defaults, in turns.
+func (l Limits) turns() turns {
+	shortest := 10 * time.Second
+	l.each(func(d *time.Duration, _ time.Duration) {
+		if *d > 0 {
+			shortest = min(shortest, *d)
+		}
+	})
+	length := max(shortest/10, time.Millisecond)
+	in := func(d time.Duration) uint64 {
+		if d < 0 {
+			return 0
+		}
+		n := uint64(d / length)
+		if d%length != 0 {
+			n++
+		}
+		return n + 1 // the first turn may be almost over
+	}
+	return turns{
+		length: length,
+		core: workerchannel.Limits{
+			Boot: in(l.Boot), Cancel: in(l.Cancel), Drain: in(l.Drain), Finalize: in(l.Finalize), Poll: in(l.Answer), Shutdown: in(l.Shutdown),
+		},
+		silence: in(l.Silence), send: in(l.Send), leave: in(l.Shutdown), close: in(l.Close),
+		perMiB: in(time.Second),
+	}
+}
+
+// config is what options set.
+type config struct {
+	rules
+	dial       Dial
+	workers    int
+	limits     Limits
+	minBackoff time.Duration
+	maxBackoff time.Duration
+	seed       uint64
+	log        *slog.Logger
+	hook       func(worker uint64, env workerchannel.Envelope)
+	err        error // the first option that is out of range
+}
+
+// An Option configures a Host that NewHost makes.
+type Option func(*config)
+
+func (c *config) check(ok bool, format string, args ...any) {
+	if !ok && c.err == nil {
+		c.err = fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
+	}
+}
+
+// maxWorkers is far more than a host can use.
+const maxWorkers = 10_000
+
+// WithWorkers has the host start n workers (1 to 10,000) by means of dial, and a new one for each that ends. The new one
+// may start while the connection of the old one still closes. Without this option workers come by Attach only.
+func WithWorkers(n int, dial Dial) Option {
+	return func(c *config) {
+		c.check(n > 0 && n <= maxWorkers, "WithWorkers: expected 1 to %d workers, got %d", maxWorkers, n)
+		c.check(dial != nil, "WithWorkers: dial is nil")
+		c.workers, c.dial = n, dial
+	}
+}
+
+// WithBackoff sets how long the host waits before it starts a worker again: first, and twice as long each time that
+// a worker ends without having ended a call, up to most. After a worker that has ended a call it does not wait.
+// Without this option the times are 100 ms and 10 s.
+func WithBackoff(first, most time.Duration) Option {
+	return func(c *config) {
+		c.check(first > 0 && most >= first, "WithBackoff: expected 0 < first <= most, got %v and %v", first, most)
+		c.minBackoff, c.maxBackoff = first, most
+	}
+}
+
+// WithAttempts sets after how many attempts in a row that have not given a worker that is ready, calls that wait are
+// answered with a *NoWorkerError, if there is no other worker. The host goes on to try. 0 stands for any number.
+// Without this option it is 5.
+func WithAttempts(n int) Option {
+	return func(c *config) {
+		c.check(n >= 0, "WithAttempts: expected no negative number, got %d", n)
+		c.rules.attempts = n
+	}
+}
+
+// WithWindow sets how many calls a worker has at a time, those that it runs and those that are queued with it.
+// Without this option it is 8. It should be more than the worker runs at a time, so that the next call is there when
+// one ends.
+func WithWindow(n int) Option {
+	return func(c *config) {
+		c.check(n > 0, "WithWindow: expected at least 1, got %d", n)
+		c.window = n
+	}
+}
+
+// WithTries sets how many workers may end while they have a call before it is answered with a *GivenUpError. Without
+// this option it is 3. With 1, a call that was sent to a worker is not sent again. Otherwise a worker's end counts for
+// the calls that it is known to have begun; if there is none, for those that were sent to it.
+func WithTries(n int) Option {
+	return func(c *config) {
+		c.check(n > 0, "WithTries: expected at least 1, got %d", n)
+		c.tries = n
+	}
+}
+
+// WithBacklog sets how many calls may wait for a worker; Do refuses the next with ErrBusy. Without this option any
+// number waits.
+func WithBacklog(n int) Option {
+	return func(c *config) {
+		c.check(n >= 0, "WithBacklog: expected no negative number, got %d", n)
+		c.waiting = n
+	}
+}
+
+// WithLimits sets the times that a worker may take.
+func WithLimits(l Limits) Option { return func(c *config) { c.limits = l.withDefaults() } }
+
+// WithSeed sets the seed of the host's messages, which is 0 otherwise.
+func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seed } }
+
+// WithLogger has the host log what workers do and say. Lines are limited in rate, for each worker and for all together,
+// and in length, and a worker's text is quoted. At slog.LevelDebug the host also logs each message that it sends and the
+// end of each job. Without this option nothing is logged.
+func WithLogger(log *slog.Logger) Option {
+	return func(c *config) {
+		c.check(log != nil, "WithLogger: logger is nil")
+		c.log = log
+	}
+}
+
+// WithHook has hook called with every message that is sent to or accepted from a worker, whose number (see
+// WorkerStats) it gets. The messages of one worker come in order; for several workers it is called at the same time.
+// It must return soon, must not call the host, and must not change the message.
+func WithHook(hook func(worker uint64, env workerchannel.Envelope)) Option {
+	return func(c *config) { c.hook = hook }
+}
+
+func newConfig(opts []Option) (*config, error) {
+	c := &config{
+		rules:      rules{window: 8, tries: 3, waiting: -1, attempts: 5},
+		minBackoff: 100 * time.Millisecond,
+		maxBackoff: 10 * time.Second,
+		limits:     defaultLimits,
+		log:        slog.New(slog.DiscardHandler),
+		hook:       func(uint64, workerchannel.Envelope) {},
+	}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(c)
+		}
+	}
+	if c.hook == nil {
+		c.check(false, "WithHook: hook is nil")
+	}
+	return c, c.err
+}

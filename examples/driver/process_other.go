@@ -1,0 +1,14 @@
+//go:build !unix
+
+package driver
+
+import (
+	"os"
+	"os/exec"
+)
+
+func leadGroup(*exec.Cmd) bool { return false }
+
+func killGroup(int) {}
+
+func unblocked(f *os.File) *os.File { return f }

@@ -1,0 +1,326 @@
+//go:build unix
+
+package driver
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	wc "github.com/workerchannel/workerchannel"
+)
+
+// workerEnv makes the test program a worker process of the given kind.
+const workerEnv = "WORKERCHANNEL_DRIVER_TEST_WORKER"
+
+func TestMain(m *testing.M) {
+	if kind := os.Getenv(workerEnv); kind != "" {
+		processes[kind]()
+		os.Exit(0)
+	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", "16") // tests that run at the same time wait for limits
+	os.Exit(m.Run())
+}
+
+// processes are the kinds of worker processes.
+var processes = map[string]func(){
+	"good": func() { serveProcess(echo) },
+	"many": func() {
+		serveProcess(func(_ context.Context, job *Job) ([]byte, error) {
+			time.Sleep(10 * time.Millisecond)
+			return job.Payload, nil
+		}, WithConcurrency(50))
+	},
+	"stops": func() { // itself, when the job begins, as SIGSTOP from outside would
+		serveProcess(func(ctx context.Context, job *Job) ([]byte, error) {
+			job.Progress("begun")
+			if string(job.Payload) == "now" {
+				stopSelf()
+			}
+			<-ctx.Done()
+			if string(job.Payload) == "in drain" {
+				stopSelf()
+			}
+			return nil, nil
+		}, WithFinalizer(func(*Job) { stopSelf() }))
+	},
+	"stops in boot": stopSelf,
+	"stops in shutdown": func() {
+		conn := Stdio()
+		w := announced(conn)
+		for {
+			data, err := conn.Recv()
+			if err != nil {
+				return
+			}
+			if env, _ := w.Receive(data); env.Op.Type() == wc.OpShutdownWorker {
+				stopSelf()
+			}
+		}
+	},
+	"leaves a grandchild": func() {
+		serveProcess(func(context.Context, *Job) ([]byte, error) {
+			child := exec.Command("sleep", "1000")
+			child.Stdout = os.NewFile(1, "the messages")
+			child.Stdin = os.Stdin
+			if err := child.Start(); err != nil {
+				return nil, err
+			}
+			os.Exit(3)
+			return nil, nil
+		})
+	},
+	"deaf": func() {
+		announced(Stdio())
+		time.Sleep(time.Hour)
+	},
+	"beats": func() {
+		conn := Stdio()
+		w := announced(conn)
+		for {
+			_ = w.Diagnose(wc.Diagnostic{Message: "alive"})
+			if text, _ := next(w); conn.Send(text) != nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	},
+	"garbage":     func() { announced(Stdio()); fmt.Fprintln(original[1], "\x1b[2Jdebug: got here"); time.Sleep(time.Hour) },
+	"half a line": func() { fmt.Print(`{"version":1,`) },
+	"an endless line": func() {
+		for {
+			if _, err := fmt.Print(strings.Repeat("x", 4096)); err != nil {
+				return
+			}
+		}
+	},
+	"prints": func() {
+		serveProcess(func(_ context.Context, job *Job) ([]byte, error) {
+			fmt.Println("a line between the messages")
+			return job.Payload, nil
+		})
+	},
+	"exits":  func() { os.Exit(7) },
+	"relays": relay,
+}
+
+// announced returns a worker that is ready.
+func announced(conn Conn) *wc.Worker {
+	w := wc.NewWorker(fmt.Sprint("w-", os.Getpid()), 0)
+	_ = w.Announce()
+	text, _ := next(w)
+	_ = conn.Send(text)
+	return w
+}
+
+func next(w *wc.Worker) ([]byte, error) {
+	env, _ := w.DrainOutbox()
+	return env.AppendJSON(nil)
+}
+
+func serveProcess(handler Handler, opts ...ServeOption) {
+	_ = Serve(context.Background(), Stdio(), "", handler, opts...)
+}
+
+// stopSelf does not return, though the signal may take a moment.
+func stopSelf() {
+	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	time.Sleep(time.Hour)
+}
+
+// command returns a worker process of a kind.
+func command(t testing.TB, kind string) *exec.Cmd {
+	executable, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(executable)
+	cmd.Env = append(os.Environ(), workerEnv+"="+kind)
+	return cmd
+}
+
+// starting returns a Dial that starts processes of the given kinds, one after the other, the last for ever.
+func starting(t testing.TB, kinds ...string) Dial {
+	var n atomic.Int32
+	return func(context.Context) (Conn, error) {
+		i := min(int(n.Add(1)), len(kinds)) - 1
+		return Start(command(t, kinds[i]))
+	}
+}
+
+// shortLimits are for processes that are known to hang.
+var shortLimits = Limits{
+	Boot: 2 * time.Second, Cancel: 2 * time.Second, Drain: 2 * time.Second, Finalize: 2 * time.Second,
+	Silence: time.Second, Answer: 2 * time.Second, Send: 2 * time.Second, Shutdown: 2 * time.Second,
+}
+
+// withProcesses runs f with a host of processes, and checks that no goroutine, process, descriptor or memory is left.
+func withProcesses(t *testing.T, f func(h *Host), opts ...Option) {
+	t.Helper()
+	leavesNothing(t, func() { withStoppedProcesses(t, f, opts...) })
+}
+
+// withStoppedProcesses runs f with a host of processes, and stops it.
+func withStoppedProcesses(t *testing.T, f func(h *Host), opts ...Option) {
+	t.Helper()
+	h, err := NewHost(append([]Option{WithLimits(shortLimits)}, opts...)...)
+	require.NoError(t, err)
+	f(h)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	require.NoError(t, h.Stop(ctx))
+	s := h.Stats()
+	require.Empty(t, s.Workers)
+	require.Zero(t, s.Abandoned)
+	require.Equal(t, s.Calls, s.Succeeded+s.Failed+s.Panicked+s.Cancelled+s.GivenUp+s.NoWorker+s.Stopped)
+}
+
+// leavesNothing runs f and checks that no goroutine, process, descriptor or memory is left.
+func leavesNothing(t *testing.T, f func()) {
+	t.Helper()
+	files, goroutines, before := openFiles(t), runtime.NumGoroutine(), heap()
+	f()
+	assert.Eventually(t, func() bool { return openFiles(t) <= files && runtime.NumGoroutine() <= goroutines+1 }, 5*time.Second, time.Millisecond, "something is left")
+	require.Empty(t, children(t))
+	require.Less(t, heap(), before+8<<20)
+}
+
+func openFiles(t *testing.T) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("needs /proc: ", err)
+	}
+	return len(entries)
+}
+
+// children returns the processes of which this one is the parent, and those that hold its test's worker variable.
+func children(t *testing.T) (pids []string) {
+	entries, err := os.ReadDir("/proc")
+	require.NoError(t, err)
+	for _, e := range entries {
+		if _, err := strconv.Atoi(e.Name()); err != nil {
+			continue
+		}
+		env, _ := os.ReadFile("/proc/" + e.Name() + "/environ")
+		if strings.Contains(string(env), workerEnv+"=") {
+			pids = append(pids, e.Name())
+		}
+	}
+	return pids
+}
+
+func TestProcessDoesJobs(t *testing.T) {
+	for _, kind := range []string{"good", "prints"} {
+		withProcesses(t, func(h *Host) {
+			data, err := h.Do(t.Context(), []byte(kind))
+			require.NoError(t, err)
+			assert.Equal(t, kind, string(data))
+		}, WithWorkers(2, starting(t, kind)))
+	}
+}
+
+// What is waited for here are limits of seconds, so these tests run at the same time.
+func TestBadProcessesAreNoticedAndLeaveNothing(t *testing.T) {
+	leavesNothing(t, func() {
+		t.Run("all", func(t *testing.T) {
+			for _, kind := range []string{"stops in boot", "stops", "leaves a grandchild", "half a line", "an endless line", "garbage", "exits", "deaf"} {
+				t.Run("job of one that "+kind+" runs elsewhere", func(t *testing.T) {
+					t.Parallel()
+					jobRunsElsewhere(t, kind)
+				})
+			}
+			for _, phase := range []string{"in drain", "in finalize"} {
+				t.Run("stopped "+phase, func(t *testing.T) {
+					t.Parallel()
+					stoppedInACancel(t, phase)
+				})
+			}
+			for _, kind := range []string{"stops in shutdown", "beats"} {
+				t.Run(kind, func(t *testing.T) {
+					t.Parallel()
+					endedThoughItIgnoresAShutdown(t, kind)
+				})
+			}
+		})
+	})
+}
+
+func jobRunsElsewhere(t *testing.T, kind string) {
+	withStoppedProcesses(t, func(h *Host) {
+		payload := []byte("now")
+		if kind == "deaf" {
+			payload = bytes.Repeat(payload, 50_000) // more than a pipe holds
+		}
+		var data []byte
+		var err error
+		d := took(func() { data, err = h.Do(t.Context(), payload) })
+		require.NoError(t, err)
+		assert.Equal(t, string(payload), string(data))
+		assert.Less(t, d, 12*time.Second)
+	}, WithWorkers(1, starting(t, kind, "good")))
+}
+
+func stoppedInACancel(t *testing.T, phase string) {
+	withStoppedProcesses(t, func(h *Host) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var err error
+		d := took(func() {
+			_, err = h.Do(ctx, []byte(phase), WithProgress(func(string) { cancel(errTest) }))
+		})
+		assert.ErrorIs(t, err, errTest)
+		assert.Less(t, d, 10*time.Second)
+		assert.Equal(t, uint64(1), h.Stats().WorkersKilled)
+		_, err = h.Do(t.Context(), nil)
+		assert.NoError(t, err)
+	}, WithWorkers(1, starting(t, "stops", "good")))
+}
+
+func endedThoughItIgnoresAShutdown(t *testing.T, kind string) {
+	withStoppedProcesses(t, func(h *Host) {
+		require.Eventually(t, func() bool { s := h.Stats(); return len(s.Workers) == 1 && s.Workers[0].Ready }, 10*time.Second, time.Millisecond)
+		assert.Less(t, took(func() { assert.NoError(t, h.Stop(t.Context())) }), 10*time.Second)
+		assert.Equal(t, uint64(1), h.Stats().WorkersKilled)
+	}, WithWorkers(1, starting(t, kind)))
+}
+
+func TestStartRefusesACommandWithItsOwnPipes(t *testing.T) {
+	cmd := command(t, "good")
+	cmd.Stdin = strings.NewReader("")
+	_, err := Start(cmd)
+	assert.ErrorIs(t, err, ErrOptions)
+	_, err = Start(exec.Command("/does/not/exist"))
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestRecvSaysHowTheProcessEnded(t *testing.T) {
+	conn, err := Start(command(t, "exits"))
+	require.NoError(t, err)
+	_, err = conn.Recv()
+	assert.EqualError(t, err, "driver: process has ended: exit status 7")
+	assert.NoError(t, conn.Close())
+	assert.NoError(t, conn.Close())
+}
+
+func TestLinesBoundsWhatItReads(t *testing.T) {
+	for text, want := range map[string]error{
+		strings.Repeat("x", MaxLine+lineBuffer) + "\n": ErrLineTooLong,
+		"half": ErrHalfLine,
+	} {
+		l := newLines(strings.NewReader(text), bufio.NewWriter(nil), func() error { return nil })
+		_, err := l.Recv()
+		assert.ErrorIs(t, err, want)
+	}
+}

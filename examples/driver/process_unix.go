@@ -1,0 +1,36 @@
+//go:build unix
+
+package driver
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// leadGroup has the process lead a process group of its own, and reports whether it will.
+func leadGroup(cmd *exec.Cmd) bool {
+	if cmd.SysProcAttr != nil {
+		return false
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return true
+}
+
+// killGroup kills the processes of a group. Its id is not used again as long as the group has a process, so killGroup
+// must be called before the leader is reaped, or right after.
+func killGroup(id int) { _ = syscall.Kill(-id, syscall.SIGKILL) }
+
+// unblocked returns a file for the same pipe or socket whose Close makes a pending Read return. Other files, which
+// may be shared with other programs, it returns as they are.
+func unblocked(f *os.File) *os.File {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
+		return f
+	}
+	fd := int(f.Fd())
+	if syscall.SetNonblock(fd, true) != nil {
+		return f
+	}
+	return os.NewFile(uintptr(fd), f.Name())
+}

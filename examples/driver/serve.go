@@ -1,0 +1,164 @@
+package driver
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/workerchannel/workerchannel"
+)
+
+// A ServeOption configures Serve.
+type ServeOption func(*server)
+
+// WithConcurrency sets how many handlers run at a time; further jobs are queued. Without it, as many as the Go runtime
+// uses processors.
+func WithConcurrency(n int) ServeOption {
+	return func(s *server) {
+		if n < 1 {
+			s.err = fmt.Errorf("%w: WithConcurrency: expected at least 1, got %d", ErrOptions, n)
+		}
+		s.concurrency = n
+	}
+}
+
+// WithFinalizer has f called, on a goroutine of its own, for each job that was cancelled after its handler had been
+// called: when the handler has returned and the host asks to clean up.
+func WithFinalizer(f func(*Job)) ServeOption { return func(s *server) { s.finalizer = f } }
+
+// WithGrace sets how long Serve waits, when it ends by itself, for handlers to return and for its last messages to be
+// sent. Without it, 10 seconds.
+func WithGrace(d time.Duration) ServeOption {
+	return func(s *server) {
+		if d < 0 {
+			s.err = fmt.Errorf("%w: WithGrace: expected no negative time, got %v", ErrOptions, d)
+		}
+		s.grace = d
+	}
+}
+
+// WithServeLogger has Serve log panics with their stacks. Without it they are only reported to the host.
+func WithServeLogger(log *slog.Logger) ServeOption { return func(s *server) { s.log = log } }
+
+// Serve is a worker: it runs jobs of the host at the other end of the connection until the host asks it to shut down,
+// and returns nil then. Otherwise it returns why it ended:
+//
+//   - the cause of the end of ctx. The handlers' contexts end with the same cause. A handler that still returns a
+//     result is heard. The other jobs are left open, so that the host runs them elsewhere.
+//   - ErrHostGone, with the error of Recv or Send. The handlers' contexts end with it.
+//   - the error of workerchannel.Worker for a message that was refused, which the host hears, too.
+//   - ErrOptions for an option that is out of range.
+//
+// The id must be new for every call; if it is empty, Serve makes one. In every case Serve closes the connection and
+// returns when all handlers have, or after the time of WithGrace. When asked to shut down it lets the handlers that
+// run return, however long that takes, and leaves the jobs that are queued to other workers.
+func Serve(ctx context.Context, conn Conn, id string, handler Handler, opts ...ServeOption) error {
+	defer func() { _ = conn.Close() }()
+	if id == "" {
+		id = fmt.Sprintf("worker-%d-%s", os.Getpid(), rand.Text())
+	}
+	s := &server{
+		ctx: ctx, conn: conn, handler: handler, w: workerchannel.NewWorker(id, 0),
+		concurrency: runtime.GOMAXPROCS(0),
+		grace:       10 * time.Second,
+		log:         slog.New(slog.DiscardHandler),
+		jobs:        map[uint64]*Job{},
+		wake:        make(chan struct{}, 1),
+		notice:      make(chan struct{}, 1),
+		done:        make(chan struct{}),
+		idle:        make(chan *Job),
+	}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(s)
+		}
+	}
+	if s.err == nil && (handler == nil || s.log == nil) {
+		s.err = fmt.Errorf("%w: handler or logger is nil", ErrOptions)
+	}
+	if s.err != nil {
+		return s.err
+	}
+	if err := s.w.Announce(); err != nil {
+		return err
+	}
+	go s.receiveAll()
+	go s.sendAll()
+	return s.wait()
+}
+
+// wait returns when the worker has ended, with the reason.
+func (s *server) wait() error {
+	defer close(s.done)
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, job := range s.jobs {
+			job.cancel(s.err)
+		}
+	}()
+	var over <-chan time.Time // when the grace is
+	ended := s.ctx.Done()
+	for {
+		select {
+		case <-s.notice:
+		case <-ended:
+			ended = nil
+			s.mu.Lock()
+			s.checkContext()
+			s.mu.Unlock()
+		case <-over:
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.running > 0 {
+				s.err = fmt.Errorf("%w (%d handlers have not returned)", s.err, s.running)
+			}
+			return s.err
+		}
+		s.mu.Lock()
+		finished, err := s.finish(), s.err
+		s.mu.Unlock()
+		if finished {
+			return err
+		}
+		if err != nil && over == nil {
+			timer := time.NewTimer(s.grace)
+			defer timer.Stop()
+			over = timer.C
+		}
+	}
+}
+
+func (s *server) receiveAll() {
+	for {
+		data, err := s.conn.Recv()
+		if err != nil {
+			s.mu.Lock()
+			s.hostGone(err)
+			s.mu.Unlock()
+			return
+		}
+		v, err := workerchannel.Verify(data)
+		s.mu.Lock()
+		s.take(v, err)
+		s.mu.Unlock()
+	}
+}
+
+// sendAll takes the next message from the outbox when the transport has taken the one before.
+func (s *server) sendAll() {
+	err := sendFrom(s.conn, s.wake, s.done, func(text []byte) ([]byte, int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.next(text)
+	})
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hostGone(err)
+	}
+}

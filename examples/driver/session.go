@@ -1,0 +1,302 @@
+package driver
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/workerchannel/workerchannel"
+)
+
+// A session is what a host knows about one worker: its coordinator, the clocks beside it, and why it ends. It has no
+// goroutine and does not wait. All calls of the coordinator are made in this file, by methods that are called one at a
+// time, so that between two of them its state is whole.
+type session struct {
+	host     *Host
+	turns    turns
+	number   uint64
+	id       string // host.mu's
+	slot     *slot
+	c        *workerchannel.Coordinator
+	said     *limitedLog
+	notify   func() // has the worker's run look at why, ticking and abandoned
+	replaced func() // lets the host start another worker in its place; called again it does nothing
+
+	sending      bool   // the transport has a message that it has not taken
+	sendingSince uint64 // the turn
+	sentBytes    uint64 // the length of all messages given to Send
+	reached      uint64 // how much of that the worker has shown to have received
+
+	ticking              bool // turns pass
+	booted, left, broken bool
+	leftSince            uint64
+	heard                uint64 // the turn in which a message last came
+	polled               bool   // a sign of life has been asked for and has not come
+	ended                int    // calls that it has ended
+	why                  error  // why the connection is being closed; nil: it is not
+	whySince             uint64
+	abandoned, over      bool
+}
+
+// start begins the session: the worker has been started.
+func (s *session) start() {
+	s.c.ExpectWorker()
+	s.ticking = true
+}
+
+// finish ends the session: nothing more comes.
+func (s *session) finish() {
+	s.over = true
+	s.c.WorkerLost()
+	s.leave()
+	s.logEnd()
+}
+
+// decide calls the scheduler.
+func (s *session) decide(f func(*scheduler)) {
+	s.host.mu.Lock()
+	defer s.host.unlock()
+	f(&s.host.sched)
+}
+
+// keepTime lets turns pass, until nothing can be late any more.
+func (s *session) keepTime() {
+	if !s.ticking {
+		s.ticking = true
+		s.notify()
+	}
+}
+
+// busy reports whether something that may be late is under way.
+func (s *session) busy() bool {
+	_, limited := s.c.NextDeadline()
+	return limited || s.sending || s.left || s.why != nil || s.c.InflightCount() > 0
+}
+
+// next does what the scheduler orders and writes the next message into text, if there is one; it returns how many there
+// are. The transport has taken the message before.
+func (s *session) next(text []byte) ([]byte, int) {
+	s.sending = false
+	if s.why != nil {
+		return text, 0
+	}
+	s.obey()
+	messages := s.c.OutboxLen()
+	env, ok := s.c.DrainOutbox()
+	if !ok || s.why != nil {
+		return text, 0
+	}
+	text, err := env.AppendJSON(text)
+	if err != nil {
+		s.kill(err) // the coordinator queues nothing that cannot be written
+		return text, 0
+	}
+	s.sending, s.sendingSince = true, s.c.Turn()
+	s.sentBytes += uint64(len(text))
+	s.host.sent.add(len(text))
+	s.keepTime()
+	s.host.config.hook(s.number, env)
+	s.logSent(&env, len(text))
+	if op, ok := env.Op.(workerchannel.SpawnJob); ok {
+		if c := s.call(op.JobID); c != nil {
+			c.shell.position = s.sentBytes
+			s.decide(func(d *scheduler) { d.callGiven(c) })
+		}
+	}
+	return text, messages
+}
+
+// call returns the call that a job of the coordinator is; nil if there is no such job.
+func (s *session) call(jobID uint64) *call {
+	job, _ := s.c.Job(jobID)
+	c, _ := job.Tag.(*call)
+	return c
+}
+
+// obey does what the scheduler orders.
+func (s *session) obey() {
+	s.host.mu.Lock()
+	orders := s.host.sched.takeOrders(s.slot)
+	s.host.mu.Unlock()
+	for _, o := range orders {
+		switch o.kind {
+		case orderSpawn:
+			s.spawn(o.call)
+		case orderCancel:
+			_ = s.c.CancelJob(o.call.id, plain(o.call.cancel.Error(), maxText)) // refused if the job has ended meanwhile
+		case orderStop:
+			_ = s.c.ShutdownWhenIdle("the host stops") // refused if it has been requested
+		}
+	}
+}
+
+func (s *session) spawn(c *call) {
+	job := workerchannel.SpawnJob{JobID: c.id, TaskID: c.id, ObligationID: c.id, Payload: c.payload}
+	if c.region != nil {
+		job.RegionID = c.region.id
+	}
+	if err := s.c.SpawnTagged(job, c); err != nil {
+		s.end(err) // the session has ended, or else the call would be lost here
+	}
+}
+
+// take takes a message in. After a refused one nothing of the worker is believed.
+func (s *session) take(v workerchannel.Verified) {
+	if s.broken || s.over {
+		return
+	}
+	env := v.Envelope()
+	if s.booted && env.Op.Type() == workerchannel.OpBootstrapReady {
+		s.breakOff(errSecondBootstrap) // under whatever id: the channel belongs to one worker
+		return
+	}
+	switch err := s.c.HandleVerified(v); {
+	case workerchannel.IsStray(err):
+		s.host.strays.Add(1)
+		return
+	case errors.Is(err, workerchannel.ErrBootstrapFailed):
+		s.host.config.hook(s.number, env)
+		s.end(err)
+	case err != nil:
+		s.breakOff(err)
+		return
+	default:
+		s.host.config.hook(s.number, env)
+		s.heard, s.polled = s.c.Turn(), false
+		s.observe(env.Op)
+	}
+	s.settle()
+}
+
+func (s *session) observe(op workerchannel.Op) {
+	switch op := op.(type) {
+	case workerchannel.BootstrapReady:
+		s.booted = true
+		s.decide(func(d *scheduler) { s.id = op.WorkerID; d.workerReady(s.slot) })
+		s.host.events.line(slog.LevelInfo, "worker is ready", s.attrs()...)
+	case workerchannel.StatusSnapshot:
+		c := s.call(op.JobID)
+		s.reached = max(s.reached, c.shell.position)
+		if op.State == workerchannel.StateRunning && !c.begun {
+			s.decide(func(d *scheduler) { d.callBegun(c) })
+		}
+		if op.Detail != nil {
+			c.deliver(*op.Detail)
+		}
+	case workerchannel.Diagnostic:
+		s.logDiagnostic(op)
+	case workerchannel.ShutdownCompleted:
+		s.left, s.leftSince = true, s.c.Turn()
+		s.keepTime()
+		s.leave() // its calls need not wait for the end of the connection
+		s.replaced()
+	}
+}
+
+// settle tells the scheduler which calls the worker has ended. Those that failed with the session are leave's.
+func (s *session) settle() {
+	for _, job := range s.c.Reap() {
+		c := job.Tag.(*call)
+		s.reached = max(s.reached, c.shell.position)
+		if job.State == workerchannel.StateCompleted {
+			s.ended++
+			s.logOutcome(&job)
+			s.decide(func(d *scheduler) { d.callEnded(s.slot, c, job.Cause, job.Outcome) })
+		}
+	}
+}
+
+// endOfInput notes why nothing more comes.
+func (s *session) endOfInput(err error) {
+	if s.left {
+		err = errLeft
+	}
+	s.end(err)
+}
+
+// nextTurn looks for what is late.
+func (s *session) nextTurn() {
+	s.c.AdvanceTurn()
+	now := s.c.Turn()
+	passed := func(since, limit uint64) bool { return limit != 0 && now-since >= limit }
+	late, overdue := s.c.Overdue()
+	switch {
+	case s.why != nil:
+		if passed(s.whySince, s.turns.close) {
+			s.abandon()
+		}
+	case s.left:
+		if passed(s.leftSince, s.turns.leave) {
+			s.end(errLeft)
+		}
+	case overdue && passed(late.Deadline, s.allowance()):
+		s.kill(late)
+	case s.sending && s.turns.send != 0 && passed(s.sendingSince, s.turns.send+s.allowance()):
+		s.kill(errSendLate)
+	case !s.polled && passed(s.heard, s.turns.silence):
+		s.poll()
+	}
+	s.ticking = s.busy()
+}
+
+// allowance returns how many turns, in addition to a limit, the worker may need to receive what was sent to it; 1 more,
+// in place of 0, does no harm.
+func (s *session) allowance() uint64 {
+	return 1 + (s.sentBytes-s.reached)*s.turns.perMiB>>20
+}
+
+// poll asks for a sign of life. Any message is one.
+func (s *session) poll() {
+	for job := range s.c.Jobs() {
+		if s.c.PollStatus(job.JobID) == nil {
+			s.polled = true
+			s.slot.wake()
+			return
+		}
+	}
+}
+
+// end has the connection closed.
+func (s *session) end(why error) {
+	if s.why != nil {
+		return
+	}
+	s.why, s.whySince = why, s.c.Turn()
+	s.decide(func(d *scheduler) { d.workerEnding(s.slot) })
+	s.ticking = true
+	s.notify()
+	s.replaced()
+}
+
+// kill ends a worker that is late, broken, or not wanted any more.
+func (s *session) kill(why error) {
+	if s.why != nil {
+		return
+	}
+	s.decide(func(d *scheduler) {
+		d.counts.WorkersKilled++
+		s.host.cut = s.host.cut || errors.Is(why, errKilled)
+	})
+	s.end(why)
+}
+
+// breakOff kills a worker whose message was refused.
+func (s *session) breakOff(why error) {
+	s.broken = true
+	s.kill(why)
+}
+
+// abandon leaves the connection to itself: its calls do not return though it has been closed.
+func (s *session) abandon() {
+	s.abandoned = true
+	s.decide(func(d *scheduler) { d.counts.Abandoned++ })
+	s.host.events.line(slog.LevelWarn, "connection does not close", s.attrs()...)
+}
+
+// leave has the scheduler decide about the calls that the worker still has.
+func (s *session) leave() {
+	why := s.why
+	if why == nil {
+		why = errLeft
+	}
+	s.decide(func(d *scheduler) { d.workerLeft(s.slot, why) })
+}

@@ -1,0 +1,54 @@
+// Package wsconn carries the messages of examples/driver over WebSockets of github.com/coder/websocket, also in a Go
+// program in the browser (GOOS=js, GOARCH=wasm), where a page can only dial.
+//
+// A host that workers connect to attaches them:
+//
+//	http.HandleFunc("/worker", func(w http.ResponseWriter, r *http.Request) {
+//		ws, err := websocket.Accept(w, r, nil)
+//		if err != nil {
+//			return // Accept has answered
+//		}
+//		_ = host.Attach(wsconn.New(ws)) // closes it if the host has stopped
+//	})
+//
+// and a worker dials:
+//
+//	ws, _, err := websocket.Dial(ctx, "ws://localhost:8080/worker", nil)
+//	if err != nil {
+//		return err
+//	}
+//	return driver.Serve(ctx, wsconn.New(ws), "", handler)
+//
+// Whoever can connect can be the worker: check the request first.
+package wsconn
+
+import (
+	"context"
+
+	"github.com/coder/websocket"
+
+	"github.com/workerchannel/workerchannel/examples/driver"
+)
+
+// New returns a connection that carries each message as a text frame over ws, which belongs to the connection from
+// then on. A message that is longer than driver.MaxLine ends it.
+//
+// Close makes the closing handshake, so that what has been sent still arrives. If the peer does not answer, that takes
+// 5 seconds. A peer that is gone without closing is noticed by TCP, and by the limits of a driver.Host.
+func New(ws *websocket.Conn) driver.Conn {
+	ws.SetReadLimit(driver.MaxLine)
+	return conn{ws}
+}
+
+type conn struct{ ws *websocket.Conn }
+
+func (c conn) Send(msg []byte) error {
+	return c.ws.Write(context.Background(), websocket.MessageText, msg)
+}
+
+func (c conn) Recv() ([]byte, error) {
+	_, msg, err := c.ws.Read(context.Background())
+	return msg, err
+}
+
+func (c conn) Close() error { return c.ws.Close(websocket.StatusNormalClosure, "") }
