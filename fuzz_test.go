@@ -73,6 +73,7 @@ func FuzzRoundTrip(f *testing.F) {
 
 // lines returns the lines of a file.
 func lines(t testing.TB, file string) [][]byte {
+	needClone(t)
 	data, err := os.ReadFile(file)
 	require.NoError(t, err)
 	return bytes.Split(bytes.TrimSpace(data), []byte("\n"))

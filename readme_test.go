@@ -43,6 +43,7 @@ func TestReadmesDiagramIsTheTransitionTable(t *testing.T) {
 }
 
 func TestDocumentsNameTestsThatExist(t *testing.T) {
+	needClone(t)
 	files, err := filepath.Glob("*_test.go")
 	require.NoError(t, err)
 	var tests []string
@@ -64,6 +65,7 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 }
 
 func TestReadmesLinksLeadToFiles(t *testing.T) {
+	needClone(t)
 	for _, m := range regexp.MustCompile(`\]\(([^):#]+)\)`).FindAllStringSubmatch(readFile(t, "README.md"), -1) {
 		_, err := os.Stat(m[1])
 		assert.NoError(t, err)

@@ -342,6 +342,7 @@ var update = flag.Bool("update", false, "rewrite testdata/scenes with what happe
 // TestScenes checks that each scene goes as it is written down. `go test -run TestScenes -update .` writes it
 // down anew; read what has changed before you keep it.
 func TestScenes(t *testing.T) {
+	needClone(t)
 	files, err := filepath.Glob("testdata/scenes/*.txt")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
