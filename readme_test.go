@@ -19,13 +19,15 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-func TestReadmesEventLoopIsTheCompiledOne(t *testing.T) {
-	_, loop, ok := strings.Cut(readFile(t, "example_test.go"), "\t// README: begin\n")
-	require.True(t, ok)
-	loop, _, ok = strings.Cut(loop, "\t// README: end")
-	require.True(t, ok)
-	loop = strings.TrimPrefix(strings.ReplaceAll("\n"+loop, "\n\t", "\n"), "\n")
-	assert.Contains(t, readFile(t, "README.md"), "```go\n"+loop+"```\n")
+func TestReadmesCodeIsTheCompiledOne(t *testing.T) {
+	for _, file := range []string{"example_test.go", "examples/driver/readme_test.go"} {
+		found := regexp.MustCompile(`(?s)\t// README: begin\n(.*?)\t// README: end\n`).FindAllStringSubmatch(readFile(t, file), -1)
+		require.NotEmpty(t, found)
+		for _, m := range found {
+			code := strings.TrimPrefix(strings.ReplaceAll("\n"+m[1], "\n\t", "\n"), "\n")
+			assert.Contains(t, readFile(t, "README.md"), "```go\n"+code+"```\n")
+		}
+	}
 }
 
 func TestReadmesDiagramIsTheTransitionTable(t *testing.T) {
