@@ -40,7 +40,7 @@ import (
 	"unicode/utf8"
 
 	wc "github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/internal/journal"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 const maxLine = 8 << 20

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	wc "github.com/workerchannel/workerchannel"
 )
 
 var (
@@ -53,8 +56,28 @@ func (o *object) number(name string) uint64 { return member[uint64](o, name) }
 
 func (o *object) str(name string) string { return member[string](o, name) }
 
+// bytes returns a payload: a string of base64, or, as in whole sessions, an array of numbers. If a digest stands in its
+// place, it is that many zeros.
 func (o *object) bytes(name string) []byte {
-	numbers := member[[]uint16](o, name) // a []byte would be read from base64, too
+	data := o.members[name]
+	if len(data) > 0 && data[0] == '"' {
+		payload, err := base64.StdEncoding.DecodeString(o.str(name))
+		if err != nil {
+			o.fail(name, err)
+		}
+		return payload
+	}
+	if len(data) > 0 && data[0] == '{' {
+		digest := o.object(name)
+		if digest == nil {
+			return nil
+		}
+		size := digest.number("bytes")
+		digest.str("sha256")
+		o.failFrom(name, digest)
+		return make([]byte, min(size, maxDigested))
+	}
+	numbers := member[[]uint16](o, name)
 	payload := make([]byte, len(numbers))
 	for i, n := range numbers {
 		if payload[i] = byte(n); n > 255 {
@@ -63,6 +86,9 @@ func (o *object) bytes(name string) []byte {
 	}
 	return payload
 }
+
+// maxDigested is the size of the largest payload of which a digest is believed. Larger ones are refused anyway.
+const maxDigested = 16 * wc.MaxPayloadBytes
 
 // result returns a member as a plain value. The step of a refused call has no state and no cancelled.
 func (o *object) result(name string) any {
@@ -142,4 +168,68 @@ func cut(a, b string) (string, string) {
 func excerpt(s string, at int) string {
 	from, to := max(0, at-100), min(len(s), at+100)
 	return fmt.Sprintf("...%s... (bytes %d to %d of %d)", strings.ToValidUTF8(s[from:to], ""), from, to, len(s))
+}
+
+// outcome reads an outcome in the form that it has on the wire.
+func (o *object) outcome(name string) wc.Outcome {
+	in := o.object(name)
+	if in == nil {
+		return nil
+	}
+	defer o.failFrom(name, in)
+	switch status := in.str("status"); status {
+	case "Ok":
+		return wc.OutcomeOk{Payload: in.bytes("payload")}
+	case "Err":
+		return wc.OutcomeErr{Code: in.str("code"), Message: in.str("message")}
+	case "Cancelled":
+		return wc.OutcomeCancelled{Reason: in.str("reason")}
+	case "Panicked":
+		return wc.OutcomePanicked{Message: in.str("message")}
+	default:
+		in.fail("status", fmt.Errorf("unknown name %s", show(status)))
+	}
+	return nil
+}
+
+// diagnostic reads a diagnostic in the form that it has on the wire, without its type.
+func (o *object) diagnostic(name string) (d wc.Diagnostic) {
+	in := o.object(name)
+	if in == nil {
+		return d
+	}
+	defer o.failFrom(name, in)
+	d = wc.Diagnostic{Category: in.str("category"), Message: in.str("message")}
+	switch level := in.str("level"); level {
+	case "Info":
+		d.Level = wc.LevelInfo
+	case "Warn":
+		d.Level = wc.LevelWarn
+	case "Error":
+		d.Level = wc.LevelError
+	default:
+		in.fail("level", fmt.Errorf("unknown name %s", show(level)))
+	}
+	if metadata, ok := in.members["metadata"]; !ok || string(metadata) != "null" {
+		s := in.str("metadata")
+		d.Metadata = &s
+	}
+	return d
+}
+
+// object reads a member that is an object; nil after a failure.
+func (o *object) object(name string) *object {
+	in, err := readObject(member[json.RawMessage](o, name))
+	if err != nil {
+		o.fail(name, err)
+		return nil
+	}
+	return in
+}
+
+// failFrom keeps the failure of a member that is an object.
+func (o *object) failFrom(name string, in *object) {
+	if in.err != nil {
+		o.fail(name, in.err)
+	}
 }
