@@ -80,13 +80,15 @@ type receiver interface {
 }
 
 func handleAgain(r receiver, in *object) *wc.Envelope {
-	if _, digested := in.members["digested"]; digested {
-		env := in.digested("wire")
+	if _, packed := in.members["packed"]; packed {
+		env, digested := in.packed("wire")
 		if env == nil {
 			return nil
 		}
 		sealed := *env
-		sealed.ReplayHash = wc.ReplayHash(env.Header, env.WorkerID, env.Op)
+		if digested { // the right replay digest needs the payload
+			sealed.ReplayHash = wc.ReplayHash(env.Header, env.WorkerID, env.Op)
+		}
 		_ = r.HandleInbound(&sealed)
 		return env
 	}
@@ -140,35 +142,33 @@ func (o *object) message(name string) []byte {
 	return []byte(o.str(name))
 }
 
-// digested returns a message that arrived and has a digest in place of its payload. Its payload is that many zeros; its
-// replay digest is that of the message as it was. It returns nil after a failure.
-func (o *object) digested(name string) *wc.Envelope {
+// packed returns a message whose payload stands in base64 or as a digest. In place of a digest, the payload is that many
+// zeros; the replay digest is that of the message as it was. It returns nil after a failure.
+func (o *object) packed(name string) (env *wc.Envelope, digested bool) {
 	in := o.object(name)
 	if in == nil {
-		return nil
+		return nil, false
 	}
-	op := in.object("op")
-	holder := op // of the payload
-	if op != nil && op.members["outcome"] != nil {
-		holder = op.object("outcome")
+	holder := in.object("op") // of the payload
+	if holder != nil && holder.members["outcome"] != nil {
+		holder = holder.object("outcome")
 	}
 	if holder == nil {
-		o.fail(name, errors.New("expected a digest of the payload"))
-		return nil
+		o.fail(name, errors.New("expected a payload"))
+		return nil, false
 	}
-	payload := holder.bytes("payload")
+	payload, value := holder.bytes("payload"), holder.members["payload"]
 	o.failFrom(name, holder)
-	raw := o.members[name]
-	before, digest, found := bytes.Cut(raw, holder.members["payload"])
-	var env wc.Envelope
-	if o.err == nil && found {
-		data := append(append(bytes.Clone(before), "[]"...), digest...)
-		if err := env.UnmarshalJSON(data); err != nil {
-			o.fail(name, err)
-		}
-	}
 	if o.err != nil {
-		return nil
+		return nil, false
+	}
+	raw := o.members[name]
+	at := bytes.LastIndex(raw, value) // it is the last member
+	data := append(append(bytes.Clone(raw[:at]), "[]"...), raw[at+len(value):]...)
+	env = new(wc.Envelope)
+	if err := env.UnmarshalJSON(data); err != nil {
+		o.fail(name, err)
+		return nil, false
 	}
 	switch op := env.Op.(type) {
 	case wc.SpawnJob:
@@ -178,5 +178,5 @@ func (o *object) digested(name string) *wc.Envelope {
 		op.Outcome = wc.OutcomeOk{Payload: payload}
 		env.Op = op
 	}
-	return &env
+	return env, value[0] == '{'
 }

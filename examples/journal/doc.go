@@ -21,9 +21,9 @@
 //	{"session":1,"end":2,"crc":"..."}
 //
 // The crc is the CRC-32C of what stands before it, so one changed byte is found in its line. A message that arrives
-// stands in its step as it came. A message that is taken from the outbox is told by its replay digest, as
-// replaying makes it again. Payloads are in base64. What changes nothing, a Reap of no job and a DrainOutbox of no
-// message, is left out.
+// stands in its step as it came, but a longer payload in base64. A message that is taken from the outbox is told by its
+// replay digest, as replaying makes it again. What has not changed since the step before is left out of after, and so are
+// the calls that change nothing: a Reap of no job and a DrainOutbox of no message.
 //
 // [RecordSession] and [RecordWorkerSession] write one whole session as one line, in the form of the conformance data
 // (PROTOCOL section 12), which other implementations can replay. There, each step has the whole state after it, so its

@@ -9,19 +9,8 @@ import (
 // A line is a JSON object that is being written.
 type line struct{ b []byte }
 
-func (l *line) open() *line {
-	l.b = append(l.b[:0], '{')
-	return l
-}
-
-func (l *line) key(name string) {
-	if l.b[len(l.b)-1] != '{' {
-		l.b = append(l.b, ',')
-	}
-	l.b = append(l.b, '"')
-	l.b = append(l.b, name...)
-	l.b = append(l.b, '"', ':')
-}
+// key writes the name of a member as it stands in the text, such as `,"job_id":`.
+func (l *line) key(name string) { l.b = append(l.b, name...) }
 
 func (l *line) number(name string, n uint64) *line {
 	l.key(name)
@@ -32,9 +21,7 @@ func (l *line) number(name string, n uint64) *line {
 // name writes a string that needs no escapes.
 func (l *line) name(name, s string) *line {
 	l.key(name)
-	l.b = append(l.b, '"')
-	l.b = append(l.b, s...)
-	l.b = append(l.b, '"')
+	l.b = append(append(append(l.b, '"'), s...), '"')
 	return l
 }
 
@@ -59,24 +46,24 @@ func (l *line) marshal(name string, value any) *line {
 
 func (l *line) error(err error) {
 	if err == nil {
-		l.raw("error", null)
+		l.key(`,"error":null`)
 		return
 	}
-	l.marshal("error", Describe(err))
+	l.marshal(`,"error":`, Describe(err))
 }
-
-var null = []byte("null")
 
 // seal ends the line with a checksum of what stands before it.
 func (l *line) seal() []byte {
 	sum := crc32.Checksum(l.b, castagnoli)
-	l.b = append(l.b, `,"crc":"`...)
-	for shift := 28; shift >= 0; shift -= 4 {
-		l.b = append(l.b, "0123456789abcdef"[sum>>shift&15])
+	end := [...]byte{',', '"', 'c', 'r', 'c', '"', ':', '"', 0, 0, 0, 0, 0, 0, 0, 0, '"', '}', '\n'}
+	for i := range 8 {
+		end[8+i] = hexDigits[sum>>(28-4*i)&15]
 	}
-	l.b = append(l.b, '"', '}', '\n')
+	l.b = append(l.b, end[:]...)
 	return l.b
 }
+
+const hexDigits = "0123456789abcdef"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -92,7 +79,7 @@ func appendText(b []byte, s string) []byte {
 				b = append(b, '\\', c)
 			} else {
 				b = append(b, `\u00`...)
-				b = append(b, "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+				b = append(b, hexDigits[c>>4], hexDigits[c&15])
 			}
 		}
 	}

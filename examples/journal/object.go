@@ -90,11 +90,12 @@ func (o *object) bytes(name string) []byte {
 // maxDigested is the size of the largest payload of which a digest is believed. Larger ones are refused anyway.
 const maxDigested = 16 * wc.MaxPayloadBytes
 
-// result returns a member as a plain value. The step of a refused call has no state and no cancelled.
+// result returns a member as a plain value. The step of a refused call has no state and no cancelled, and one of a
+// stream has no after if the state has not changed.
 func (o *object) result(name string) any {
 	data, ok := o.members[name]
 	if !ok {
-		if name != "state" && name != "cancelled" {
+		if name != "state" && name != "cancelled" && (name != "after" || o.members["step"] == nil) {
 			o.fail(name, errMissing)
 		}
 		return nil

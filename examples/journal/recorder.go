@@ -84,8 +84,8 @@ func (r *Recorder) SpawnJob(job wc.SpawnJob) error { return r.SpawnTagged(job, n
 func (r *Recorder) SpawnTagged(job wc.SpawnJob, tag any) error {
 	err := r.Coordinator.SpawnTagged(job, tag)
 	if s := r.to.step("spawn_job"); s != nil {
-		s.number("job_id", job.JobID).number("region_id", job.RegionID)
-		s.number("task_id", job.TaskID).number("obligation_id", job.ObligationID)
+		s.number(`,"job_id":`, job.JobID).number(`,"region_id":`, job.RegionID)
+		s.number(`,"task_id":`, job.TaskID).number(`,"obligation_id":`, job.ObligationID)
 		r.to.payload(job.Payload)
 		r.end(err)
 	}
@@ -96,7 +96,7 @@ func (r *Recorder) SpawnTagged(job wc.SpawnJob, tag any) error {
 func (r *Recorder) CancelJob(jobID uint64, reason string) error {
 	err := r.Coordinator.CancelJob(jobID, reason)
 	if s := r.to.call("cancel_job", err); s != nil {
-		s.number("job_id", jobID).text("reason", reason)
+		s.number(`,"job_id":`, jobID).text(`,"reason":`, reason)
 		r.end(err)
 	}
 	return err
@@ -118,9 +118,9 @@ func (r *Recorder) CloseRegion(regionID uint64, reason string) (int, error) {
 
 func (r *Recorder) region(call string, regionID uint64, reason string, cancelled int, err error) {
 	if s := r.to.call(call, err); s != nil {
-		s.number("region_id", regionID).text("reason", reason)
+		s.number(`,"region_id":`, regionID).text(`,"reason":`, reason)
 		if err == nil {
-			s.number("cancelled", uint64(cancelled))
+			s.number(`,"cancelled":`, uint64(cancelled))
 		}
 		r.end(err)
 	}
@@ -130,7 +130,7 @@ func (r *Recorder) region(call string, regionID uint64, reason string, cancelled
 func (r *Recorder) PollStatus(jobID uint64) error {
 	err := r.Coordinator.PollStatus(jobID)
 	if s := r.to.step("poll_status"); s != nil {
-		s.number("job_id", jobID)
+		s.number(`,"job_id":`, jobID)
 		r.end(err)
 	}
 	return err
@@ -140,7 +140,7 @@ func (r *Recorder) PollStatus(jobID uint64) error {
 func (r *Recorder) RequestShutdown(reason string) error {
 	err := r.Coordinator.RequestShutdown(reason)
 	if s := r.to.call("request_shutdown", err); s != nil {
-		s.text("reason", reason)
+		s.text(`,"reason":`, reason)
 		r.end(err)
 	}
 	return err
@@ -150,7 +150,7 @@ func (r *Recorder) RequestShutdown(reason string) error {
 func (r *Recorder) ShutdownWhenIdle(reason string) error {
 	err := r.Coordinator.ShutdownWhenIdle(reason)
 	if s := r.to.call("shutdown_when_idle", err); s != nil {
-		s.text("reason", reason)
+		s.text(`,"reason":`, reason)
 		r.end(err)
 	}
 	return err
@@ -167,7 +167,7 @@ func (r *Recorder) RetireWorker(workerID string) {
 	r.Coordinator.RetireWorker(workerID)
 	if utf8.ValidString(workerID) {
 		if s := r.to.step("retire_worker"); s != nil {
-			s.text("worker_id", workerID)
+			s.text(`,"worker_id":`, workerID)
 			r.finish()
 		}
 	}
@@ -183,9 +183,9 @@ func (r *Recorder) WorkerLost() {
 func (r *Recorder) RemoveJob(jobID uint64) (wc.JobState, error) {
 	state, err := r.Coordinator.RemoveJob(jobID)
 	if s := r.to.step("remove_job"); s != nil {
-		s.number("job_id", jobID)
+		s.number(`,"job_id":`, jobID)
 		if err == nil {
-			s.name("state", stateNames[state])
+			s.name(`,"state":`, stateNames[state])
 		}
 		r.end(err)
 	}
@@ -245,7 +245,7 @@ func (r *Recorder) end(err error) {
 // finish completes the step with the state after it.
 func (r *Recorder) finish() {
 	if r.to.full {
-		r.to.line.marshal("after", newAfter(r.Coordinator))
+		r.to.line.marshal(`,"after":`, newAfter(r.Coordinator))
 	} else {
 		state := "waiting"
 		switch {
@@ -256,7 +256,7 @@ func (r *Recorder) finish() {
 		case r.WorkerReady():
 			state = "ready"
 		}
-		r.to.after(r.Turn(), state, r.InflightCount(), r.OutboxLen())
+		r.to.after(after{r.Turn(), state, r.InflightCount(), r.OutboxLen()})
 	}
 	r.to.write()
 }

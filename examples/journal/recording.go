@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"strconv"
 
 	wc "github.com/workerchannel/workerchannel"
 )
@@ -19,16 +21,16 @@ type head struct {
 
 // write writes the members of a head.
 func (h *head) write(l *line) {
-	l.number("seed", h.Seed)
+	l.number(`"seed":`, h.Seed)
 	if h.WorkerID != nil {
-		l.text("worker_id", string(bytes.ToValidUTF8([]byte(*h.WorkerID), []byte("\ufffd")))) // such a worker cannot announce itself
+		l.text(`,"worker_id":`, string(bytes.ToValidUTF8([]byte(*h.WorkerID), []byte("\ufffd")))) // such a worker cannot announce itself
 		return
 	}
 	first := uint64(1)
 	if h.Setup.FirstDecisionSeq != nil {
 		first = *h.Setup.FirstDecisionSeq
 	}
-	l.number("first_decision_seq", first).marshal("limits", Limits(h.Setup.Limits))
+	l.number(`,"first_decision_seq":`, first).marshal(`,"limits":`, Limits(h.Setup.Limits))
 }
 
 // A sink takes the lines of sessions.
@@ -43,7 +45,9 @@ type sink interface {
 type recording struct {
 	to         sink
 	session    uint64
+	prefix     []byte // of a step
 	steps      uint64
+	last       after
 	closed     bool
 	full       bool // in the form of the conformance data
 	digestOver int  // payloads longer than this are replaced by digests; 0 if none is
@@ -51,7 +55,13 @@ type recording struct {
 	scratch    []byte
 }
 
-func (r *recording) begin(h head) { r.session = r.to.begin(h, &r.line) }
+func (r *recording) begin(h head) { r.number(r.to.begin(h, &r.line)) }
+
+// number gives the session its number in the journal.
+func (r *recording) number(session uint64) {
+	r.session = session
+	r.prefix = fmt.Appendf(nil, `{"session":%d,"step":`, session)
+}
 
 func (r *recording) err() error { return r.to.Err() }
 
@@ -68,11 +78,15 @@ func (r *recording) step(call string) *line {
 	if r.closed {
 		return nil
 	}
-	l := r.line.open()
-	if !r.full {
-		l.number("session", r.session).number("step", r.steps)
+	l := &r.line
+	if r.full {
+		l.b = append(l.b[:0], `{"call":"`...)
+	} else {
+		l.b = strconv.AppendUint(append(l.b[:0], r.prefix...), r.steps, 10)
+		l.b = append(l.b, `,"call":"`...)
 	}
-	return l.name("call", call)
+	l.b = append(append(l.b, call...), '"')
+	return l
 }
 
 // call is step for a call that may have been refused because JSON cannot hold its arguments.
@@ -88,12 +102,34 @@ func (r *recording) write() {
 	r.steps++
 }
 
-func (r *recording) after(turn uint64, state string, inflight, outbox int) {
-	l := &r.line
-	l.key("after")
-	l.b = append(l.b, '{')
-	l.number("turn", turn).name("state", state).number("inflight", uint64(inflight)).number("outbox", uint64(outbox))
-	l.b = append(l.b, '}')
+// An after is the state after a step in a stream.
+type after struct {
+	turn             uint64
+	state            string
+	inflight, outbox int
+}
+
+// after writes what has changed since the step before.
+func (r *recording) after(now after) {
+	if now == r.last {
+		return
+	}
+	l, last := &r.line, &r.last
+	l.key(`,"after":{`)
+	if now.turn != last.turn {
+		l.number(`"turn":`, now.turn).key(`,`)
+	}
+	if now.state != last.state {
+		l.name(`"state":`, now.state).key(`,`)
+	}
+	if now.inflight != last.inflight {
+		l.number(`"inflight":`, uint64(now.inflight)).key(`,`)
+	}
+	if now.outbox != last.outbox {
+		l.number(`"outbox":`, uint64(now.outbox)).key(`,`)
+	}
+	l.b[len(l.b)-1] = '}'
+	r.last = now
 }
 
 // maxUnreadable is how much is kept of a message that cannot be read.
@@ -105,7 +141,7 @@ func (r *recording) received(data []byte, env *wc.Envelope, err error) bool {
 		tooLarge := errors.Is(err, wc.ErrPayloadTooLarge)
 		switch {
 		case r.full && tooLarge:
-			r.step("handle_inbound").text("wire", string(bytes.ToValidUTF8(data, []byte("\ufffd"))))
+			r.step("handle_inbound").text(`,"wire":`, string(bytes.ToValidUTF8(data, []byte("\ufffd"))))
 			return true
 		case r.full && errors.Is(err, wc.ErrMalformed):
 			return false
@@ -119,13 +155,12 @@ func (r *recording) received(data []byte, env *wc.Envelope, err error) bool {
 	l := r.step("handle_inbound")
 	switch {
 	case r.full:
-		l.text("wire", string(data))
-	case r.digestOver > 0 && len(data) > r.digestOver && !errors.Is(err, wc.ErrReplayHashMismatch) && r.digested(env):
-		// a message whose replay digest is wrong is kept, as replaying could not tell that
+		l.text(`,"wire":`, string(data))
+	case err == nil && len(data) > packOver && r.packed(env):
 	case bytes.IndexByte(data, '\n') >= 0 || bytes.IndexByte(data, '\r') >= 0:
-		l.text("wire", string(data))
+		l.text(`,"wire":`, string(data))
 	default:
-		l.raw("wire", data)
+		l.raw(`,"wire":`, data)
 	}
 	return true
 }
@@ -135,7 +170,7 @@ func (r *recording) unreadable(size uint64, head []byte) bool {
 	if l == nil {
 		return false
 	}
-	l.number("bytes", size).key("head")
+	l.number(`,"bytes":`, size).key(`,"head":`)
 	r.base64(head)
 	return true
 }
@@ -153,9 +188,13 @@ func (r *recording) handled(env *wc.Envelope, err error) bool {
 	return r.received(data, env, err)
 }
 
-// digested writes a message with a digest in place of a long payload; false if there is no long one. The message
-// keeps its replay digest.
-func (r *recording) digested(env *wc.Envelope) bool {
+// packOver is the size of a payload, and so of a message, that is worth packing.
+const packOver = 256
+
+// packed writes a message with its payload in base64 or as a digest, in place of the numbers that it has on the wire;
+// false if the payload is short. The message keeps its replay digest. One that was refused is not packed: it may differ
+// from its canonical text, and that may be the reason.
+func (r *recording) packed(env *wc.Envelope) bool {
 	short, payload := *env, []byte(nil)
 	switch op := env.Op.(type) {
 	case wc.SpawnJob:
@@ -167,7 +206,7 @@ func (r *recording) digested(env *wc.Envelope) bool {
 			short.Op = op
 		}
 	}
-	if len(payload) <= r.digestOver {
+	if len(payload) <= packOver && (r.digestOver == 0 || len(payload) <= r.digestOver) {
 		return false
 	}
 	data, err := short.AppendJSON(r.scratch[:0])
@@ -175,12 +214,12 @@ func (r *recording) digested(env *wc.Envelope) bool {
 	if err != nil {
 		return false
 	}
-	before, after, _ := cutLast(data, `"payload":[]`)
+	before, after, _ := cutLast(data, `,"payload":[]`)
 	l := &r.line
-	l.raw("wire", before)
+	l.raw(`,"wire":`, before)
 	r.payload(payload)
 	l.b = append(l.b, after...)
-	l.raw("digested", []byte("true"))
+	l.key(`,"packed":true`)
 	return true
 }
 
@@ -195,17 +234,13 @@ func cutLast(data []byte, part string) (before, after []byte, ok bool) {
 // payload writes the member payload.
 func (r *recording) payload(p []byte) {
 	l := &r.line
-	if b := l.b[len(l.b)-1]; b == ',' { // in a message
-		l.b = l.b[:len(l.b)-1]
-	}
-	l.key("payload")
+	l.key(`,"payload":`)
 	switch {
 	case r.full:
 		l.b = appendNumbers(l.b, p)
 	case r.digestOver > 0 && len(p) > r.digestOver:
 		sum := sha256.Sum256(p)
-		l.b = append(l.b, '{')
-		l.number("bytes", uint64(len(p))).name("sha256", hex.EncodeToString(sum[:]))
+		l.number(`{"bytes":`, uint64(len(p))).name(`,"sha256":`, hex.EncodeToString(sum[:]))
 		l.b = append(l.b, '}')
 	default:
 		r.base64(p)
@@ -222,12 +257,10 @@ func (r *recording) base64(p []byte) {
 func (r *recording) outcome(o wc.Outcome) {
 	ok, is := o.(wc.OutcomeOk)
 	if r.full || !is {
-		r.line.marshal("outcome", outcomeOnWire(o))
+		r.line.marshal(`,"outcome":`, outcomeOnWire(o))
 		return
 	}
-	r.line.key("outcome")
-	r.line.b = append(r.line.b, '{')
-	r.line.name("status", "Ok")
+	r.line.key(`,"outcome":{"status":"Ok"`)
 	r.payload(ok.Payload)
 	r.line.b = append(r.line.b, '}')
 }
@@ -240,19 +273,20 @@ func (r *recording) drained(env *wc.Envelope, ok bool) bool {
 	l := r.step("drain_outbox")
 	switch {
 	case !ok:
-		l.raw("wire", null)
+		l.key(`,"wire":null`)
 	case r.full:
 		data, _ := env.AppendJSON(r.scratch[:0]) // what is in an outbox can be written
 		r.scratch = data
-		l.text("wire", string(data))
+		l.text(`,"wire":`, string(data))
 	default:
-		l.name("op", env.Op.Type().String())
+		op := env.Op.Type()
+		l.name(`,"op":`, op.String())
 		if id, about := JobOf(env.Op); about {
-			l.number("job_id", id)
+			l.number(`,"job_id":`, id)
 		}
-		l.number("seq_no", env.SeqNo).number("replay_hash", env.ReplayHash)
+		l.number(`,"seq_no":`, env.SeqNo).number(`,"replay_hash":`, env.ReplayHash)
 		if r.digestOver > 0 && payloadSize(env.Op) > r.digestOver {
-			l.raw("digested", []byte("true"))
+			l.key(`,"digested":true`)
 		}
 	}
 	return true
@@ -279,27 +313,25 @@ func (r *recording) reaped(jobs []wc.TrackedJob) {
 		for _, j := range jobs {
 			all = append(all, newJob(j))
 		}
-		l.marshal("reaped", all)
+		l.marshal(`,"reaped":`, all)
 		return
 	}
-	l.key("reaped")
-	l.b = append(l.b, '[')
+	l.key(`,"reaped":[`)
 	for i := range jobs {
 		j := &jobs[i]
 		if i > 0 {
 			l.b = append(l.b, ',')
 		}
-		l.b = append(l.b, '{')
-		l.number("job_id", j.JobID).name("state", stateNames[j.State]).name("cause", causeNames[j.Cause])
+		l.number(`{"job_id":`, j.JobID).name(`,"state":`, stateNames[j.State]).name(`,"cause":`, causeNames[j.Cause])
 		switch o := j.Outcome.(type) {
 		case wc.OutcomeOk:
-			l.name("outcome", "Ok").number("bytes", uint64(len(o.Payload)))
+			l.name(`,"outcome":`, "Ok").number(`,"bytes":`, uint64(len(o.Payload)))
 		case wc.OutcomeErr:
-			l.name("outcome", "Err")
+			l.name(`,"outcome":`, "Err")
 		case wc.OutcomeCancelled:
-			l.name("outcome", "Cancelled")
+			l.name(`,"outcome":`, "Cancelled")
 		case wc.OutcomePanicked:
-			l.name("outcome", "Panicked")
+			l.name(`,"outcome":`, "Panicked")
 		}
 		l.b = append(l.b, '}')
 	}

@@ -95,7 +95,11 @@ func (p *replayer) step(in *object, text []byte, diverged func(field, wanted, go
 	for _, field := range results {
 		c.whole(field, in.result(field), got[field])
 	}
-	c.parts("after", in.result("after"), got["after"])
+	if p.to.full {
+		c.parts("after", in.result("after"), got["after"])
+	} else {
+		c.whole("after", in.result("after"), got["after"])
+	}
 	return env
 }
 

@@ -14,7 +14,7 @@ import (
 // until then a reader sees by the size of the file which part of the tail it has already.
 const (
 	tailHeader = 24
-	tailSize   = 256 << 10
+	tailSize   = 64 << 10
 )
 
 // readTail reads what a tail has beyond an offset of a file. With none, n is 0.

@@ -40,7 +40,8 @@ func newTail(name string) (*tail, error) {
 	if err != nil || binary.NativeEndian.Uint16([]byte{1, 0}) != 1 { // the header is written by whole words
 		return nil, os.Remove(name)
 	}
-	return &tail{file: name, mem: mem}, nil
+	t := &tail{file: name, mem: mem}
+	return t, t.guard(func() { clear(mem) }) // has the memory mapped before it is needed
 }
 
 func (t *tail) word(i int) *uint64 { return (*uint64)(unsafe.Pointer(&t.mem[8*i])) }

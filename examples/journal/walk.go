@@ -85,6 +85,7 @@ type walked struct {
 	head   head
 	replay *replayer // nil if it cannot be replayed
 	next   uint64
+	turn   uint64 // if it is not replayed
 }
 
 // NewWalker returns a Walker that calls visit for every step. If visit returns an error, the walk ends with it.
@@ -255,7 +256,7 @@ func (w *Walker) begin(in *object, number uint64, s *walked) (*walked, error) {
 	s = &walked{id: w.newSession(), head: h, next: at}
 	if at == 0 {
 		s.replay = newReplayer(h, false)
-		s.replay.to.session = number
+		s.replay.to.number(number)
 	}
 	w.open[number] = s
 	return s, nil
@@ -313,10 +314,8 @@ func (w *Walker) complete(s *walked) {
 		e.Replica, e.Worker, e.ByHost, e.Turn = p.worker.Worker, p.worker.ID(), false, p.worker.Turn()
 	} else if p != nil {
 		e.Coordinator, e.Turn = p.coordinator.Coordinator, p.coordinator.Turn()
-	} else if after, ok := e.Argument("after").(map[string]any); ok {
-		if n, ok := after["turn"].(json.Number); ok {
-			_ = json.Unmarshal([]byte(n), &e.Turn)
-		}
+	} else {
+		e.Turn = s.noteTurn(in)
 	}
 	if e.Call == "" {
 		return
@@ -326,8 +325,8 @@ func (w *Walker) complete(s *walked) {
 	}
 	if e.Envelope == nil && e.Call == "handle_inbound" {
 		var env wc.Envelope
-		if _, digested := in.members["digested"]; digested {
-			e.Envelope = in.digested("wire")
+		if _, packed := in.members["packed"]; packed {
+			e.Envelope, _ = in.packed("wire")
 		} else if env.UnmarshalJSON(in.message("wire")) == nil {
 			e.Envelope = &env
 		}
@@ -351,6 +350,17 @@ func (w *Walker) complete(s *walked) {
 		}
 		e.PayloadBytes = payloadSize(e.Envelope.Op)
 	}
+}
+
+// noteTurn keeps the turn of a session that is not replayed, of which a step tells only when it changes.
+func (s *walked) noteTurn(in *object) uint64 {
+	var after struct {
+		Turn *uint64 `json:"turn"`
+	}
+	if json.Unmarshal(in.members["after"], &after) == nil && after.Turn != nil {
+		s.turn = *after.Turn
+	}
+	return s.turn
 }
 
 func (w *Walker) call(s *walked) error {

@@ -76,7 +76,7 @@ func (r *WorkerRecorder) Announce() error {
 func (r *WorkerRecorder) Fail(reason string) error {
 	err := r.Worker.Fail(reason)
 	if s := r.to.call("fail", err); s != nil {
-		s.text("reason", reason)
+		s.text(`,"reason":`, reason)
 		r.end(err)
 	}
 	return err
@@ -91,7 +91,7 @@ func (r *WorkerRecorder) Start(jobID uint64) error {
 func (r *WorkerRecorder) Report(jobID uint64, detail string) error {
 	err := r.Worker.Report(jobID, detail)
 	if s := r.to.call("report", err); s != nil {
-		s.number("job_id", jobID).text("detail", detail)
+		s.number(`,"job_id":`, jobID).text(`,"detail":`, detail)
 		r.end(err)
 	}
 	return err
@@ -101,7 +101,7 @@ func (r *WorkerRecorder) Report(jobID uint64, detail string) error {
 func (r *WorkerRecorder) Complete(jobID uint64, outcome wc.Outcome) error {
 	err := r.Worker.Complete(jobID, outcome)
 	if s := r.to.call("complete", err); s != nil {
-		s.number("job_id", jobID)
+		s.number(`,"job_id":`, jobID)
 		r.to.outcome(outcome)
 		r.end(err)
 	}
@@ -129,7 +129,7 @@ func (r *WorkerRecorder) Diagnose(d wc.Diagnostic) error {
 	if s := r.to.call("diagnose", err); s != nil {
 		members := onWire(d)
 		delete(members, "type")
-		s.marshal("diagnostic", members)
+		s.marshal(`,"diagnostic":`, members)
 		r.end(err)
 	}
 	return err
@@ -167,7 +167,7 @@ func (r *WorkerRecorder) Outbox() iter.Seq[wc.Envelope] { return outbox(r.DrainO
 // about records a call whose only argument is a job.
 func (r *WorkerRecorder) about(call string, jobID uint64, err error) error {
 	if s := r.to.call(call, err); s != nil {
-		s.number("job_id", jobID)
+		s.number(`,"job_id":`, jobID)
 		r.end(err)
 	}
 	return err
@@ -180,7 +180,7 @@ func (r *WorkerRecorder) end(err error) {
 
 func (r *WorkerRecorder) finish() {
 	if r.to.full {
-		r.to.line.marshal("after", newWorkerAfter(r.Worker))
+		r.to.line.marshal(`,"after":`, newWorkerAfter(r.Worker))
 	} else {
 		state := "starting"
 		switch {
@@ -191,7 +191,7 @@ func (r *WorkerRecorder) finish() {
 		case r.Ready():
 			state = "ready"
 		}
-		r.to.after(r.Turn(), state, r.InflightCount(), r.OutboxLen())
+		r.to.after(after{r.Turn(), state, r.InflightCount(), r.OutboxLen()})
 	}
 	r.to.write()
 }

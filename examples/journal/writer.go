@@ -159,7 +159,6 @@ func (w *Writer) begin(h head, l *line) uint64 {
 	defer w.mu.Unlock()
 	w.sessions++
 	s := &openSession{head: h}
-	l.open()
 	s.write(w.sessions, l)
 	w.keep(l.seal())
 	w.open[w.sessions] = s
@@ -167,7 +166,8 @@ func (w *Writer) begin(h head, l *line) uint64 {
 }
 
 func (s *openSession) write(session uint64, l *line) {
-	l.number("journal", 1).number("session", session).number("step", s.steps)
+	l.b = append(l.b[:0], headPrefix...)
+	l.number(`"session":`, session).number(`,"step":`, s.steps).key(`,`)
 	s.head.write(l)
 }
 
@@ -180,7 +180,8 @@ func (w *Writer) step(session uint64, l *line) {
 }
 
 func (w *Writer) end(session, steps uint64, l *line) {
-	l.open().number("session", session).number("end", steps)
+	l.b = l.b[:0]
+	l.number(`{"session":`, session).number(`,"end":`, steps)
 	sealed := l.seal()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -200,7 +201,6 @@ func (w *Writer) keep(sealed []byte) {
 		var l line
 		for session, s := range w.open {
 			if err == nil {
-				l.open()
 				s.write(session, &l)
 				err = w.store.keep(l.seal())
 			}
@@ -274,9 +274,10 @@ func (s *whole) write(data []byte) {
 }
 
 func (s *whole) begin(h head, l *line) uint64 {
-	h.write(l.open())
-	l.key("steps")
-	s.write(append(l.b, '['))
+	l.b = append(l.b[:0], '{')
+	h.write(l)
+	l.key(`,"steps":[`)
+	s.write(l.b)
 	return 0
 }
 

@@ -1,0 +1,129 @@
+//go:build unix
+
+package journal
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
+)
+
+// A host is a Coordinator or a Recorder.
+type host interface {
+	SpawnJob(wc.SpawnJob) error
+	DrainOutbox() (wc.Envelope, bool)
+	Receive([]byte) (wc.Envelope, error)
+	Reap() []wc.TrackedJob
+}
+
+// conversation has the messages of a worker that runs jobs, and makes a host handle them.
+type conversation struct {
+	payload []byte
+	answers [][]byte
+}
+
+func newConversation(tb testing.TB, jobs, payload int) *conversation {
+	c := &conversation{payload: make([]byte, payload)}
+	for i := range c.payload {
+		c.payload[i] = byte(i * 151)
+	}
+	w := wc.NewWorker("w-1", 1)
+	require.NoError(tb, w.Announce())
+	host := wc.NewCoordinator(1)
+	for id := range uint64(jobs) {
+		deliver := func() {
+			for env := range w.Outbox() {
+				data, err := env.AppendJSON(nil)
+				require.NoError(tb, err)
+				c.answers = append(c.answers, data)
+				_, err = host.Receive(data)
+				require.NoError(tb, err)
+			}
+			for env := range host.Outbox() {
+				require.NoError(tb, w.HandleInbound(&env))
+			}
+		}
+		deliver()
+		require.NoError(tb, host.SpawnJob(wc.SpawnJob{JobID: id, Payload: c.payload}))
+		deliver()
+		require.NoError(tb, w.Start(id))
+		require.NoError(tb, w.Complete(id, wc.OutcomeOk{Payload: c.payload}))
+		deliver()
+	}
+	return c
+}
+
+// run handles all messages: it makes jobs, sends them, and receives two messages about each.
+func (c *conversation) run(tb testing.TB, h host) {
+	var out []byte
+	_, err := h.Receive(c.answers[0])
+	for i := 1; i < len(c.answers) && err == nil; i += 2 {
+		err = h.SpawnJob(wc.SpawnJob{JobID: uint64(i) / 2, Payload: c.payload})
+		for env, ok := h.DrainOutbox(); ok; env, ok = h.DrainOutbox() {
+			out, _ = env.AppendJSON(out[:0])
+		}
+		for _, data := range c.answers[i : i+2] {
+			if _, e := h.Receive(data); e != nil {
+				err = e
+			}
+			h.Reap()
+			h.DrainOutbox()
+		}
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// BenchmarkRecording tells what recording costs, as a part of what a host does with messages anyway: make, seal and write
+// those that it sends, read, verify and apply those that arrive. Nothing here is the transport's. The two
+// take turns, and the median of the ratios counts, as others use the machine, too.
+func BenchmarkRecording(b *testing.B) {
+	for _, payload := range []int{16, 1 << 10, 64 << 10, 256 << 10} {
+		conv := newConversation(b, max(4, min(2000, 2<<20/payload)), payload)
+		for name, o := range map[string]Options{"": {}, "/digests": {DigestOver: 256}} {
+			b.Run(fmt.Sprintf("%d bytes%s", payload, name), func(b *testing.B) {
+				var ratios, perMessage []float64
+				dir := b.TempDir()
+				for b.Loop() {
+					runtime.GC()
+					start := cpuTime()
+					conv.run(b, wc.NewCoordinator(1))
+					off := cpuTime() - start
+					to, err := Create(filepath.Join(dir, "journal"), o)
+					require.NoError(b, err)
+					r := to.Record(wc.NewCoordinator(1), Setup{})
+					runtime.GC()
+					start = cpuTime()
+					conv.run(b, r)
+					on := cpuTime() - start
+					require.NoError(b, to.Close())
+					ratios = append(ratios, float64(on)/float64(off)-1)
+					perMessage = append(perMessage, float64(off)/float64(len(conv.answers)*3/2))
+				}
+				slices.Sort(ratios)
+				slices.Sort(perMessage)
+				b.ReportMetric(100*ratios[len(ratios)/2], "%cost")
+				b.ReportMetric(100*ratios[0], "%least")
+				b.ReportMetric(perMessage[len(ratios)/2], "ns/message")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// cpuTime returns how long the process has computed, in user mode and in the kernel. Others do not count.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
