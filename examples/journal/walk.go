@@ -214,11 +214,13 @@ func (w *Walker) line(name string, n int, text []byte, complete bool) error {
 			report("end", show(in.number("end")), show(s.next))
 		}
 		delete(w.open, number)
-		if wanted == "" && len(e.Divergences) == 0 {
+		if has && wanted == "" && len(e.Divergences) == 0 {
 			return in.err
 		}
 	}
-	if wanted != "" { // the line is not as it was written
+	if !has {
+		report("crc", "null", show(got))
+	} else if wanted != "" { // the line is not as it was written
 		report("crc", show(wanted), show(got))
 	}
 	return w.call(s)
