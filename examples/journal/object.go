@@ -45,6 +45,64 @@ func readObject(data []byte) (*object, error) {
 	return &o, err
 }
 
+// splitObject is like readObject for a line that is as this package wrote it. It finds where the members are and leaves
+// the rest to whoever reads them; nil if it is not such a line after all.
+func splitObject(data []byte) *object {
+	o := object{members: make(map[string]json.RawMessage, 8)}
+	at := 0
+	for at < len(data) {
+		if at++; at == len(data) || data[at] != '"' { // after { or ,
+			return nil
+		}
+		name := at + 1
+		length := bytes.IndexByte(data[name:], '"')
+		colon := name + length + 1
+		if length < 0 || colon >= len(data) || data[colon] != ':' || bytes.IndexByte(data[name:name+length], '\\') >= 0 {
+			return nil
+		}
+		end := valueEnd(data, colon+1)
+		key := string(data[name : name+length])
+		if _, twice := o.members[key]; twice || end < 0 {
+			return nil
+		}
+		o.members[key] = data[colon+1 : end : end]
+		if data[end] == '}' {
+			if end == len(data)-1 {
+				return &o
+			}
+			return nil
+		}
+		at = end
+	}
+	return nil
+}
+
+// valueEnd returns where a member's value ends, which is at a comma or brace outside of it; -1 if it does not.
+func valueEnd(data []byte, at int) int {
+	for depth := 0; at < len(data); at++ {
+		switch data[at] {
+		case '"':
+			for at++; at < len(data) && data[at] != '"'; at++ {
+				if data[at] == '\\' {
+					at++
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return at
+			}
+			depth--
+		case ',':
+			if depth == 0 {
+				return at
+			}
+		}
+	}
+	return -1
+}
+
 // fail keeps the first failure.
 func (o *object) fail(name string, err error) {
 	if o.err == nil {
@@ -52,9 +110,32 @@ func (o *object) fail(name string, err error) {
 	}
 }
 
-func (o *object) number(name string) uint64 { return member[uint64](o, name) }
+func (o *object) number(name string) uint64 {
+	if data := o.members[name]; len(data) > 0 && (data[0] != '0' || len(data) == 1) {
+		if n, err := strconv.ParseUint(string(data), 10, 64); err == nil && data[0] != '+' {
+			return n
+		}
+	}
+	return member[uint64](o, name)
+}
 
-func (o *object) str(name string) string { return member[string](o, name) }
+func (o *object) str(name string) string {
+	data := o.members[name]
+	if n := len(data) - 1; n > 0 && data[0] == '"' && data[n] == '"' && plainText(data[1:n]) {
+		return string(data[1:n])
+	}
+	return member[string](o, name)
+}
+
+// plainText reports whether a JSON string stands for itself.
+func plainText(data []byte) bool {
+	for _, c := range data {
+		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
 
 // bytes returns a payload: a string of base64, or, as in whole sessions, an array of numbers. If a digest stands in its
 // place, it is that many zeros.

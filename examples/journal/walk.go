@@ -178,10 +178,16 @@ func (w *Walker) line(name string, n int, text []byte, complete bool) error {
 		w.Torn++
 		return nil
 	}
-	in, err := readObject(text)
-	if err != nil {
-		w.lose(nil)
-		return err
+	var in *object
+	if has && wanted == "" {
+		in = splitObject(text)
+	}
+	if in == nil {
+		var err error
+		if in, err = readObject(text); err != nil {
+			w.lose(nil)
+			return err
+		}
 	}
 	number := in.number("session")
 	if in.err != nil {
@@ -197,6 +203,7 @@ func (w *Walker) line(name string, n int, text []byte, complete bool) error {
 	}
 	switch {
 	case in.members["journal"] != nil:
+		var err error
 		if s, err = w.begin(in, number, s); err != nil {
 			return err
 		}
