@@ -65,17 +65,17 @@ func parts(base string) (first, last uint64) {
 	return first, last
 }
 
-// Read reads the file and then its tail.
+// Read reads the file and then its tail. It opens the file, even to read no bytes.
 func (p *Part) Read(b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
-	}
 	if p.file == nil {
 		f, err := os.Open(p.Name)
 		if err != nil {
 			return 0, err
 		}
 		p.file = f
+	}
+	if len(b) == 0 {
+		return 0, nil
 	}
 	for range 2 { // between the first look at the file and that at the tail, the tail may have been written to the file
 		n, err := p.read(b)
