@@ -78,7 +78,7 @@ func (e *entry) describe(reason any) {
 	}
 }
 
-// bad reports whether the entry is what -failed shows: something was refused, or a message says that something
+// failed reports whether the entry is what -failed shows: something was refused, or a message says that something
 // went wrong.
 func (e *entry) failed() bool {
 	if e.verdict.bad() || len(e.divergences) > 0 || e.call == "worker_lost" {

@@ -11,8 +11,12 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-// MaxLine is the length of the longest line that a Walker reads.
-const MaxLine = 64 << 20
+// MaxLine is the length of the longest line that a Walker reads, and MaxSessions how many sessions of a stream may be open
+// at the same time.
+const (
+	MaxLine     = 64 << 20
+	MaxSessions = 10_000
+)
 
 // An Event is one step of a session. It is valid until the function that it is given to returns.
 type Event struct {
@@ -208,6 +212,8 @@ func (w *Walker) line(name string, n int, text []byte, complete bool) error {
 			return err
 		}
 		e.Step = s.next
+	case s == nil && len(w.open) >= MaxSessions:
+		return fmt.Errorf("more than %d sessions are open", MaxSessions)
 	case s == nil:
 		s = &walked{id: w.newSession(), head: head{Setup: new(Setup)}}
 		w.open[number] = s
@@ -261,6 +267,9 @@ func (w *Walker) begin(in *object, number uint64, s *walked) (*walked, error) {
 	}
 	if s != nil && at > 0 && at == s.next {
 		return s, nil
+	}
+	if s == nil && len(w.open) >= MaxSessions {
+		return nil, fmt.Errorf("more than %d sessions are open", MaxSessions)
 	}
 	s = &walked{id: w.newSession(), head: h, next: at}
 	if at == 0 {
