@@ -46,7 +46,7 @@ func (d *diagram) entry(e *entry) error {
 	for _, divergence := range e.divergences {
 		r.refused, r.note = true, "diverges: "+divergence.Field
 	}
-	if e.op == "" && e.verdict != unreadable {
+	if e.op == "" && (e.verdict != unreadable || !e.journal) { // a capture does not say who sent what cannot be read
 		if !r.refused && !slices.Contains(drawn, e.call) {
 			return nil
 		}

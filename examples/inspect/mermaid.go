@@ -12,7 +12,7 @@ func drawMermaid(w io.Writer, d *diagram) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, "sequenceDiagram")
 	for i, end := range d.ends {
-		fmt.Fprintf(out, "    participant e%d as %s\n", i, mermaidText(end))
+		fmt.Fprintf(out, "    participant e%d as %s\n", i, mermaidText(shorten(end, maxName)))
 	}
 	turn := uint64(0)
 	for i, r := range d.rows {
@@ -27,11 +27,11 @@ func drawMermaid(w io.Writer, d *diagram) error {
 			arrow = "-x"
 		}
 		if r.from == r.to {
-			fmt.Fprintf(out, "    Note over e0: %s\n", text)
+			fmt.Fprintf(out, "    Note over e0: %s\n", mermaidText(joined(r)))
 		} else {
 			fmt.Fprintf(out, "    e%d%se%d: %s\n", r.from, arrow, r.to, text)
 		}
-		if r.note != "" {
+		if r.note != "" && r.from != r.to {
 			fmt.Fprintf(out, "    Note left of e0: %s\n", mermaidText(r.note))
 		}
 		if r.refused {

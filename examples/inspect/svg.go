@@ -11,17 +11,18 @@ import (
 
 // The sizes of a diagram, in pixels.
 const (
-	turnX    = 14  // where the turns stand
-	hostX    = 96  // the host's lifeline
-	textSize = 12  // of a message
-	charW    = 6.3 // of a character of a message, about
-	minGap   = 170 // between lifelines
-	maxGap   = 380
-	noteGap  = 26 // between the last lifeline and the notes
-	headH    = 46
-	rowH     = 30
-	turnH    = 12 // more for the first row of a turn
-	margin   = 14
+	turnX   = 14  // where the turns stand
+	hostX   = 96  // the host's lifeline
+	charW   = 6.3 // of a character of a message, about
+	minGap  = 170 // between lifelines
+	maxGap  = 380
+	manyGap = 260 // at most, if there are many
+	noteGap = 26  // between the last lifeline and the notes
+	headH   = 46
+	rowH    = 30
+	turnH   = 12 // more for the first row of a turn
+	margin  = 14
+	maxName = 24 // characters of a worker's id
 )
 
 const svgStyle = `text{font:12px ui-sans-serif,system-ui,"Segoe UI",Helvetica,Arial,sans-serif;fill:#1f2328}
@@ -40,12 +41,11 @@ func drawSVG(w io.Writer, d *diagram) error {
 		}
 		noteW = max(noteW, width(note(r)))
 	}
-	gap = min(gap, maxGap)
+	if gap = min(gap, maxGap); len(d.ends) > 3 {
+		gap = min(gap, manyGap)
+	}
 	last := hostX + gap*(len(d.ends)-1)
 	noteX := last + noteGap
-	if len(d.ends) > 1 {
-		noteX += int(width(d.ends[len(d.ends)-1])/2) / 3
-	}
 	height := headH + margin
 	for i, r := range d.rows {
 		height += rowH
@@ -67,7 +67,7 @@ func drawSVG(w io.Writer, d *diagram) error {
 	fmt.Fprintf(out, `<rect class="b" width="%d" height="%d" rx="8"/>`+"\n", total, height)
 	for i, end := range d.ends {
 		x := hostX + gap*i
-		name := shorten(end, 24)
+		name := shorten(end, maxName)
 		half := int(width(name)/2) + 12
 		fmt.Fprintf(out, `<path class="l" d="M%d %dV%d"/><rect class="e" x="%d" y="12" width="%d" height="24" rx="5"/><text class="m h" x="%d" y="28">%s</text>`+"\n",
 			x, headH-10, height-margin/2, x-half, 2*half, x, xmlText(name))

@@ -195,7 +195,7 @@ func TestWriteErrorsAreTypedAndLeaveTheSessionAlone(t *testing.T) {
 		}})
 		require.NoError(t, err)
 		r, k := w.Record(wc.NewCoordinator(1), Setup{}), w.RecordWorker(wc.NewWorker("<w>&\u2028", 1))
-		everyCallOf(t, r, k) // all of it works
+		everyCall(t, r, k) // all of it works
 		var fault *WriteError
 		require.ErrorAs(t, r.Err(), &fault)
 		require.ErrorIs(t, w.Close(), syscall.ENOSPC)
@@ -206,13 +206,10 @@ func TestWriteErrorsAreTypedAndLeaveTheSessionAlone(t *testing.T) {
 		require.Zero(t, torn.Divergences)
 
 		whole := RecordSession(&limited{room: room}, wc.NewCoordinator(1), Setup{})
-		everyCallOf(t, whole, w.RecordWorker(wc.NewWorker("<w>&\u2028", 1)))
+		everyCall(t, whole, w.RecordWorker(wc.NewWorker("<w>&\u2028", 1)))
 		require.ErrorIs(t, whole.Close(), syscall.ENOSPC)
 	}
 }
-
-// everyCallOf makes every call of both halves, whose results do not depend on whether they are recorded.
-func everyCallOf(t *testing.T, r *Recorder, w *WorkerRecorder) { everyCall(t, r, w) }
 
 // limited is a disk that gets full.
 type limited struct {
@@ -264,7 +261,7 @@ func TestOptionsAndFilesThatAreRefused(t *testing.T) {
 	data, _ := os.ReadFile(notes)
 	assert.Equal(t, "not to be changed", string(data))
 	assert.NoFileExists(t, notes+".tail")
-	_, err = Create("/dev/null", Options{})
+	_, err = Create(os.DevNull, Options{})
 	assert.ErrorIs(t, err, ErrNotJournal)
 	_, err = Create(dir, Options{})
 	assert.Error(t, err)
