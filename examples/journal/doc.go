@@ -16,14 +16,15 @@
 // whose lines may be mixed:
 //
 //	{"journal":1,"session":1,"step":0,"seed":42,"first_decision_seq":1,"limits":{...},"crc":"5a0c22e7"}
-//	{"session":1,"step":0,"call":"expect_worker","after":{"turn":0,"state":"waiting","inflight":0,"outbox":0},"crc":"..."}
-//	{"session":1,"step":1,"call":"handle_inbound","wire":{...},"error":null,"after":{...},"crc":"..."}
+//	{"session":1,"step":0,"call":"expect_worker","after":{"state":"waiting","due":3},"crc":"..."}
+//	{"session":1,"step":1,"call":"handle_inbound","wire":{...},"error":null,"after":{"state":"ready","due":null},"crc":"..."}
 //	{"session":1,"end":2,"crc":"..."}
 //
 // The crc is the CRC-32C of what stands before it, so one changed byte is found in its line. A message that arrives
 // stands in its step as it came, but a longer payload in base64. A message that is taken from the outbox is told by its
-// replay digest, as replaying makes it again. What has not changed since the step before is left out of after, and so are
-// the calls that change nothing: a Reap of no job and a DrainOutbox of no message.
+// replay digest, as replaying makes it again. After has the turn, the state, how many jobs are in flight and messages in the
+// outbox, and the next deadline (due), as far as these have changed; at the beginning they are 0, "" and null. The calls
+// that change nothing, a Reap of no job and a DrainOutbox of no message, are left out.
 //
 // [RecordSession] and [RecordWorkerSession] write one whole session as one line, in the form of the conformance data
 // (PROTOCOL section 12), which other implementations can replay. There, each step has the whole state after it, so its

@@ -256,7 +256,8 @@ func (r *Recorder) finish() {
 		case r.WorkerReady():
 			state = "ready"
 		}
-		r.to.after(after{r.Turn(), state, r.InflightCount(), r.OutboxLen()})
+		due, hasDue := r.NextDeadline()
+		r.to.after(after{r.Turn(), state, r.InflightCount(), r.OutboxLen(), due, hasDue})
 	}
 	r.to.write()
 }

@@ -107,6 +107,8 @@ type after struct {
 	turn             uint64
 	state            string
 	inflight, outbox int
+	due              uint64 // the next deadline
+	hasDue           bool
 }
 
 // after writes what has changed since the step before.
@@ -127,6 +129,11 @@ func (r *recording) after(now after) {
 	}
 	if now.outbox != last.outbox {
 		l.number(`"outbox":`, uint64(now.outbox)).key(`,`)
+	}
+	if now.hasDue && (!last.hasDue || now.due != last.due) {
+		l.number(`"due":`, now.due).key(`,`)
+	} else if !now.hasDue && last.hasDue {
+		l.key(`"due":null,`)
 	}
 	l.b[len(l.b)-1] = '}'
 	r.last = now

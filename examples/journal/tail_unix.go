@@ -4,7 +4,6 @@ package journal
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -29,10 +28,6 @@ func newTail(name string) (*tail, error) {
 	}
 	defer f.Close()
 	if _, err := f.Write(make([]byte, tailSize)); err != nil { // so that the disk has room for it
-		os.Remove(name)
-		return nil, err
-	}
-	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
 		os.Remove(name)
 		return nil, err
 	}

@@ -191,7 +191,7 @@ func (r *WorkerRecorder) finish() {
 		case r.Ready():
 			state = "ready"
 		}
-		r.to.after(after{r.Turn(), state, r.InflightCount(), r.OutboxLen()})
+		r.to.after(after{turn: r.Turn(), state: state, inflight: r.InflightCount(), outbox: r.OutboxLen()})
 	}
 	r.to.write()
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -80,7 +81,7 @@ func TestEveryStepIsInTheJournalWhenItsCallReturns(t *testing.T) {
 func TestSessionsShareAJournal(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "journal")
 	w := create(t, name, Options{MaxFileBytes: 2000})
-	a := w.Record(wc.NewCoordinator(1), Setup{Limits: wc.Limits{Boot: 3}})
+	a := w.Record(wc.NewCoordinator(1, wc.WithLimits(wc.Limits{Boot: 3})), Setup{Limits: wc.Limits{Boot: 3}})
 	b := w.RecordWorker(wc.NewWorker("b", 7))
 	require.NoError(t, b.Announce())
 	for range 50 {
@@ -94,6 +95,34 @@ func TestSessionsShareAJournal(t *testing.T) {
 	require.NoError(t, w.Close())
 	require.Greater(t, len(Files(name)), 3)
 	requireClean(t, name, 2, 151)
+}
+
+func TestSessionsOfSeveralGoroutinesShareAJournal(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "journal")
+	w := create(t, name, Options{MaxFileBytes: 10_000})
+	var running sync.WaitGroup
+	for seed := range uint64(8) {
+		running.Go(func() {
+			r := w.Record(wc.NewCoordinator(seed), Setup{})
+			turns(r, 200)
+			assert.NoError(t, r.Close())
+		})
+	}
+	running.Wait()
+	require.NoError(t, w.Close())
+	requireClean(t, name, 8, 8*200)
+}
+
+// A coordinator with other limits than its Setup says would be replayed with the wrong ones.
+func TestLimitsThatAreNotTheCoordinatorsAreFound(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "journal")
+	w := create(t, name, Options{})
+	r := w.Record(wc.NewCoordinator(1, wc.WithLimits(wc.Limits{Boot: 3})), Setup{Limits: wc.Limits{Boot: 4}})
+	r.ExpectWorker()
+	require.NoError(t, w.Close())
+	_, found, err := walk(t, name)
+	require.NoError(t, err)
+	require.Equal(t, []string{`journal:2: step 0: expect_worker: after: wanted {"due":3,"state":"waiting"}, got {"due":4,"state":"waiting"}`}, found)
 }
 
 func TestFilesHaveNoMoreThanMaxFileBytes(t *testing.T) {
