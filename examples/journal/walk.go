@@ -268,16 +268,24 @@ func (w *Walker) begin(in *object, number uint64, s *walked) (*walked, error) {
 	if s != nil && at > 0 && at == s.next {
 		return s, nil
 	}
+	if s != nil && at == 0 && s.next == 0 { // one that had no step in the file before
+		s.begin(h, number)
+		return s, nil
+	}
 	if s == nil && len(w.open) >= MaxSessions {
 		return nil, fmt.Errorf("more than %d sessions are open", MaxSessions)
 	}
 	s = &walked{id: w.newSession(), head: h, next: at}
 	if at == 0 {
-		s.replay = newReplayer(h, false)
-		s.replay.to.number(number)
+		s.begin(h, number)
 	}
 	w.open[number] = s
 	return s, nil
+}
+
+func (s *walked) begin(h head, number uint64) {
+	s.head, s.replay = h, newReplayer(h, false)
+	s.replay.to.number(number)
 }
 
 func (w *Walker) step(s *walked, in *object, text []byte, whole bool, report func(field, wanted, got string)) error {
