@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -199,9 +201,9 @@ func (w *Writer) keep(sealed []byte) {
 	if w.store.full(len(sealed)) {
 		err := w.store.next()
 		var l line
-		for session, s := range w.open {
+		for _, session := range slices.Sorted(maps.Keys(w.open)) {
 			if err == nil {
-				s.write(session, &l)
+				w.open[session].write(session, &l)
 				err = w.store.keep(l.seal())
 			}
 		}
