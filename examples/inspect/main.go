@@ -1,232 +1,256 @@
-// Inspect checks captured messages: it reads one message a line from standard input, as JSON or with -hex in
-// hexadecimal, and prints one line for each.
+// Inspect shows what is in captures and journals: what each message says, what it led to, what is wrong and where. It
+// also draws it as a sequence diagram, and counts.
 //
-//	go run ./examples/inspect [-hex] [-json] < traffic
+//	go run ./examples/inspect [options] [FILE...]
 //
-// The line has the verdict, sender, operation, job and size, and for a bad message what is wrong and where:
+// Without a file, or for the file -, it reads standard input. A capture has one message a line, as JSON or with -hex in
+// hexadecimal; nothing is known of it but the messages. A journal has the calls of a program, in either form of package
+// journal; it is replayed while it is read, so a divergence is shown, too. With FILE go the files FILE.1, FILE.2 and so on
+// into which a journal was divided.
 //
-//	1  valid       worker "w-1"  JobCompleted  job 7  213 bytes
-//	2  invalid     worker "w-1"  JobCompleted  job 7  213 bytes  replay digest mismatch: expected 5, got 6
-//	3  unreadable                                     180 bytes  malformed message: at byte 17: a colon is needed
+//	line  verdict      turn  bytes   seq  message
+//	   1  valid          0     213     1  w-1 → JobCompleted job 7: ok, 5 bytes  (job 7: running → completed)
+//	   2  invalid        0     213     2  w-1 → JobCompleted job 8: ok, 5 bytes  [replay digest mismatch: expected 5, got 6]
+//	   3  unreadable     0     180        180 bytes that are no message  [malformed message: at byte 17: a colon is needed]
 //
-// A valid message passes validation. An invalid one can be read as an envelope but does not pass validation
-// (PROTOCOL section 5). An unreadable one is not an envelope (section 3); its bytes are counted from 0.
+// A message of a capture is valid if it passes validation (PROTOCOL section 5), invalid if it can be read but does not
+// pass, and unreadable if it is not an envelope (section 3) or its line is longer than 8 MiB. A message of a journal was
+// sent, accepted or refused. The turn is the host's. What a message led to stands in round brackets, as far as
+// the messages before it tell; why it was refused, in square ones. Strings of the peer are cut and escaped.
 //
-// With -json, for programs, the line is {"accept":false} for an unreadable message, and otherwise
+//	-job N       only what is about job N
+//	-worker ID   only what was sent by that worker, or to it
+//	-session N   only session N of a journal, counted from 1
+//	-turns A:B   only turns A to B of the host
+//	-failed      only what was refused, and messages that say that something went wrong
+//	-calls       also the calls of a journal whose messages are shown anyway
+//	-follow      go on as the files grow, until interrupted
+//	-q           print nothing: only the exit status counts
+//
+//	-json        print a JSON object for each line
+//	-mermaid     draw a sequence diagram as Mermaid text
+//	-svg         draw a sequence diagram as an SVG image
+//	-stats       count messages by kind, turns in each phase of a job, and the slowest jobs
+//	-max N       draw at most N messages; 200 unless told
+//
+// With -json, a line of a capture is {"accept":false} for an unreadable message, and otherwise
 //
 //	{"accept":true,"wire":"...","digest":N,"error":null}
 //
 // with the canonical JSON, the right digest (whatever the message says), and null or the kind and data of
 // the error, as in testdata/envelopes.jsonl. For a message whose payload is over the limit it is
-// {"accept":false,"error":{"kind":"PayloadTooLarge","max":N,"size":N}}.
+// {"accept":false,"error":{"kind":"PayloadTooLarge","max":N,"size":N}}. If the line is bad and not the message (too long,
+// or not hexadecimal), the reason goes to standard error.
 //
-// A line that is longer than 8 MiB, or that should be hexadecimal and is not, is unreadable; with -json, the
-// reason goes to standard error. The exit status is 0, whatever the verdicts, or 2 if standard input or output
-// fails.
+// The exit status is 0; 1 if something of what was shown, or would be without -q, was refused, invalid, unreadable or
+// diverged; and 2 if the input cannot be read to its end, a line of a journal is damaged, or the output fails.
+//
+// The diagram in the README is made by
+//
+//	go run ./examples/inspect -svg -turns 5:9 examples/quickstart/testdata/session.jsonl > docs/session.svg
 package main
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/hex"
-	"encoding/json"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	wc "github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/internal/journal"
 )
 
-const maxLine = 8 << 20
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+// A sink takes entries.
+type sink interface {
+	entry(*entry) error
+	finish() error
+}
 
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	isHex := flags.Bool("hex", false, "the lines are in hexadecimal")
-	asJSON := flags.Bool("json", false, "print a JSON object for each line")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+// silent is the sink for -q.
+type silent struct{}
+
+func (silent) entry(*entry) error { return nil }
+func (silent) finish() error      { return nil }
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
 		return 2
 	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "inspect: unexpected argument %q; messages are read from standard input\n", flags.Arg(0))
-		return 2
-	}
 	out := bufio.NewWriter(stdout)
-	print := forPeople(out)
-	if *asJSON {
-		print = forPrograms(out, stderr)
+	counted := newStats(out)
+	var to sink = &forPeople{out: out, calls: o.calls}
+	switch {
+	case o.quiet:
+		to = silent{}
+	case o.json:
+		to = newForPrograms(out, stderr)
+	case o.mermaid:
+		to = newDiagram(out, o.most, drawMermaid)
+	case o.svg:
+		to = newDiagram(out, o.most, drawSVG)
+	case o.stats:
+		to = counted
 	}
-	err := inspect(stdin, out, *isHex, print)
+	bad := false
+	var last *entry // that was followed
+	track := newTracker(func(j *job) {
+		if o.shows(last, j.id) {
+			counted.jobEnded(j)
+		}
+	})
+	take := func(e *entry) error {
+		last = e
+		track.follow(e)
+		if !o.wants(e) {
+			return nil
+		}
+		bad = bad || e.verdict.bad() || len(e.divergences) > 0
+		return to.entry(e)
+	}
+	r := newReader(o.hex, take, out.Flush)
+	var follow context.Context
+	if o.follow {
+		follow = ctx
+	}
+	for _, name := range o.files {
+		if name == "-" {
+			err = r.stream("", stdin)
+		} else {
+			err = r.file(name, follow)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = to.finish()
+	}
+	if err == nil {
+		err = r.damage
+	}
 	if flushed := out.Flush(); err == nil {
 		err = flushed
 	}
-	if err != nil {
-		fmt.Fprintln(stderr, "inspect:", err)
+	switch {
+	case err != nil:
+		fmt.Fprintln(stderr, "inspect:", safe(err.Error()))
 		return 2
+	case bad:
+		return 1
 	}
 	return 0
 }
 
-// A verdict is the result for one line.
-type verdict struct {
-	line    int
-	size    int         // in bytes: of the message, or of the line if that is not hexadecimal or too long
-	refused error       // why the line is not an envelope
-	env     wc.Envelope // if refused is nil
-	invalid error       // why the envelope does not pass validation
+type options struct {
+	hex, json, mermaid, svg, stats, quiet, follow, failed, calls bool
+
+	job      *uint64
+	worker   *string
+	session  uint64
+	from, to uint64
+	most     int
+	files    []string
 }
 
-// inspect prints a verdict for every line. It reads all lines through the same two buffers.
-func inspect(in io.Reader, out *bufio.Writer, isHex bool, print func(*verdict) error) error {
-	lines := bufio.NewReaderSize(in, maxLine+1)
-	var decoded []byte
-	for n := 1; ; n++ {
-		if lines.Buffered() == 0 { // or the output would wait for the next line
-			if err := out.Flush(); err != nil {
-				return err
-			}
-		}
-		line, size, err := readLine(lines)
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		v := verdict{line: n, size: size}
-		switch {
-		case size > maxLine:
-			v.refused = fmt.Errorf("the line is longer than %d bytes", maxLine)
-		case isHex:
-			decoded, v.refused = appendHex(decoded[:0], line)
-			if v.refused == nil {
-				line, v.size = decoded, len(decoded)
-			}
-		}
-		if v.refused == nil {
-			v.refused = v.env.UnmarshalJSON(line)
-		}
-		if v.refused == nil {
-			v.invalid = v.env.Validate()
-		}
-		if err := print(&v); err != nil {
-			return err
-		}
-	}
-}
-
-// readLine returns the next line without its line end, in the reader's buffer, and its size. For a line longer
-// than maxLine it returns the size only.
-func readLine(lines *bufio.Reader) (line []byte, size int, err error) {
-	line, err = lines.ReadSlice('\n')
-	size = len(line)
-	long := err == bufio.ErrBufferFull
-	for err == bufio.ErrBufferFull {
-		line, err = lines.ReadSlice('\n')
-		size += len(line)
-	}
-	if err == io.EOF && size > 0 {
-		err = nil // the last line has no line feed
-	}
-	if bytes.HasSuffix(line, []byte("\n")) {
-		line, size = line[:len(line)-1], size-1
-	}
-	if long {
-		return nil, size, err
-	}
-	line = bytes.TrimSuffix(line, []byte("\r"))
-	return line, len(line), err
-}
-
-func appendHex(dst, line []byte) ([]byte, error) {
-	text, err := hex.AppendDecode(dst, line)
-	if bad, ok := err.(hex.InvalidByteError); ok {
-		at := 2 * len(text) // this byte or the next is the bad one
-		return text, fmt.Errorf("not hexadecimal at byte %d of the line", at+bytes.IndexByte(line[at:], byte(bad)))
-	} else if err != nil {
-		return text, errors.New("an odd number of hexadecimal digits")
-	}
-	return text, nil
-}
-
-// forPeople prints a line with columns. Strings of the peer are quoted and cut.
-func forPeople(out io.Writer) func(*verdict) error {
-	return func(v *verdict) error {
-		name, sender, op, job := "valid", "", "", ""
-		err := v.refused
-		if err != nil {
-			name = "unreadable"
-		} else {
-			if err = v.invalid; err != nil {
-				name = "invalid"
-			}
-			sender = v.env.Op.Type().Sender().String()
-			if v.env.WorkerID != nil {
-				sender = "worker " + quote(*v.env.WorkerID)
-			}
-			op = v.env.Op.Type().String()
-			if id, ok := journal.JobOf(v.env.Op); ok {
-				job = "job " + strconv.FormatUint(id, 10)
-			}
-		}
-		wrong := ""
-		if err != nil {
-			wrong = "  " + strings.TrimPrefix(err.Error(), "workerchannel: ")
-		}
-		_, err = fmt.Fprintf(out, "%6d  %-10s  %-18s  %-18s  %-8s  %7d bytes%s\n", v.line, name, sender, op, job, v.size, wrong)
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := &options{to: math.MaxUint64}
+	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&o.hex, "hex", false, "the lines are in hexadecimal")
+	flags.BoolVar(&o.json, "json", false, "print a JSON object for each line")
+	flags.BoolVar(&o.mermaid, "mermaid", false, "draw a sequence diagram as Mermaid text")
+	flags.BoolVar(&o.svg, "svg", false, "draw a sequence diagram as an SVG image")
+	flags.BoolVar(&o.stats, "stats", false, "count messages, turns in each phase, and the slowest jobs")
+	flags.BoolVar(&o.quiet, "q", false, "print nothing: the exit status is 1 if something was refused")
+	flags.BoolVar(&o.follow, "follow", false, "go on as the files grow")
+	flags.BoolVar(&o.failed, "failed", false, "show only what was refused, and messages that say that something went wrong")
+	flags.BoolVar(&o.calls, "calls", false, "show also the calls whose messages are shown anyway")
+	flags.IntVar(&o.most, "max", 200, "draw at most `N` messages")
+	flags.Uint64Var(&o.session, "session", 0, "show only session `N` of a journal, counted from 1")
+	flags.Func("job", "show only what is about job `N`", func(s string) error {
+		n, err := strconv.ParseUint(s, 10, 64)
+		o.job = &n
 		return err
+	})
+	flags.Func("worker", "show only what was sent by worker `ID`, or to it", func(s string) error {
+		o.worker = &s
+		return nil
+	})
+	flags.Func("turns", "show only turns `A:B` of the host", func(s string) error {
+		a, b, ok := strings.Cut(s, ":")
+		var err, err2 error
+		if a != "" {
+			o.from, err = strconv.ParseUint(a, 10, 64)
+		}
+		if b != "" {
+			o.to, err2 = strconv.ParseUint(b, 10, 64)
+		}
+		if !ok || err != nil || err2 != nil || o.from > o.to {
+			return errors.New("expected two numbers A:B, the smaller one first")
+		}
+		return nil
+	})
+	flags.Usage = func() {
+		fmt.Fprint(stderr, "usage: inspect [options] [FILE...]\n\nShows what is in captures of messages, one a line, and in journals. Without a file it reads standard input.\n"+
+			"The exit status is 1 if something was refused.\n\n")
+		flags.PrintDefaults()
 	}
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	o.files = flags.Args()
+	if len(o.files) == 0 {
+		o.files = []string{"-"}
+	}
+	forms := 0
+	for _, is := range []bool{o.json, o.mermaid, o.svg, o.stats, o.quiet} {
+		if is {
+			forms++
+		}
+	}
+	var err error
+	switch {
+	case forms > 1:
+		err = errors.New("-json, -mermaid, -svg, -stats and -q exclude one another")
+	case o.most < 1:
+		err = errors.New("-max must be at least 1")
+	case o.follow && len(o.files) > 1:
+		err = errors.New("-follow follows one file")
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "inspect:", err)
+	}
+	return o, err
 }
 
-func quote(s string) string {
-	const most = 24
-	if utf8.RuneCountInString(s) > most {
-		return fmt.Sprintf("%.*q...", most, s)
+// wants reports whether an entry is to be shown.
+func (o *options) wants(e *entry) bool {
+	switch {
+	case o.job != nil && (e.jobID == nil || *e.jobID != *o.job):
+		return false
+	case o.worker != nil && (e.worker != *o.worker || e.op == "" && e.verdict != unreadable && e.call != "worker_lost" && e.call != "retire_worker"):
+		return false
+	case o.failed && !e.failed():
+		return false
 	}
-	return strconv.Quote(s)
+	return (o.session == 0 || e.session == o.session) && o.from <= e.turn && e.turn <= o.to
 }
 
-// forPrograms prints a line with a JSON object.
-func forPrograms(out, stderr io.Writer) func(*verdict) error {
-	type refused struct {
-		Accept bool `json:"accept"`
-		Error  any  `json:"error,omitempty"`
-	}
-	type accepted struct {
-		Accept bool   `json:"accept"`
-		Wire   string `json:"wire"`
-		Digest uint64 `json:"digest"`
-		Error  any    `json:"error"`
-	}
-	to := json.NewEncoder(out)
-	to.SetEscapeHTML(false)
-	var wire []byte
-	return func(v *verdict) error {
-		switch err := v.refused; {
-		case err == nil:
-		case errors.Is(err, wc.ErrPayloadTooLarge):
-			return to.Encode(refused{Error: journal.Describe(err)})
-		default:
-			if !errors.Is(err, wc.ErrMalformed) { // the line is bad, not the message
-				fmt.Fprintf(stderr, "inspect: line %d: %v\n", v.line, err)
-			}
-			return to.Encode(refused{})
-		}
-		var err error
-		if wire, err = v.env.AppendJSON(wire[:0]); err != nil {
-			return err
-		}
-		digest := wc.ReplayHash(v.env.Header, v.env.WorkerID, v.env.Op)
-		return to.Encode(accepted{true, string(wire), digest, journal.Describe(v.invalid)})
-	}
+// shows reports whether a job that has ended at an entry is to be counted.
+func (o *options) shows(e *entry, jobID uint64) bool {
+	return (o.job == nil || jobID == *o.job) && (o.worker == nil || e.worker == *o.worker) &&
+		(o.session == 0 || e.session == o.session) && o.from <= e.turn && e.turn <= o.to
 }

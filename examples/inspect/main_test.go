@@ -6,9 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,55 +52,59 @@ func TestEnvelopesGetCanonicalJSONDigestAndError(t *testing.T) {
 func TestPayloadOverLimitIsReportedWithItsSize(t *testing.T) {
 	text := spawn(t, wc.MaxPayloadBytes)
 	over := strings.Replace(text, "[0,", "[0,0,", 1)
-	out, _ := inspectText(t, text+over, "-json")
+	out, _ := inspectText(t, 1, text+over, "-json")
 	lines := strings.Split(out, "\n")
 	require.Len(t, lines, 3)
 	assert.Contains(t, lines[0], `{"accept":true,"wire":`)
 	assert.Equal(t, `{"accept":false,"error":{"kind":"PayloadTooLarge","max":262144,"size":262145}}`, lines[1])
-	out, _ = inspectText(t, over)
-	assert.Regexp(t, `^     1  unreadable .* bytes  payload too large: 262145 bytes, the limit is 262144 \(at byte \d+\)\n$`, out)
+	out, _ = inspectText(t, 1, over)
+	assert.Regexp(t, `\n     1  unreadable .*\[payload too large: 262145 bytes, the limit is 262144 \(at byte \d+\)\]\n$`, out)
 }
 
-func TestOutputForPeopleHasOneLineAMessage(t *testing.T) {
-	header := wc.Header{MessageID: 1, SeqNo: 1, DecisionSeq: 1, Seed: 42}
-	ready := wc.NewWorkerEnvelope("w-1", header, wc.BootstrapReady{WorkerID: "w-1"})
-	poll := wc.NewEnvelope(header, wc.PollStatus{JobID: 7})
-	damaged := poll
+func TestOutputForPeopleSaysWhatMessagesSay(t *testing.T) {
+	header := func(n uint64) wc.Header {
+		return wc.Header{MessageID: n, SeqNo: n, DecisionSeq: n, IssuedAtTurn: n / 2}
+	}
+	worker := func(n uint64, op wc.Op) wc.Envelope { return wc.NewWorkerEnvelope("w-1", header(n), op) }
+	damaged := wc.NewEnvelope(header(7), wc.PollStatus{JobID: 7})
+	digest := strconv.FormatUint(damaged.ReplayHash, 10)
 	damaged.ReplayHash = 5
-	hostile := wc.NewWorkerEnvelope("\x1b[2J\n"+strings.Repeat("x", 1000), header, wc.Diagnostic{})
-	nobody := wc.NewEnvelope(header, wc.DrainCompleted{JobID: 1<<64 - 1})
-	digest := strconv.FormatUint(poll.ReplayHash, 10)
-	texts := []string{text(t, ready), text(t, poll), text(t, damaged), text(t, hostile), text(t, nobody), "\n", `{"op":1}`}
-	columns := []string{
-		`     1  valid       worker "w-1"        BootstrapReady                `,
-		`     2  valid       coordinator         PollStatus          job 7     `,
-		`     3  invalid     coordinator         PollStatus          job 7     `,
-		`     4  valid       worker "\x1b[2J\nxxxxxxxxxxxxxxxxxxx"...  Diagnostic                    `,
-		`     5  invalid     worker              DrainCompleted      job 18446744073709551615  `,
-		`     6  unreadable                                                    `,
-		`     7  unreadable                                                    `,
+	hostile := wc.NewWorkerEnvelope("\x1b[2J\n"+strings.Repeat("x", 1000), header(1), wc.Diagnostic{Message: "\u202e\u009b"})
+	in := ""
+	for _, env := range []wc.Envelope{
+		worker(1, wc.BootstrapReady{WorkerID: "w-1"}),
+		wc.NewEnvelope(header(4), wc.SpawnJob{JobID: 7, Payload: []byte("hello")}),
+		worker(2, wc.StatusSnapshot{JobID: 7, State: wc.StateRunning}),
+		damaged,
+		worker(3, wc.JobCompleted{JobID: 7, Outcome: wc.OutcomeErr{Code: "bad", Message: "no\nway"}}),
+		hostile,
+		wc.NewEnvelope(header(6), wc.DrainCompleted{JobID: 1<<64 - 1}),
+	} {
+		in += text(t, env)
 	}
-	wrong := []string{
-		``,
-		``,
-		`  replay digest mismatch: expected ` + digest + `, got 5`,
-		``,
-		`  ` + described(wc.ErrMissingWorkerIdentity),
-		`  ` + described(wc.ErrMalformed) + `: at byte 0: `,
-		`  ` + described(wc.ErrMalformed) + `: at byte 6: `,
-	}
-	out, notes := inspectText(t, strings.Join(texts, ""))
-	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
-	require.Len(t, lines, len(texts))
-	for i, line := range lines {
-		want := fmt.Sprintf("%s%7d bytes%s", columns[i], len(strings.TrimSuffix(texts[i], "\n")), wrong[i])
-		if strings.HasSuffix(want, ": ") {
-			assert.Greater(t, len(line), len(want), "a cause")
-			line = line[:len(want)]
-		}
-		assert.Equal(t, want, line)
-	}
+	in += "\n" + `{"op":1}`
+	out, notes := inspectText(t, 1, in)
 	assert.Empty(t, notes)
+	for i, want := range []string{
+		"  line  verdict      turn  bytes   seq  message",
+		"     1  valid           0 N    1  w-1 → BootstrapReady  (w-1 is ready)",
+		"     2  valid           2 N    4  coordinator → SpawnJob job 7: 5 bytes  (job 7: queued)",
+		"     3  valid           2 N    2  w-1 → StatusSnapshot job 7: running  (job 7: queued → running)",
+		"     4  invalid         2 N    7  coordinator → PollStatus job 7  [replay digest mismatch: expected " + digest + ", got 5]",
+		`     5  valid           2 N    3  w-1 → JobCompleted job 7: err, "bad", "no\nway"  (job 7: running → completed)`,
+		`     6  valid           2 N    1  "\x1b[2J\nxxxxxxxxx`,
+		"     7  invalid         2 N    6  worker → DrainCompleted job 18446744073709551615  [" + described(wc.ErrMissingWorkerIdentity) + "]",
+		"     8  unreadable      2 N       0 bytes that are no message  [" + described(wc.ErrMalformed) + ": at byte 0: ",
+		"     9  unreadable      2 N       8 bytes that are no message  [" + described(wc.ErrMalformed) + ": at byte 6: ",
+	} {
+		line := strings.Split(out, "\n")[i]
+		line = regexp.MustCompile(`^( +\d+  \w+ +\d+) +\d+  ( {3}\d|  {3})  `).ReplaceAllString(line, "$1 N $2  ")
+		assert.True(t, strings.HasPrefix(line, want), "%s\n%s", want, line)
+	}
+	assert.NotRegexp(t, "[\x00-\x09\x0b-\x1f\x7f\u009b\u202e]", out)
+	for line := range strings.Lines(out) {
+		assert.Less(t, len(line), 500)
+	}
 }
 
 func TestLineThatIsNotHexadecimalIsReportedInItsPlace(t *testing.T) {
@@ -113,13 +117,13 @@ func TestLineThatIsNotHexadecimalIsReportedInItsPlace(t *testing.T) {
 	}
 	assert.Equal(t, []bool{false, true, false, false, false, true, true}, accepted)
 
-	_, notes := inspectText(t, in, "-hex", "-json")
+	_, notes := inspectText(t, 1, in, "-hex", "-json")
 	assert.Equal(t, "inspect: line 1: not hexadecimal at byte 0 of the line\n"+
 		"inspect: line 3: not hexadecimal at byte 3 of the line\n"+
 		"inspect: line 4: an odd number of hexadecimal digits\n", notes)
 
-	out, notes := inspectText(t, in, "-hex")
-	assert.Contains(t, out, "     3  unreadable                                                          4 bytes  not hexadecimal at byte 3 of the line\n")
+	out, notes := inspectText(t, 1, in, "-hex")
+	assert.Contains(t, out, "     3  unreadable      0      4        4 bytes that are no message  [not hexadecimal at byte 3 of the line]\n")
 	assert.Empty(t, notes)
 }
 
@@ -127,22 +131,22 @@ func TestLineOf8MiBIsReadAndLongerOneSkipped(t *testing.T) {
 	envelope := strings.TrimSpace(spawn(t, 3))
 	full := envelope + strings.Repeat(" ", maxLine-len(envelope))
 	in := full + "\n" + full + " \n" + strings.Repeat(full, 3) + "\n" + full + " \r\n" + envelope + "\n" + full
-	out, notes := inspectText(t, in)
-	lines := strings.SplitAfter(out, "\n")
+	out, notes := inspectText(t, 1, in)
+	lines := strings.SplitAfter(out, "\n")[1:]
 	require.Len(t, lines, 7)
 	for i, want := range []string{
-		`     1  valid .* 8388608 bytes`,
-		`     2  unreadable .* 8388609 bytes  the line is longer than 8388608 bytes`,
-		`     3  unreadable .* 25165824 bytes  the line is longer than 8388608 bytes`,
-		`     4  unreadable .* 8388610 bytes  the line is longer than 8388608 bytes`,
-		`     5  valid .* ` + strconv.Itoa(len(envelope)) + ` bytes`,
-		`     6  valid .* 8388608 bytes`,
+		`     1  valid  .*  8388608 .*`,
+		`     2  unreadable .* 8388609 .*\[the line is longer than 8388608 bytes\]`,
+		`     3  unreadable .* 25165824 .*\[the line is longer than 8388608 bytes\]`,
+		`     4  unreadable .* 8388610 .*\[the line is longer than 8388608 bytes\]`,
+		`     5  valid .* ` + strconv.Itoa(len(envelope)) + ` .*`,
+		`     6  valid .* 8388608 .*`,
 	} {
 		assert.Regexp(t, "^"+want+"\n$", lines[i])
 	}
 	assert.Empty(t, notes)
 
-	out, notes = inspectText(t, full+full, "-json")
+	out, notes = inspectText(t, 1, full+full, "-json")
 	assert.Equal(t, "{\"accept\":false}\n", out)
 	assert.Equal(t, "inspect: line 1: the line is longer than 8388608 bytes\n", notes)
 }
@@ -150,7 +154,7 @@ func TestLineOf8MiBIsReadAndLongerOneSkipped(t *testing.T) {
 func TestHundredThousandLinesGiveAsManyVerdicts(t *testing.T) {
 	const lines = 100_000
 	var out bytes.Buffer
-	status := run([]string{"-json"}, &repeated{text: spawn(t, 16), times: lines}, &out, io.Discard)
+	status := run(t.Context(), []string{"-json"}, &repeated{text: spawn(t, 16), times: lines}, &out, io.Discard)
 	assert.Zero(t, status)
 	first, _, _ := strings.Cut(out.String(), "\n")
 	assert.Contains(t, first, `{"accept":true,`)
@@ -161,7 +165,7 @@ func TestVerdictDoesNotWaitForNextLine(t *testing.T) {
 	in, typing := io.Pipe()
 	reading, out := io.Pipe()
 	go func() {
-		run([]string{"-json"}, in, out, io.Discard)
+		run(t.Context(), []string{"-json"}, in, out, io.Discard)
 		out.Close()
 	}()
 	verdicts := bufio.NewReader(reading)
@@ -184,30 +188,34 @@ func TestInputOutputAndUsageErrorsExitWith2(t *testing.T) {
 		out   io.Writer
 		notes string
 	}{
-		"input":     {nil, io.MultiReader(strings.NewReader("{}\n{"), iotest.ErrReader(errors.New("unplugged"))), io.Discard, "inspect: line 2: unplugged\n"},
-		"output":    {nil, strings.NewReader("{}\n"), brokenWriter{}, "inspect: no room\n"},
-		"json":      {[]string{"-json"}, strings.NewReader(strings.Repeat("{}\n", 10_000)), brokenWriter{}, "inspect: no room\n"},
-		"arguments": {[]string{"file"}, strings.NewReader(""), io.Discard, "inspect: unexpected argument \"file\"; messages are read from standard input\n"},
+		"input":  {nil, io.MultiReader(strings.NewReader("{}\n{"), iotest.ErrReader(errors.New("unplugged"))), io.Discard, "inspect: line 2: unplugged\n"},
+		"output": {nil, strings.NewReader("{}\n"), brokenWriter{}, "inspect: no room\n"},
+		"json":   {[]string{"-json"}, strings.NewReader(strings.Repeat("{}\n", 10_000)), brokenWriter{}, "inspect: no room\n"},
+		"file":   {[]string{"none"}, strings.NewReader(""), io.Discard, "inspect: open none: no such file or directory\n"},
+		"forms":  {[]string{"-svg", "-q"}, strings.NewReader(""), io.Discard, "inspect: -json, -mermaid, -svg, -stats and -q exclude one another\n"},
+		"follow": {[]string{"-follow", "a", "b"}, strings.NewReader(""), io.Discard, "inspect: -follow follows one file\n"},
+		"max":    {[]string{"-svg", "-max", "0"}, strings.NewReader(""), io.Discard, "inspect: -max must be at least 1\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var notes strings.Builder
-			assert.Equal(t, 2, run(test.args, test.in, test.out, &notes))
+			assert.Equal(t, 2, run(t.Context(), test.args, test.in, test.out, &notes))
 			assert.Equal(t, test.notes, notes.String())
 		})
 	}
-	assert.Equal(t, 2, run([]string{"-nonsense"}, nil, nil, io.Discard))
-	assert.Equal(t, 0, run([]string{"-help"}, nil, nil, io.Discard))
+	assert.Equal(t, 2, run(t.Context(), []string{"-nonsense"}, nil, nil, io.Discard))
+	assert.Equal(t, 0, run(t.Context(), []string{"-help"}, nil, nil, io.Discard))
 }
 
-func inspectText(t *testing.T, in string, args ...string) (out, notes string) {
+func inspectText(t *testing.T, status int, in string, args ...string) (out, notes string) {
 	var stdout, stderr strings.Builder
-	require.Zero(t, run(args, strings.NewReader(in), &stdout, &stderr))
+	require.Equal(t, status, run(t.Context(), args, strings.NewReader(in), &stdout, &stderr), stderr.String())
 	return stdout.String(), stderr.String()
 }
 
 func inspectJSON(t *testing.T, in string, args ...string) []map[string]any {
-	out, _ := inspectText(t, in, args...)
-	return decode(t, strings.NewReader(out))
+	var out strings.Builder
+	require.NotEqual(t, 2, run(t.Context(), args, strings.NewReader(in), &out, io.Discard))
+	return decode(t, strings.NewReader(out.String()))
 }
 
 func readLines(t *testing.T, file string) []map[string]any {

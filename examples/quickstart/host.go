@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	wc "github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/internal/journal"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // limits are how many turns a worker may take for each kind of request.

@@ -11,13 +11,15 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/workerchannel/workerchannel/examples/internal/journal"
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // seed is the seed that all messages carry, for programs whose random numbers must repeat.
@@ -39,27 +41,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	out := bufio.NewWriter(stdout)
-	session := journal.Session{Seed: seed, FirstDecisionSeq: 1, Limits: journal.Limits(limits)}
-	perform(out, func(s journal.Step) { session.Steps = append(session.Steps, s) })
+	var session bytes.Buffer
+	c := journal.RecordSession(&session, wc.NewCoordinator(seed, wc.WithLimits(limits)), journal.Setup{Limits: limits})
+	perform(out, c)
 	err := out.Flush()
+	if err == nil {
+		err = c.Close()
+	}
 	if err == nil && *file != "" {
-		err = save(*file, &session)
+		err = os.WriteFile(*file, session.Bytes(), 0o666)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "quickstart:", err)
 		return 2
 	}
 	return 0
-}
-
-func save(name string, session *journal.Session) error {
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	err = session.Write(f)
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	return err
 }

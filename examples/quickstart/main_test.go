@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/workerchannel/workerchannel/examples/internal/journal"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

@@ -7,13 +7,13 @@ import (
 	"sync"
 
 	wc "github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/internal/journal"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // perform runs the whole story.
-func perform(out *bufio.Writer, note func(journal.Step)) {
+func perform(out *bufio.Writer, c *journal.Recorder) {
 	h := &host{
-		c:        journal.Record(wc.NewCoordinator(seed, wc.WithLimits(limits)), note),
+		c:        c,
 		requests: make(chan func() error),
 		turns:    make(chan struct{}),
 		jobs:     make(map[uint64]*job),

@@ -2,32 +2,35 @@
 // and the state after every call. It shows that both are deterministic, and it shows where two versions or two
 // implementations differ.
 //
-//	go run ./examples/replay FILE...
+//	go run ./examples/replay [-max N] FILE...
 //	go run ./examples/quickstart -record session.jsonl && go run ./examples/replay session.jsonl
 //
-// Without a file, or for the file -, it reads standard input. A journal has one session a line: of a coordinator,
-// in the form of testdata/sessions.jsonl, or, if the session has a worker_id, of a worker, in the form of
-// testdata/worker_sessions.jsonl. Blank lines are skipped. Every divergence is printed as one line,
+// Without a file, or for the file -, it reads standard input. A file is a journal of either form: steps, one a line,
+// as journal.Create writes them, or whole sessions, one a line, as in testdata/sessions.jsonl and
+// testdata/worker_sessions.jsonl. With FILE go the files FILE.1, FILE.2 and so on into which a journal was divided.
+// Blank lines are skipped. Every divergence is printed as one line,
 //
 //	FILE:LINE: step STEP: CALL: FIELD: wanted JSON, got JSON
 //
-// with lines counted from 1 and steps, which are elements of an array, from 0. The session goes on after a
-// divergence, which may cause others. The last line is "N sessions, M steps, D divergences".
+// with lines counted from 1 and the steps of a session from 0. Wanted is what the journal has. The field crc says that
+// the line is not as it was written; what has changed in it is often another divergence, of this step or a later
+// one. The session goes on after a divergence, which may cause others; -max limits how many are printed. The last line is
+// "N sessions, M steps, D divergences".
 //
 // The exit status is 0 if there was no divergence, 1 if there was one, and 2 if the input cannot be read
-// to its end; in that case the last line is missing, and standard error says where the reading stopped.
+// to its end or a line of it cannot be read; in that case the last line is missing, and standard error says which.
+// A last line that a crash has left incomplete is no error.
 package main
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/workerchannel/workerchannel/examples/internal/journal"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -35,7 +38,11 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprintln(stderr, "usage: replay [FILE...]") }
+	most := flags.Int("max", 100, "print at most `N` divergences; 0 prints all")
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: replay [-max N] [FILE...]\n\nReplays journals and prints each divergence. Without a file it reads standard input.")
+		flags.PrintDefaults()
+	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
@@ -45,7 +52,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(files) == 0 {
 		files = []string{"-"}
 	}
-	r := replayer{out: bufio.NewWriter(stdout)}
+	r := replayer{out: bufio.NewWriter(stdout), most: *most}
+	r.walker = journal.NewWalker(r.step)
 	for _, name := range files {
 		if err := r.file(name, stdin); err != nil {
 			r.out.Flush()
@@ -53,59 +61,60 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			return 2
 		}
 	}
-	fmt.Fprintf(r.out, "%d sessions, %d steps, %d divergences\n", r.sessions, r.steps, r.divergences)
+	r.finish()
 	if err := r.out.Flush(); err != nil {
 		fmt.Fprintln(stderr, "replay:", err)
 		return 2
 	}
-	if r.divergences > 0 {
+	if r.walker.Divergences > 0 {
 		return 1
 	}
 	return 0
 }
 
 type replayer struct {
-	out                          *bufio.Writer
-	sessions, steps, divergences int
+	out           *bufio.Writer
+	walker        *journal.Walker
+	most, printed int
 }
 
 func (r *replayer) file(name string, stdin io.Reader) error {
 	if name == "-" {
-		return r.journal("stdin", stdin)
+		return r.walker.Read("stdin", stdin)
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return err
+	for _, part := range journal.Files(name) {
+		err := r.walker.Read(part.Name, part)
+		part.Close()
+		if err != nil {
+			return err
+		}
 	}
-	defer f.Close()
-	return r.journal(name, f)
+	return nil
 }
 
-// journal replays one line at a time, so that only one session is in memory.
-func (r *replayer) journal(name string, in io.Reader) error {
-	lines := bufio.NewReader(in)
-	for n := 1; ; n++ {
-		line, end := lines.ReadBytes('\n')
-		place := fmt.Sprintf("%s:%d", name, n)
-		if len(bytes.TrimSpace(line)) > 0 && (end == nil || end == io.EOF) {
-			if err := r.session(place, bytes.TrimRight(line, "\r\n")); err != nil {
-				return fmt.Errorf("%s: %w", place, err)
+func (r *replayer) step(e *journal.Event) error {
+	for _, d := range e.Divergences {
+		if r.printed++; r.printed <= r.most || r.most == 0 {
+			call := d.Call
+			if call == "" {
+				call = "session"
 			}
-		}
-		if end == io.EOF {
-			return nil
-		} else if end != nil {
-			return fmt.Errorf("%s: %w", place, end)
+			fmt.Fprintf(r.out, "%s:%d: step %d: %s: %s: wanted %s, got %s\n", e.File, e.Line, d.Step, call, d.Field, d.Wanted, d.Got)
 		}
 	}
+	return nil
 }
 
-func (r *replayer) session(place string, line []byte) error {
-	steps, err := journal.Replay(line, func(d journal.Divergence) {
-		r.divergences++
-		fmt.Fprintf(r.out, "%s: step %d: %s: %s: wanted %s, got %s\n", place, d.Step, d.Call, d.Field, d.Wanted, d.Got)
-	})
-	r.sessions++
-	r.steps += steps
-	return err
+func (r *replayer) finish() {
+	w := r.walker
+	if r.most > 0 && r.printed > r.most {
+		fmt.Fprintf(r.out, "and %d more divergences; -max 0 shows them\n", r.printed-r.most)
+	}
+	if w.Unreplayed > 0 {
+		fmt.Fprintf(r.out, "%d steps were not replayed: what comes before them is missing\n", w.Unreplayed)
+	}
+	if w.Torn > 0 {
+		fmt.Fprintf(r.out, "%d lines are incomplete, as a crash leaves them\n", w.Torn)
+	}
+	fmt.Fprintf(r.out, "%d sessions, %d steps, %d divergences\n", w.Sessions, w.Steps, w.Divergences)
 }

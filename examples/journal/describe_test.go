@@ -15,7 +15,7 @@ import (
 )
 
 func TestEveryErrorKindHasItsName(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../../errors.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../errors.go", nil, 0)
 	require.NoError(t, err)
 	var sentinels []string
 	for _, decl := range file.Decls {

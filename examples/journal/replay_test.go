@@ -195,7 +195,7 @@ func TestMalformedJournalIsRefusedWithItsPlace(t *testing.T) {
 		step(`{"call":"cancel_job","job_id":1,"error":null,` + after + `}`):   "step 0: reason: member is missing",
 		step(`{"call":"cancel_job","job_id":"1","reason":"",` + after + `}`):  "step 0: job_id: ",
 		step(`{"call":"cancel_job","job_id":1,"reason":7,` + after + `}`):     "step 0: reason: ",
-		step(spawn(`"aGk="`)):                                                 "step 0: payload: ",
+		step(spawn(`"aGk"`)):                                                  "step 0: payload: ",
 		step(spawn(`[256]`)):                                                  "step 0: payload: expected a byte, got 256",
 		step(spawn(`null`)):                                                   "step 0: payload: expected a value, got null",
 		step(`{"call":"handle_inbound","error":null,` + after + `}`):          "step 0: wire: member is missing",

@@ -46,6 +46,9 @@ func Describe(err error) any {
 	if err == nil {
 		return nil
 	}
+	if recorded, ok := err.(recordedError); ok {
+		return recorded.RawMessage
+	}
 	var (
 		kind       = Kind(err)
 		mismatch   *wc.MismatchError

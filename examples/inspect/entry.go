@@ -1,0 +1,165 @@
+package main
+
+import (
+	"encoding/json"
+
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/journal"
+)
+
+// A verdict says what became of an entry.
+type verdict string
+
+const (
+	valid      verdict = "valid"      // of a capture: passes validation
+	invalid    verdict = "invalid"    // of a capture: does not
+	unreadable verdict = "unreadable" // is not an envelope
+	sent       verdict = "sent"       // of a journal: taken from the outbox
+	accepted   verdict = "accepted"   // of a journal: arrived
+	called     verdict = "called"     // of a journal: a call of the program
+	refused    verdict = "refused"    // of a journal: a message or a call
+)
+
+func (v verdict) bad() bool { return v == invalid || v == unreadable || v == refused }
+
+// An entry is a message, or in a journal another call.
+type entry struct {
+	file          string
+	line          int
+	session, step uint64 // of a journal
+	journal       bool
+	verdict       verdict
+	call          string // of a journal
+
+	env    *wc.Envelope // nil if there is none or it is not known
+	op     string       // the message's operation; "" if it is no message or unreadable
+	jobID  *uint64
+	seqNo  uint64
+	turn   uint64
+	toHost bool
+	worker string // the other end; "" if it is not known
+	size   int    // of the message; 0 if it is not known
+
+	wrong       string // why it was refused
+	err         error  // of a capture
+	divergences []journal.Divergence
+	says        string // what the message or the call says
+	led         string // what it led to
+}
+
+// describe fills in what the entry says.
+func (e *entry) describe(reason any) {
+	switch {
+	case e.env != nil && e.env.Op != nil:
+		e.says = e.env.String()
+	case e.op != "": // a message of a journal that cannot be replayed
+		e.says = "coordinator → " + e.op
+		if e.toHost {
+			e.says = quoteID(e.worker) + " → " + e.op
+		}
+		if e.jobID != nil {
+			e.says += " job " + strconv.FormatUint(*e.jobID, 10)
+		}
+	case e.verdict == unreadable || e.call == "unreadable":
+		e.says = fmt.Sprintf("%d bytes that are no message", e.size)
+	default:
+		e.says = strings.ReplaceAll(e.call, "_", " ")
+		if e.jobID != nil {
+			e.says += " " + strconv.FormatUint(*e.jobID, 10)
+		}
+		if text, ok := reason.(string); ok {
+			e.says += ": " + quote(text)
+		}
+	}
+}
+
+// failed reports whether the entry is what -failed shows: something was refused, or a message says that something
+// went wrong.
+func (e *entry) failed() bool {
+	if e.verdict.bad() || len(e.divergences) > 0 || e.call == "worker_lost" {
+		return true
+	}
+	if e.env == nil {
+		return false
+	}
+	switch op := e.env.Op.(type) {
+	case wc.BootstrapFailed:
+		return true
+	case wc.JobCompleted:
+		_, ok := op.Outcome.(wc.OutcomeOk)
+		return !ok
+	case wc.Diagnostic:
+		return op.Level == wc.LevelError
+	}
+	return false
+}
+
+// describeError returns the text of an error as a journal has it.
+func describeError(recorded map[string]any) string {
+	kind, _ := recorded["kind"].(string)
+	var data []string
+	for _, name := range []string{"job_id", "state", "from", "to", "expected", "actual", "last_seen", "worker_id", "region_id", "size", "max", "op", "reason", "offset", "cause"} {
+		v, ok := recorded[name]
+		if !ok {
+			continue
+		}
+		value, _ := json.Marshal(v)
+		data = append(data, strings.ReplaceAll(name, "_", " ")+" "+cut(string(value), 80))
+	}
+	if len(data) == 0 {
+		return kind
+	}
+	return cut(kind, 80) + ": " + strings.Join(data, ", ")
+}
+
+func quoteID(id string) string {
+	if id == "" {
+		return "worker"
+	}
+	if plain := strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/@-"); plain == "" && len(id) <= 64 {
+		return id
+	}
+	return quote(id)
+}
+
+func quote(s string) string { return strconv.Quote(cut(s, 60)) }
+
+// cut shortens a string to about so many bytes.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
+}
+
+// safe escapes everything that is not printable, so that no text of a peer commands the terminal.
+func safe(s string) string {
+	for i, r := range s {
+		if !strconv.IsPrint(r) || r == '\ufffd' {
+			return s[:i] + escape(s[i:])
+		}
+	}
+	return s
+}
+
+func escape(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
+}
+
+// brief returns the text of an error of package workerchannel.
+func brief(err error) string { return strings.TrimPrefix(err.Error(), "workerchannel: ") }

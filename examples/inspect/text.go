@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+)
+
+// forPeople prints a line for each entry, and begins with a line that says what is in them whenever that changes.
+type forPeople struct {
+	out   io.Writer
+	calls bool   // whether to print calls that send nothing and change little
+	file  string // the last one
+	begun bool
+	kind  bool
+}
+
+// quiet are the calls of which there are many and whose effect can be seen by others.
+var quiet = []string{"advance_turn", "reap", "spawn_job", "cancel_job", "poll_status", "request_shutdown",
+	"announce", "fail", "start", "report", "complete", "acknowledge_cancel", "complete_drain", "complete_finalize", "diagnose", "complete_shutdown"}
+
+func (p *forPeople) entry(e *entry) error {
+	if e.verdict == called && !p.calls && len(e.divergences) == 0 && slices.Contains(quiet, e.call) {
+		return nil
+	}
+	if !p.begun || p.file != e.file || p.kind != e.journal {
+		if p.begun {
+			fmt.Fprintln(p.out)
+		}
+		if e.file != "" {
+			fmt.Fprintln(p.out, safe(e.file))
+		}
+		columns := "  line  verdict      turn  bytes   seq  message"
+		if e.journal {
+			columns = "  line  session  step  verdict      turn   seq  message"
+		}
+		fmt.Fprintln(p.out, columns)
+		p.begun, p.file, p.kind = true, e.file, e.journal
+	}
+	seq := ""
+	if e.op != "" {
+		seq = fmt.Sprint(e.seqNo)
+	}
+	what := e.says
+	switch {
+	case e.wrong != "":
+		what += "  [" + e.wrong + "]"
+	case e.led != "":
+		what += "  (" + e.led + ")"
+	}
+	var err error
+	if e.journal {
+		_, err = fmt.Fprintf(p.out, "%6d  %7d  %4d  %-10s  %5d  %4s  %s\n", e.line, e.session, e.step, e.verdict, e.turn, seq, safe(what))
+	} else {
+		_, err = fmt.Fprintf(p.out, "%6d  %-10s  %5d  %5d  %4s  %s\n", e.line, e.verdict, e.turn, e.size, seq, safe(what))
+	}
+	for i, d := range e.divergences {
+		if i == maxDivergences {
+			fmt.Fprintf(p.out, "        and %d more divergences\n", len(e.divergences)-i)
+			break
+		}
+		fmt.Fprintf(p.out, "        diverges: %s: wanted %s, got %s\n", safe(d.Field), safe(cut(d.Wanted, 500)), safe(cut(d.Got, 500)))
+	}
+	return err
+}
+
+const maxDivergences = 10
+
+func (p *forPeople) finish() error { return nil }

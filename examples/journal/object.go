@@ -1,0 +1,317 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	wc "github.com/workerchannel/workerchannel"
+)
+
+var (
+	errMissing = errors.New("member is missing")
+	errNull    = errors.New("expected a value, got null")
+)
+
+// An object is a JSON object whose members are read by name. It keeps the first failure in err; a member that
+// cannot be read is the zero value.
+type object struct {
+	members map[string]json.RawMessage
+	err     error
+}
+
+func readObject(data []byte) (*object, error) {
+	if !utf8.Valid(data) { // encoding/json would replace the ill-formed bytes
+		at := 0
+		for r, size := utf8.DecodeRune(data); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRune(data[at:]) {
+			at += size
+		}
+		return nil, fmt.Errorf("at byte %d: not well-formed UTF-8", at)
+	}
+	var o object
+	err := json.Unmarshal(data, &o.members)
+	if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
+		return nil, fmt.Errorf("after %d bytes: %w", syntax.Offset, err)
+	}
+	if err == nil && o.members == nil {
+		err = errNull
+	}
+	return &o, err
+}
+
+// splitObject is like readObject for a line that is as this package wrote it. It finds where the members are and leaves
+// the rest to whoever reads them; nil if it is not such a line after all.
+func splitObject(data []byte) *object {
+	o := object{members: make(map[string]json.RawMessage, 8)}
+	at := 0
+	for at < len(data) {
+		if at++; at == len(data) || data[at] != '"' { // after { or ,
+			return nil
+		}
+		name := at + 1
+		length := bytes.IndexByte(data[name:], '"')
+		colon := name + length + 1
+		if length < 0 || colon >= len(data) || data[colon] != ':' || bytes.IndexByte(data[name:name+length], '\\') >= 0 {
+			return nil
+		}
+		end := valueEnd(data, colon+1)
+		key := string(data[name : name+length])
+		if _, twice := o.members[key]; twice || end < 0 {
+			return nil
+		}
+		o.members[key] = data[colon+1 : end : end]
+		if data[end] == '}' {
+			if end == len(data)-1 {
+				return &o
+			}
+			return nil
+		}
+		at = end
+	}
+	return nil
+}
+
+// valueEnd returns where a member's value ends, which is at a comma or brace outside of it; -1 if it does not.
+func valueEnd(data []byte, at int) int {
+	for depth := 0; at < len(data); at++ {
+		switch data[at] {
+		case '"':
+			for at++; at < len(data) && data[at] != '"'; at++ {
+				if data[at] == '\\' {
+					at++
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return at
+			}
+			depth--
+		case ',':
+			if depth == 0 {
+				return at
+			}
+		}
+	}
+	return -1
+}
+
+// fail keeps the first failure.
+func (o *object) fail(name string, err error) {
+	if o.err == nil {
+		o.err = fmt.Errorf("%s: %w", name, err)
+	}
+}
+
+func (o *object) number(name string) uint64 {
+	if data := o.members[name]; len(data) > 0 && (data[0] != '0' || len(data) == 1) {
+		if n, err := strconv.ParseUint(string(data), 10, 64); err == nil && data[0] != '+' {
+			return n
+		}
+	}
+	return member[uint64](o, name)
+}
+
+func (o *object) str(name string) string {
+	data := o.members[name]
+	if n := len(data) - 1; n > 0 && data[0] == '"' && data[n] == '"' && plainText(data[1:n]) {
+		return string(data[1:n])
+	}
+	return member[string](o, name)
+}
+
+// plainText reports whether a JSON string stands for itself.
+func plainText(data []byte) bool {
+	for _, c := range data {
+		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// bytes returns a payload: a string of base64, or, as in whole sessions, an array of numbers. If a digest stands in its
+// place, it is that many zeros.
+func (o *object) bytes(name string) []byte {
+	data := o.members[name]
+	if len(data) > 0 && data[0] == '"' {
+		payload, err := base64.StdEncoding.DecodeString(o.str(name))
+		if err != nil {
+			o.fail(name, err)
+		}
+		return payload
+	}
+	if len(data) > 0 && data[0] == '{' {
+		digest := o.object(name)
+		if digest == nil {
+			return nil
+		}
+		size := digest.number("bytes")
+		digest.str("sha256")
+		o.failFrom(name, digest)
+		return make([]byte, min(size, maxDigested))
+	}
+	numbers := member[[]uint16](o, name)
+	payload := make([]byte, len(numbers))
+	for i, n := range numbers {
+		if payload[i] = byte(n); n > 255 {
+			o.fail(name, fmt.Errorf("expected a byte, got %d", n))
+		}
+	}
+	return payload
+}
+
+// maxDigested is the size of the largest payload of which a digest is believed. Larger ones are refused anyway.
+const maxDigested = 16 * wc.MaxPayloadBytes
+
+// result returns a member as a plain value. The step of a refused call has no state and no cancelled, and one of a
+// stream has no after if the state has not changed.
+func (o *object) result(name string) any {
+	data, ok := o.members[name]
+	if !ok {
+		if name != "state" && name != "cancelled" && (name != "after" || o.members["step"] == nil) {
+			o.fail(name, errMissing)
+		}
+		return nil
+	}
+	return plain(data)
+}
+
+func member[T any](o *object, name string) (v T) {
+	data, ok := o.members[name]
+	switch {
+	case !ok:
+		o.fail(name, errMissing)
+	case string(data) == "null":
+		o.fail(name, errNull)
+	default:
+		if err := json.Unmarshal(data, &v); err != nil {
+			o.fail(name, err)
+		}
+	}
+	return v
+}
+
+// plain returns what v becomes when it is written as JSON and read back: maps, slices, strings, and numbers
+// with all their digits.
+func plain(v any) (p any) {
+	data, err := json.Marshal(v)
+	if err == nil {
+		d := json.NewDecoder(bytes.NewReader(data))
+		d.UseNumber()
+		err = d.Decode(&p)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return p
+}
+
+// show returns a plain value as JSON with all unprintable characters escaped.
+func show(v any) string {
+	var written strings.Builder
+	e := json.NewEncoder(&written)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err.Error()
+	}
+	var safe strings.Builder
+	for _, r := range strings.TrimSpace(written.String()) {
+		if strconv.IsPrint(r) {
+			safe.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&safe, `\u%04x`, unit)
+		}
+	}
+	return safe.String()
+}
+
+// cut shortens two strings to the part around their first difference, if one of them is long.
+func cut(a, b string) (string, string) {
+	if max(len(a), len(b)) <= 1000 {
+		return a, b
+	}
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
+	}
+	return excerpt(a, same), excerpt(b, same)
+}
+
+func excerpt(s string, at int) string {
+	from, to := max(0, at-100), min(len(s), at+100)
+	return fmt.Sprintf("...%s... (bytes %d to %d of %d)", strings.ToValidUTF8(s[from:to], ""), from, to, len(s))
+}
+
+// outcome reads an outcome in the form that it has on the wire.
+func (o *object) outcome(name string) wc.Outcome {
+	in := o.object(name)
+	if in == nil {
+		return nil
+	}
+	defer o.failFrom(name, in)
+	switch status := in.str("status"); status {
+	case "Ok":
+		return wc.OutcomeOk{Payload: in.bytes("payload")}
+	case "Err":
+		return wc.OutcomeErr{Code: in.str("code"), Message: in.str("message")}
+	case "Cancelled":
+		return wc.OutcomeCancelled{Reason: in.str("reason")}
+	case "Panicked":
+		return wc.OutcomePanicked{Message: in.str("message")}
+	default:
+		in.fail("status", fmt.Errorf("unknown name %s", show(status)))
+	}
+	return nil
+}
+
+// diagnostic reads a diagnostic in the form that it has on the wire, without its type.
+func (o *object) diagnostic(name string) (d wc.Diagnostic) {
+	in := o.object(name)
+	if in == nil {
+		return d
+	}
+	defer o.failFrom(name, in)
+	d = wc.Diagnostic{Category: in.str("category"), Message: in.str("message")}
+	switch level := in.str("level"); level {
+	case "Info":
+		d.Level = wc.LevelInfo
+	case "Warn":
+		d.Level = wc.LevelWarn
+	case "Error":
+		d.Level = wc.LevelError
+	default:
+		in.fail("level", fmt.Errorf("unknown name %s", show(level)))
+	}
+	if metadata, ok := in.members["metadata"]; !ok || string(metadata) != "null" {
+		s := in.str("metadata")
+		d.Metadata = &s
+	}
+	return d
+}
+
+// object reads a member that is an object; nil after a failure.
+func (o *object) object(name string) *object {
+	in, err := readObject(member[json.RawMessage](o, name))
+	if err != nil {
+		o.fail(name, err)
+		return nil
+	}
+	return in
+}
+
+// failFrom keeps the failure of a member that is an object.
+func (o *object) failFrom(name string, in *object) {
+	if in.err != nil {
+		o.fail(name, in.err)
+	}
+}

@@ -1,0 +1,244 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
+)
+
+// The conformance data, made by an independent implementation.
+const (
+	sessions       = "../../testdata/sessions.jsonl"
+	workerSessions = "../../testdata/worker_sessions.jsonl"
+	envelopes      = "../../testdata/envelopes.jsonl"
+)
+
+func TestRecorderRecordsWhatIndependentImplementationRecorded(t *testing.T) {
+	eachLine(t, sessions, func(t *testing.T, line []byte) {
+		h, steps := readSession(t, line)
+		var recorded bytes.Buffer
+		c := wc.NewCoordinator(h.Seed, wc.WithFirstDecisionSeq(*h.Setup.FirstDecisionSeq), wc.WithLimits(h.Setup.Limits))
+		r := RecordSession(&recorded, c, *h.Setup)
+		repeat(t, steps, coordinatorCalls, r)
+		require.NoError(t, r.Close())
+		require.Equal(t, plain(json.RawMessage(line)), plain(json.RawMessage(recorded.Bytes())))
+	})
+}
+
+func TestWorkerRecorderRecordsWhatIndependentImplementationRecorded(t *testing.T) {
+	eachLine(t, workerSessions, func(t *testing.T, line []byte) {
+		h, steps := readSession(t, line)
+		var recorded bytes.Buffer
+		r := RecordWorkerSession(&recorded, wc.NewWorker(*h.WorkerID, h.Seed))
+		repeat(t, steps, workerCalls, r)
+		require.NoError(t, r.Close())
+		require.Equal(t, plain(json.RawMessage(line)), plain(json.RawMessage(recorded.Bytes())))
+	})
+}
+
+func readSession(t *testing.T, line []byte) (head, []json.RawMessage) {
+	session, err := readObject(line)
+	require.NoError(t, err)
+	h, steps := readHead(session), member[[]json.RawMessage](session, "steps")
+	require.NoError(t, session.err)
+	return h, steps
+}
+
+// repeat makes the calls of a session on a recorder.
+func repeat[R any](t *testing.T, steps []json.RawMessage, calls map[string]call[R], r R) {
+	for _, step := range steps {
+		in, err := readObject(step)
+		require.NoError(t, err)
+		calls[in.str("call")].make(r, in)
+		require.NoError(t, in.err)
+	}
+}
+
+func TestRecordedSessionsReplayWithoutDivergence(t *testing.T) {
+	setup := Setup{new(uint64(1 << 63)), wc.Limits{Boot: 1, Cancel: 2, Drain: 3, Finalize: 4, Poll: 5, Shutdown: 6}}
+	newCoordinator := func() *wc.Coordinator {
+		return wc.NewCoordinator(1<<64-1, wc.WithFirstDecisionSeq(1<<63), wc.WithLimits(setup.Limits))
+	}
+	const id = "<w>&\u2028"
+	t.Run("whole sessions", func(t *testing.T) {
+		var host, worker bytes.Buffer
+		r, w := RecordSession(&host, newCoordinator(), setup), RecordWorkerSession(&worker, wc.NewWorker(id, 3))
+		everyCall(t, r, w)
+		require.NoError(t, r.Close())
+		require.NoError(t, w.Close())
+		requireReplays(t, host.Bytes(), slices.Collect(maps.Keys(coordinatorCalls)))
+		requireReplays(t, worker.Bytes(), slices.Collect(maps.Keys(workerCalls)))
+	})
+	for name, o := range map[string]Options{
+		"stream":           {},
+		"digests":          {DigestOver: 2},
+		"digests of parts": {DigestOver: 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			to, err := NewWriter(&out, o)
+			require.NoError(t, err)
+			r, w := to.Record(newCoordinator(), setup), to.RecordWorker(wc.NewWorker(id, 3))
+			everyCall(t, r, w)
+			require.NoError(t, r.Close())
+			require.NoError(t, w.Close())
+			require.NoError(t, to.Close())
+			requireReplays(t, out.Bytes(), append(slices.Collect(maps.Keys(coordinatorCalls)), slices.Collect(maps.Keys(workerCalls))...))
+			if o.DigestOver == 2 {
+				assert.Contains(t, out.String(), `"payload":{"bytes":3,"sha256":"`)
+				assert.Contains(t, out.String(), `"digested":true`)
+			}
+		})
+	}
+}
+
+// everyCall makes every call of both halves, some of them refused.
+func everyCall(t *testing.T, r *Recorder, w *WorkerRecorder) {
+	const last = 1<<64 - 1 // job ids count down from here
+	exchange(t, r, w)
+	r.ExpectWorker()
+	assert.ErrorIs(t, r.SpawnJob(wc.SpawnJob{JobID: 1}), wc.ErrWorkerNotReady)
+	assert.ErrorIs(t, w.Start(1), wc.ErrWorkerNotReady)
+	require.NoError(t, w.Announce())
+	exchange(t, r, w)
+	r.AdvanceTurn()
+	w.AdvanceTurn()
+	for id := range uint64(6) {
+		require.NoError(t, r.SpawnTagged(wc.SpawnJob{JobID: last - id, RegionID: id / 2, Payload: []byte{0, 255, byte(id)}}, t))
+	}
+	assert.ErrorIs(t, r.SpawnJob(wc.SpawnJob{JobID: 1, Payload: make([]byte, wc.MaxPayloadBytes+1)}), wc.ErrPayloadTooLarge)
+	exchange(t, r, w)
+	require.NoError(t, r.PollStatus(last))
+	require.NoError(t, r.CancelJob(last, "\x00\u2028<"))
+	_, err := r.RemoveJob(last)
+	assert.ErrorIs(t, err, wc.ErrJobNotTerminal)
+	require.NoError(t, w.Start(last-1))
+	require.NoError(t, w.Report(last-1, "<half>"))
+	require.NoError(t, w.Complete(last-1, wc.OutcomeOk{Payload: []byte{7}}))
+	require.NoError(t, w.Complete(last-2, wc.OutcomeErr{Code: "c", Message: "m"}))
+	require.NoError(t, w.Complete(last-3, wc.OutcomePanicked{Message: "m"}))
+	require.NoError(t, w.Complete(last-4, wc.OutcomeCancelled{Reason: "r"}))
+	metadata := "<{}>"
+	require.NoError(t, w.Diagnose(wc.Diagnostic{Level: wc.LevelWarn, Category: "c", Message: "m", Metadata: &metadata}))
+	require.NoError(t, w.Diagnose(wc.Diagnostic{Level: wc.LevelError}))
+	exchange(t, r, w)
+	require.NoError(t, w.AcknowledgeCancel(last))
+	exchange(t, r, w)
+	require.NoError(t, w.CompleteDrain(last))
+	exchange(t, r, w)
+	require.NoError(t, w.CompleteFinalize(last))
+	exchange(t, r, w)
+	state, err := r.RemoveJob(last)
+	assert.NoError(t, err)
+	assert.Equal(t, wc.StateCompleted, state)
+	assert.Len(t, r.Reap(), 4)
+
+	cancelled, err := r.CancelRegion(2, "r")
+	assert.NoError(t, err)
+	assert.Equal(t, 1, cancelled)
+	_, err = r.CloseRegion(3, "r")
+	assert.ErrorIs(t, err, wc.ErrUnknownRegionID)
+	r.RetireWorker("another")
+	require.NoError(t, r.ShutdownWhenIdle("end"))
+	require.NoError(t, r.RequestShutdown("now"))
+	exchange(t, r, w)
+	require.NoError(t, w.CompleteShutdown())
+	assert.ErrorIs(t, w.Fail("late"), wc.ErrWorkerClosed)
+	exchange(t, r, w)
+	r.WorkerLost()
+	assert.Len(t, r.Reap(), 1)
+
+	for _, bad := range []string{"not JSON", "{}", "\xff", strings.Repeat(" ", 2000)} {
+		_, err := r.Receive([]byte(bad))
+		assert.ErrorIs(t, err, wc.ErrMalformed)
+		_, err = w.Receive([]byte(bad))
+		assert.ErrorIs(t, err, wc.ErrMalformed)
+	}
+	late := wc.NewWorkerEnvelope("<w>&\u2028", wc.Header{SeqNo: 99}, wc.JobCompleted{JobID: last, Outcome: wc.OutcomeOk{Payload: []byte("four")}})
+	assert.ErrorIs(t, r.HandleInbound(&late), wc.ErrWorkerSessionMismatch)
+	verified, err := wc.Verify(encode(t, late))
+	require.NoError(t, err)
+	assert.ErrorIs(t, r.HandleVerified(verified), wc.ErrWorkerSessionMismatch)
+	late.ReplayHash++
+	assert.ErrorIs(t, r.HandleInbound(&late), wc.ErrReplayHashMismatch)
+	_, err = r.Receive([]byte(" " + strings.Replace(string(encode(t, late)), ",", "\n,\r", 1)))
+	assert.ErrorIs(t, err, wc.ErrReplayHashMismatch)
+}
+
+// exchange delivers messages until there are none left.
+func exchange(t *testing.T, r *Recorder, w *WorkerRecorder) {
+	for r.OutboxLen()+w.OutboxLen() > 0 {
+		for env := range r.Outbox() {
+			_, err := w.Receive(encode(t, env))
+			require.NoError(t, err)
+		}
+		for env := range w.Outbox() {
+			_, err := r.Receive(encode(t, env))
+			require.NoError(t, err)
+		}
+	}
+}
+
+// requireReplays requires that a journal replays without divergence, and that it has every call.
+func requireReplays(t *testing.T, journal []byte, calls []string) {
+	called := map[string]bool{"unreadable": !isStream(journal)}
+	w := NewWalker(func(e *Event) error {
+		called[e.Call] = true
+		for _, d := range e.Divergences {
+			t.Errorf("%s:%d: %+v", e.File, e.Line, d)
+		}
+		return nil
+	})
+	require.NoError(t, w.Read("journal", bytes.NewReader(journal)))
+	require.Equal(t, bytes.Count(journal, []byte(`"call":`)), w.Steps)
+	require.Zero(t, w.Unreplayed)
+	for _, name := range calls {
+		require.True(t, called[name], "%s has not been called", name)
+	}
+}
+
+func TestCallsThatJSONCannotHoldAreNotRecorded(t *testing.T) {
+	const bad = "\xff"
+	var out bytes.Buffer
+	to, err := NewWriter(&out, Options{})
+	require.NoError(t, err)
+	r, w := to.Record(wc.NewCoordinator(1), Setup{}), to.RecordWorker(wc.NewWorker("w", 1))
+	begun := out.String()
+	assert.ErrorIs(t, r.CancelJob(1, bad), wc.ErrInvalidValue)
+	assert.ErrorIs(t, r.RequestShutdown(bad), wc.ErrInvalidValue)
+	assert.ErrorIs(t, r.ShutdownWhenIdle(bad), wc.ErrInvalidValue)
+	_, err = r.CloseRegion(1, bad)
+	assert.ErrorIs(t, err, wc.ErrInvalidValue)
+	r.RetireWorker(bad)
+
+	assert.ErrorIs(t, w.Fail(bad), wc.ErrInvalidValue)
+	assert.ErrorIs(t, w.Report(1, bad), wc.ErrInvalidValue)
+	assert.ErrorIs(t, w.Complete(1, nil), wc.ErrInvalidValue)
+	assert.ErrorIs(t, w.Diagnose(wc.Diagnostic{Message: bad}), wc.ErrInvalidValue)
+	assert.ErrorIs(t, r.HandleInbound(&wc.Envelope{Version: 1}), wc.ErrInvalidValue)
+	assert.ErrorIs(t, r.HandleVerified(wc.Verified{}), wc.ErrInvalidValue)
+	assert.Equal(t, begun, out.String())
+}
+
+func eachLine(t *testing.T, file string, test func(t *testing.T, line []byte)) {
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NotEmpty(t, data)
+	for line := range bytes.Lines(data) {
+		test(t, line)
+	}
+}
+
+func encode(t *testing.T, env wc.Envelope) []byte {
+	data, err := env.AppendJSON(nil)
+	require.NoError(t, err)
+	return data
+}

@@ -1,0 +1,265 @@
+package journal
+
+import (
+	"errors"
+	"io"
+	"iter"
+	"unicode/utf8"
+
+	wc "github.com/workerchannel/workerchannel"
+)
+
+// A Setup is what a coordinator was made with and does not tell by itself.
+type Setup struct {
+	FirstDecisionSeq *uint64   // what was given to WithFirstDecisionSeq; nil without it
+	Limits           wc.Limits // what was given to WithLimits
+}
+
+// A Recorder is a Coordinator that records every call that can change it. The methods that change nothing are those
+// of the Coordinator. A call that is refused with ErrInvalidValue is not recorded, because JSON cannot hold its
+// arguments; it has changed nothing.
+//
+// A journal that cannot be written never disturbs the session: the calls go on, and Err says what is wrong.
+type Recorder struct {
+	*wc.Coordinator
+	to recording
+}
+
+// Record returns the coordinator with each call from now on written to the journal, as a session of its own. The
+// coordinator must be new: a session is replayed from its first call. It is still used by one goroutine at a
+// time, but recorders of the same Writer may be used by several.
+func (w *Writer) Record(c *wc.Coordinator, s Setup) *Recorder {
+	r := &Recorder{c, recording{to: w, digestOver: w.digestOver}}
+	r.to.begin(head{Seed: c.Seed(), Setup: &s})
+	return r
+}
+
+// RecordSession returns the coordinator with each call from now on written to w, as one whole session on one line,
+// which Close ends. As there are several writes a call, w is better buffered.
+func RecordSession(w io.Writer, c *wc.Coordinator, s Setup) *Recorder {
+	r := &Recorder{c, recording{to: &whole{w: w}, full: true}}
+	r.to.begin(head{Seed: c.Seed(), Setup: &s})
+	return r
+}
+
+// Close ends the session in the journal and returns Err. Calls after it still work and are not recorded.
+func (r *Recorder) Close() error { return r.to.close() }
+
+// Err returns a *WriteError if a step could not be written. Nothing has been recorded from there on.
+func (r *Recorder) Err() error { return r.to.err() }
+
+// Receive is recorded as handle_inbound. A message that cannot be read does not reach the coordinator; it is
+// recorded as unreadable, with its first bytes, or in a whole session not at all.
+func (r *Recorder) Receive(data []byte) (wc.Envelope, error) {
+	env, err := r.Coordinator.Receive(data)
+	if r.to.received(data, &env, err) {
+		r.end(err)
+	}
+	return env, err
+}
+
+// HandleInbound is recorded as handle_inbound, with the canonical text of the message.
+func (r *Recorder) HandleInbound(env *wc.Envelope) error {
+	err := r.Coordinator.HandleInbound(env)
+	if r.to.handled(env, err) {
+		r.end(err)
+	}
+	return err
+}
+
+// HandleVerified is recorded as handle_inbound, with the canonical text of the message.
+func (r *Recorder) HandleVerified(v wc.Verified) error {
+	err := r.Coordinator.HandleVerified(v)
+	env := v.Envelope()
+	if r.to.handled(&env, err) {
+		r.end(err)
+	}
+	return err
+}
+
+// SpawnJob is recorded as spawn_job.
+func (r *Recorder) SpawnJob(job wc.SpawnJob) error { return r.SpawnTagged(job, nil) }
+
+// SpawnTagged is recorded as spawn_job. The tag is not recorded.
+func (r *Recorder) SpawnTagged(job wc.SpawnJob, tag any) error {
+	err := r.Coordinator.SpawnTagged(job, tag)
+	if s := r.to.step("spawn_job"); s != nil {
+		s.number(`,"job_id":`, job.JobID).number(`,"region_id":`, job.RegionID)
+		s.number(`,"task_id":`, job.TaskID).number(`,"obligation_id":`, job.ObligationID)
+		r.to.payload(job.Payload)
+		r.end(err)
+	}
+	return err
+}
+
+// CancelJob is recorded as cancel_job.
+func (r *Recorder) CancelJob(jobID uint64, reason string) error {
+	err := r.Coordinator.CancelJob(jobID, reason)
+	if s := r.to.call("cancel_job", err); s != nil {
+		s.number(`,"job_id":`, jobID).text(`,"reason":`, reason)
+		r.end(err)
+	}
+	return err
+}
+
+// CancelRegion is recorded as cancel_region.
+func (r *Recorder) CancelRegion(regionID uint64, reason string) (int, error) {
+	cancelled, err := r.Coordinator.CancelRegion(regionID, reason)
+	r.region("cancel_region", regionID, reason, cancelled, err)
+	return cancelled, err
+}
+
+// CloseRegion is recorded as close_region.
+func (r *Recorder) CloseRegion(regionID uint64, reason string) (int, error) {
+	cancelled, err := r.Coordinator.CloseRegion(regionID, reason)
+	r.region("close_region", regionID, reason, cancelled, err)
+	return cancelled, err
+}
+
+func (r *Recorder) region(call string, regionID uint64, reason string, cancelled int, err error) {
+	if s := r.to.call(call, err); s != nil {
+		s.number(`,"region_id":`, regionID).text(`,"reason":`, reason)
+		if err == nil {
+			s.number(`,"cancelled":`, uint64(cancelled))
+		}
+		r.end(err)
+	}
+}
+
+// PollStatus is recorded as poll_status.
+func (r *Recorder) PollStatus(jobID uint64) error {
+	err := r.Coordinator.PollStatus(jobID)
+	if s := r.to.step("poll_status"); s != nil {
+		s.number(`,"job_id":`, jobID)
+		r.end(err)
+	}
+	return err
+}
+
+// RequestShutdown is recorded as request_shutdown.
+func (r *Recorder) RequestShutdown(reason string) error {
+	err := r.Coordinator.RequestShutdown(reason)
+	if s := r.to.call("request_shutdown", err); s != nil {
+		s.text(`,"reason":`, reason)
+		r.end(err)
+	}
+	return err
+}
+
+// ShutdownWhenIdle is recorded as shutdown_when_idle.
+func (r *Recorder) ShutdownWhenIdle(reason string) error {
+	err := r.Coordinator.ShutdownWhenIdle(reason)
+	if s := r.to.call("shutdown_when_idle", err); s != nil {
+		s.text(`,"reason":`, reason)
+		r.end(err)
+	}
+	return err
+}
+
+// ExpectWorker is recorded as expect_worker.
+func (r *Recorder) ExpectWorker() {
+	r.Coordinator.ExpectWorker()
+	r.plain("expect_worker")
+}
+
+// RetireWorker is recorded as retire_worker, unless the id is not well-formed UTF-8: such an id is ignored.
+func (r *Recorder) RetireWorker(workerID string) {
+	r.Coordinator.RetireWorker(workerID)
+	if utf8.ValidString(workerID) {
+		if s := r.to.step("retire_worker"); s != nil {
+			s.text(`,"worker_id":`, workerID)
+			r.finish()
+		}
+	}
+}
+
+// WorkerLost is recorded as worker_lost.
+func (r *Recorder) WorkerLost() {
+	r.Coordinator.WorkerLost()
+	r.plain("worker_lost")
+}
+
+// RemoveJob is recorded as remove_job.
+func (r *Recorder) RemoveJob(jobID uint64) (wc.JobState, error) {
+	state, err := r.Coordinator.RemoveJob(jobID)
+	if s := r.to.step("remove_job"); s != nil {
+		s.number(`,"job_id":`, jobID)
+		if err == nil {
+			s.name(`,"state":`, stateNames[state])
+		}
+		r.end(err)
+	}
+	return state, err
+}
+
+// Reap is recorded as reap.
+func (r *Recorder) Reap() []wc.TrackedJob {
+	jobs := r.Coordinator.Reap()
+	if len(jobs) > 0 || r.to.full {
+		if s := r.to.step("reap"); s != nil {
+			r.to.reaped(jobs)
+			r.finish()
+		}
+	}
+	return jobs
+}
+
+// AdvanceTurn is recorded as advance_turn.
+func (r *Recorder) AdvanceTurn() {
+	r.Coordinator.AdvanceTurn()
+	r.plain("advance_turn")
+}
+
+// DrainOutbox is recorded as drain_outbox.
+func (r *Recorder) DrainOutbox() (wc.Envelope, bool) {
+	env, ok := r.Coordinator.DrainOutbox()
+	if r.to.drained(&env, ok) {
+		r.finish()
+	}
+	return env, ok
+}
+
+// Outbox records a drain_outbox for each message.
+func (r *Recorder) Outbox() iter.Seq[wc.Envelope] { return outbox(r.DrainOutbox) }
+
+func outbox(drain func() (wc.Envelope, bool)) iter.Seq[wc.Envelope] {
+	return func(yield func(wc.Envelope) bool) {
+		for env, ok := drain(); ok && yield(env); env, ok = drain() {
+		}
+	}
+}
+
+// plain records a call that has neither arguments nor results.
+func (r *Recorder) plain(call string) {
+	if r.to.step(call) != nil {
+		r.finish()
+	}
+}
+
+// end completes the step of a call that may be refused.
+func (r *Recorder) end(err error) {
+	r.to.line.error(err)
+	r.finish()
+}
+
+// finish completes the step with the state after it.
+func (r *Recorder) finish() {
+	if r.to.full {
+		r.to.line.marshal(`,"after":`, newAfter(r.Coordinator))
+	} else {
+		state := "waiting"
+		switch {
+		case r.ShutdownRequested():
+			state = "stopping"
+		case r.Closing():
+			state = "closing"
+		case r.WorkerReady():
+			state = "ready"
+		}
+		due, hasDue := r.NextDeadline()
+		r.to.after(after{r.Turn(), state, r.InflightCount(), r.OutboxLen(), due, hasDue})
+	}
+	r.to.write()
+}
+
+func invalid(err error) bool { return err != nil && errors.Is(err, wc.ErrInvalidValue) }

@@ -1,0 +1,293 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+)
+
+// Options are how a Writer keeps a journal. The zero value keeps everything in one file.
+type Options struct {
+	// Sync has every step on the disk before its call returns, so that it survives a crash of the machine. It takes
+	// as long as the disk takes, often milliseconds.
+	Sync bool
+
+	// MaxFileBytes begins a new file when the next line would make the present one larger: after NAME come NAME.1,
+	// NAME.2 and so on. A line is never divided, so a line that is longer has a file of its own. 0 is no limit.
+	MaxFileBytes int64
+
+	// MaxFiles deletes the oldest files so that at most so many are left, the present one included. What is left of
+	// a session whose beginning has been deleted can be looked at, but not replayed. 0 keeps all.
+	MaxFiles int
+
+	// DigestOver replaces payloads of more bytes by their size and SHA-256. 0 keeps all payloads. See the package
+	// comment for what replaying can then still check.
+	DigestOver int
+
+	// OnError is called once, with the first error, by the call that could not be recorded. It must not call the
+	// Writer or a Recorder. Nil is allowed.
+	OnError func(*WriteError)
+}
+
+// ErrOptions is the kind of the error of Create and NewWriter for options that are out of range.
+var ErrOptions = errors.New("journal: options out of range")
+
+// ErrNotJournal is the kind of the error of Create for an existing file that is not a journal.
+var ErrNotJournal = errors.New("journal: the file exists and is not a journal")
+
+// A WriteError says that a journal could not be written. The session that it records is not disturbed. Nothing is
+// recorded after it, as a journal with a gap cannot be replayed. Unwrap gives the cause, such as syscall.ENOSPC, or
+// os.ErrClosed for a call after Close.
+type WriteError struct {
+	File string // "" for a Writer that NewWriter made
+	Err  error
+}
+
+// Error returns a description of one line.
+func (e *WriteError) Error() string {
+	if e.File == "" {
+		return "journal: cannot write: " + e.Err.Error()
+	}
+	return fmt.Sprintf("journal: cannot write %q: %v", e.File, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// A Writer writes a journal of steps, one line each. Its methods may be called from any goroutine.
+type Writer struct {
+	digestOver int
+	onError    func(*WriteError)
+
+	mu       sync.Mutex
+	store    store
+	err      *WriteError
+	sessions uint64
+	open     map[uint64]*openSession // what the next file has to begin with
+}
+
+type openSession struct {
+	head  head
+	steps uint64
+}
+
+// A store keeps lines. When keep returns, a line survives a crash of the program.
+type store interface {
+	full(line int) bool // whether a new file has to begin before a line of this length
+	next() error        // begins a new file
+	keep(line []byte) error
+	close() error
+	name() string
+}
+
+// NewWriter returns a Writer that writes to w, in one call of Write for each line. Sync calls w's method Sync, if it
+// has one. There are no files, so MaxFileBytes and MaxFiles must be 0.
+func NewWriter(w io.Writer, o Options) (*Writer, error) {
+	if o.MaxFileBytes != 0 || o.MaxFiles != 0 {
+		return nil, fmt.Errorf("%w: there are no files to limit", ErrOptions)
+	}
+	return newWriter(&stream{w: w, sync: o.Sync}, o)
+}
+
+// Create returns a Writer to the file of that name, which is made if there is none. To an existing journal it
+// appends; of what a crash has left there, a line that is not complete is removed. Close it when the last session
+// has ended. Beside the file there is one with the name NAME.tail until then, which belongs to the journal (see
+// Files). Two Writers must not write to the same journal.
+//
+// It returns ErrOptions, ErrNotJournal, or the error of the file system.
+func Create(name string, o Options) (*Writer, error) {
+	if o.MaxFileBytes < 0 || o.MaxFiles < 0 || o.MaxFiles > 0 && o.MaxFileBytes == 0 {
+		return nil, fmt.Errorf("%w: MaxFileBytes %d and MaxFiles %d", ErrOptions, o.MaxFileBytes, o.MaxFiles)
+	}
+	if o.DigestOver < 0 {
+		return newWriter(nil, o)
+	}
+	files, err := createFiles(name, &o)
+	if err != nil {
+		return nil, err
+	}
+	return newWriter(files, o)
+}
+
+func newWriter(s store, o Options) (*Writer, error) {
+	if o.DigestOver < 0 {
+		return nil, fmt.Errorf("%w: DigestOver is %d", ErrOptions, o.DigestOver)
+	}
+	return &Writer{digestOver: o.DigestOver, onError: o.OnError, store: s, open: map[uint64]*openSession{}}, nil
+}
+
+// Err returns a *WriteError if the journal could not be written, and nil otherwise.
+func (w *Writer) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return w.err
+	}
+	return nil
+}
+
+// Close completes the journal and closes its file. A step that comes later makes Err return os.ErrClosed. Calling
+// Close again does nothing. It returns Err.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.store != nil {
+		w.fail(w.store.close())
+		w.store = closed{w.store.name()}
+	}
+	if w.err != nil {
+		return w.err
+	}
+	return nil
+}
+
+// fail keeps the first error.
+func (w *Writer) fail(err error) {
+	if err == nil || w.err != nil {
+		return
+	}
+	w.err = &WriteError{w.store.name(), err}
+	if w.onError != nil {
+		w.onError(w.err)
+	}
+}
+
+func (w *Writer) begin(h head, l *line) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sessions++
+	s := &openSession{head: h}
+	s.write(w.sessions, l)
+	w.keep(l.seal())
+	w.open[w.sessions] = s
+	return w.sessions
+}
+
+func (s *openSession) write(session uint64, l *line) {
+	l.b = append(l.b[:0], headPrefix...)
+	l.number(`"session":`, session).number(`,"step":`, s.steps).key(`,`)
+	s.head.write(l)
+}
+
+func (w *Writer) step(session uint64, l *line) {
+	sealed := l.seal()
+	w.mu.Lock()
+	w.keep(sealed)
+	w.open[session].steps++
+	w.mu.Unlock()
+}
+
+func (w *Writer) end(session, steps uint64, l *line) {
+	l.b = l.b[:0]
+	l.number(`{"session":`, session).number(`,"end":`, steps)
+	sealed := l.seal()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.open, session)
+	if _, is := w.store.(closed); !is {
+		w.keep(sealed)
+	}
+}
+
+// keep keeps a line, in a new file if the present one is full. That begins with the sessions that are open.
+func (w *Writer) keep(sealed []byte) {
+	if w.err != nil {
+		return
+	}
+	if w.store.full(len(sealed)) {
+		err := w.store.next()
+		var l line
+		for _, session := range slices.Sorted(maps.Keys(w.open)) {
+			if err == nil {
+				w.open[session].write(session, &l)
+				err = w.store.keep(l.seal())
+			}
+		}
+		if w.fail(err); err != nil {
+			return
+		}
+	}
+	w.fail(w.store.keep(sealed))
+}
+
+// closed is the store of a Writer that has been closed.
+type closed struct{ file string }
+
+func (closed) full(int) bool     { return false }
+func (closed) next() error       { return os.ErrClosed }
+func (closed) keep([]byte) error { return os.ErrClosed }
+func (closed) close() error      { return nil }
+func (c closed) name() string    { return c.file }
+
+// A stream is the store of NewWriter.
+type stream struct {
+	w    io.Writer
+	sync bool
+}
+
+func (*stream) full(int) bool { return false }
+func (*stream) next() error   { return nil }
+func (*stream) close() error  { return nil }
+func (*stream) name() string  { return "" }
+
+func (s *stream) keep(line []byte) error {
+	if err := writeAll(s.w, line); err != nil {
+		return err
+	}
+	if f, ok := s.w.(interface{ Sync() error }); ok && s.sync {
+		return f.Sync()
+	}
+	return nil
+}
+
+func writeAll(w io.Writer, data []byte) error {
+	n, err := w.Write(data)
+	if err == nil && n < len(data) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// A whole is the sink of one whole session on one line.
+type whole struct {
+	w     io.Writer
+	steps uint64
+	fault *WriteError
+}
+
+func (s *whole) Err() error {
+	if s.fault != nil {
+		return s.fault
+	}
+	return nil
+}
+
+func (s *whole) write(data []byte) {
+	if s.fault != nil {
+		return
+	}
+	if err := writeAll(s.w, data); err != nil {
+		s.fault = &WriteError{Err: err}
+	}
+}
+
+func (s *whole) begin(h head, l *line) uint64 {
+	l.b = append(l.b[:0], '{')
+	h.write(l)
+	l.key(`,"steps":[`)
+	s.write(l.b)
+	return 0
+}
+
+func (s *whole) step(_ uint64, l *line) {
+	if s.steps++; s.steps > 1 {
+		s.write([]byte{','})
+	}
+	s.write(append(l.b, '}'))
+}
+
+func (s *whole) end(uint64, uint64, *line) { s.write([]byte("]}\n")) }
