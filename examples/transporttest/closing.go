@@ -44,7 +44,7 @@ func (l *link) closed(ends ...*end) {
 	for _, e := range l.ends() {
 		l.resume(e)
 	}
-	if l.wait(l.timeout, done) {
+	if l.wait(l.hangs, done) {
 		return
 	}
 	names := ""
@@ -110,7 +110,7 @@ func (l *link) partByJRPC2Rules(first *end) {
 
 // returned waits until all that an end sends has been sent.
 func (l *link) returned(e *end) {
-	if !l.wait(l.timeout, func() bool { return e.queued == len(e.sent) && !e.sending }) {
+	if !l.wait(l.hangs, func() bool { return e.queued == len(e.sent) && !e.sending }) {
 		l.mu.Lock()
 		m := e.sent[e.queued-1]
 		l.mu.Unlock()
@@ -140,7 +140,7 @@ func (l *link) sendInVain(e *end, mustFail bool) {
 // hearOut has an end receive what there is after an end was closed, until the error that must come.
 func (l *link) hearOut(e *end) {
 	for {
-		if !l.wait(l.timeout, func() bool { return len(e.arrived) > 0 || e.err != nil }) {
+		if !l.wait(l.hangs, func() bool { return len(e.arrived) > 0 || e.err != nil }) {
 			l.failAt(hang, "Recv", "Recv had not returned at the %s's end after %v, though an end was closed", e.name, l.timeout)
 		}
 		l.mu.Lock()
@@ -166,7 +166,7 @@ func (l *link) hearMore(e *end) {
 			returned, data, err = true, d, failure
 			l.happened()
 		})
-		if !l.wait(l.timeout, func() bool { return returned }) {
+		if !l.wait(l.hangs, func() bool { return returned }) {
 			l.failAt(hang, "late", "Recv had returned an error at the %s's end (%v), and the next call had not returned after %v", e.name, e.err, l.timeout)
 		}
 		switch {
@@ -191,7 +191,7 @@ func (l *link) abandon(failed bool) *diagnosis {
 	l.over = true
 	l.cond.Broadcast()
 	l.mu.Unlock()
-	limit := l.timeout
+	limit := l.hangs
 	if failed {
 		limit = patience // something may be pending for ever
 	}

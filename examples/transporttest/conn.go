@@ -11,8 +11,9 @@ const MaxMessage = 1<<20 + 1<<16
 // # Messages
 //
 // A message is any sequence of bytes, of length 0 to [MaxMessage]. The messages that one end sends arrive at the
-// other end whole, in order and once. No buffer is needed: Send may block until the other end calls Recv. A message is
-// under way from the call of Send until Recv returns it.
+// other end whole, in order and once, also if they are equal. No buffer is needed: Send may block until the other end has
+// received the message, or even calls Recv for the next one. A message is under way from the call of Send until Recv
+// returns it.
 //
 // # Concurrency
 //
@@ -23,14 +24,14 @@ const MaxMessage = 1<<20 + 1<<16
 // # After an error
 //
 // After Send or Recv has returned an error, the connection is of no more use, and the caller closes its end. The message
-// whose Send failed may arrive or not. After Recv has returned an error, all further calls of Recv return an error at
+// whose Send failed may or may not arrive. After Recv has returned an error, all further calls of Recv return an error at
 // once.
 //
 // # Closing
 //
 // Either end may be closed at any time, and both at the same time. Messages that are under way at that time may be lost,
-// but only from some message on: those that still arrive are whole, in order, and without a gap. Once one end is
-// closed, pending and later calls end:
+// but only from some message on: those that still arrive are whole, in order, and without a gap. Once Close has been
+// called at one end, pending and later calls end:
 //
 //   - At the closed end, Send returns an error. Recv may return messages that are under way, and then returns an error.
 //   - At the other end, Send returns, with or without an error. Recv may return messages that are under way, and then
@@ -49,15 +50,15 @@ type Conn interface {
 	// not retain it: the caller may overwrite msg as soon as Send has returned.
 	Send(msg []byte) error
 
-	// Recv waits for the next message and returns it. The result belongs to the caller, who may keep and modify it: the
-	// transport neither reads nor writes it again. If the error is not nil, there is no message, and the bytes that Recv
+	// Recv waits for the next message and returns it. The result, up to its length, belongs to the caller, who may keep and
+	// modify it: the transport neither reads nor writes it again. If the error is not nil, there is no message, and the bytes that Recv
 	// returns beside the error are ignored. A message of length 0 is an empty or nil slice and a nil error; Recv returns
 	// that for nothing else.
 	Recv() ([]byte, error)
 
 	// Close closes this end. It may be called several times, also by several goroutines at once; its error is not
-	// checked. It may wait until the peer has received all messages that are under way, or has closed its own end, and
-	// some seconds longer (see [WithTimeout]). It does not wait for a Send of the same end that is blocked because the
+	// checked. It may block until the peer has received everything that is under way or has closed its own end, and some
+	// seconds longer (see [WithTimeout]). It does not wait for a Send of the same end that is blocked because the
 	// peer does not receive: to close is how a caller ends such a Send.
 	Close() error
 }

@@ -24,7 +24,7 @@ func (l *link) pending(recv bool) (calls []string) {
 		if e.sending {
 			call := fmt.Sprintf("Send of %v is pending at the %s's end", e.sent[e.queued-1], e.name)
 			if n := len(e.sent) - e.queued; n > 0 {
-				call += fmt.Sprintf("; %s wait for it", count(n, "message"))
+				call += fmt.Sprintf("; not sent yet: %s", count(n, "message"))
 			}
 			calls = append(calls, call)
 		}
@@ -76,9 +76,9 @@ func (l *link) setPaused(e *end, paused bool) {
 		return
 	}
 	if paused {
-		l.log.say("the %s pauses: it does not call Recv again", e.name)
+		l.log.say("the %s stops calling Recv for now", e.name)
 	} else {
-		l.log.say("the %s goes on to call Recv", e.name)
+		l.log.say("the %s calls Recv again", e.name)
 	}
 	e.paused = paused
 	l.cond.Broadcast()
@@ -111,7 +111,7 @@ func (l *link) await(e *end, n int) {
 			if !e.peer.sent[len(e.peer.sent)-1].probe {
 				l.probe(e.peer)
 			}
-			if !l.comes(e, l.timeout) {
+			if !l.comes(e, l.hangs) {
 				l.silence(e, m)
 			}
 		}
@@ -217,8 +217,8 @@ func (l *link) silence(e *end, m *message) {
 		l.fail(f, format, args...)
 	}
 	switch {
-	case !returned && both:
-		fail(halfDuplex, "Send has not returned for %v at either end, though both were receiving: both cannot send at the same time", l.timeout)
+	case both:
+		fail(halfDuplex, "Send had not returned at either end after %v, though both ends were receiving: it seems that they cannot send at the same time", l.timeout)
 	case !returned:
 		// Does it wait for a Recv at its own end?
 		for range 3 {
@@ -229,7 +229,7 @@ func (l *link) silence(e *end, m *message) {
 		returned := m.done
 		l.mu.Unlock()
 		if returned {
-			fail(hang, "Send of %v had not returned after %v, but did when Recv returned at the same end: the two seem to share a lock", m, l.timeout)
+			fail(hang, "Send of %v had not returned after %v, and did when Recv returned at the same end: the two seem to share a lock", m, l.timeout)
 		}
 		fail(hang, "Send of %v had not returned after %v, though the %s was receiving (Recv was pending at the %s's own end, too: if both hold one lock, that is why)", m, l.timeout, e.name, p.name)
 	}
@@ -237,21 +237,21 @@ func (l *link) silence(e *end, m *message) {
 	l.probe(p)
 	if l.comes(e, patience) {
 		l.expectLate(e, m)
-		fail(hang, "%v did not arrive in %v, but when another message was sent after it", m, l.timeout)
+		fail(hang, "%v had not arrived after %v; it arrived when another message was sent after it", m, l.timeout)
 	}
 	l.closing = true
 	l.closeAll(p)
 	if !l.wait(patience, func() bool { return len(e.arrived) > 0 || e.err != nil }) {
-		fail(hang, "%v did not arrive in %v, and Recv did not return at the %s's end when the %s's was closed", m, l.timeout, e.name, p.name)
+		fail(hang, "%v had not arrived after %v, and Recv did not return at the %s's end when the %s's was closed", m, l.timeout, e.name, p.name)
 	}
 	l.mu.Lock()
 	ended := len(e.arrived) == 0
 	l.mu.Unlock()
 	if ended {
-		fail(lost, "Send returned, but %v did not arrive in %v, nor when the %s's end was closed", m, l.timeout, p.name)
+		fail(lost, "Send returned, and %v had not arrived after %v, nor when the %s's end was closed", m, l.timeout, p.name)
 	}
 	l.expectLate(e, m)
-	fail(hang, "%v did not arrive in %v, but when the %s's end was closed: it seems that nothing flushed it", m, l.timeout, p.name)
+	fail(hang, "%v had not arrived after %v; it arrived when the %s's end was closed: it seems that a buffer was not flushed", m, l.timeout, p.name)
 }
 
 // expectLate fails unless m has arrived, or Recv failed, which has reasons of its own.

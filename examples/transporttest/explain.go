@@ -167,10 +167,34 @@ func resemble(c *config, m *message, later []*message, data []byte, other []*mes
 		return truncated, fmt.Sprintf("only the first %s of %v arrived, cut after %s", count(len(data), "byte"), m, excerpt(m.data, len(data)))
 	case len(data) < len(m.data) && bytes.Contains(m.data, data):
 		return truncated, fmt.Sprintf("only %s of %v arrived, from the middle or the end", count(len(data), "byte"), m)
-	case len(data) == len(m.data), 2*same >= max(len(data), len(m.data)) && same > 0:
+	case len(data) == len(m.data), 2*same >= max(len(data), len(m.data)) && same > 0, alike(data, m.data):
 		return change(m, data, later, other)
 	}
 	return "", ""
+}
+
+// alike reports whether two texts have much in common in the same order, at their beginning, as when some characters have been
+// encoded anew.
+func alike(a, b []byte) bool {
+	const most = 128
+	a, b = a[:min(len(a), most)], b[:min(len(b), most)]
+	if len(a) < 16 || len(b) < 16 {
+		return false
+	}
+	common := make([]int, len(b)+1) // the length of the longest subsequence of both, so far
+	for _, x := range a {
+		diagonal := 0
+		for j, y := range b {
+			above := common[j+1]
+			if x == y {
+				common[j+1] = diagonal + 1
+			} else {
+				common[j+1] = max(above, common[j])
+			}
+			diagonal = above
+		}
+	}
+	return 5*common[len(b)] >= 2*min(len(a), len(b))
 }
 
 // joins reports whether rest is a later message or its beginning, perhaps after a few bytes that part them.
@@ -196,12 +220,13 @@ func change(m *message, data []byte, later, other []*message) (fault, string) {
 		if at >= len(o.data) {
 			continue
 		}
-		if n := commonPrefix(o.data[at:], data[at:]); n >= 3 || n == 2 && at+n == len(data) {
+		n := commonPrefix(o.data[at:], data[at:])
+		if foreign := data[at : at+min(n, 16)]; (n >= 3 || n == 2 && at+n == len(data)) && !regular(foreign) && !bytes.Contains(m.data, foreign) {
 			return shared, fmt.Sprintf("%s: these are bytes of %v, which the receiving end sends: Send and Recv use the same memory", what, o)
 		}
 	}
 	wrong := data[at:min(at+16, len(data))]
-	if len(wrong) < 16 || bytes.Count(wrong, wrong[:1]) > 8 {
+	if len(wrong) < 16 || regular(wrong) {
 		return corrupted, what // too little, or too regular, to be found again
 	}
 	if from := bytes.Index(m.data, wrong); from >= 0 {
@@ -213,6 +238,16 @@ func change(m *message, data []byte, later, other []*message) (fault, string) {
 		}
 	}
 	return corrupted, what
+}
+
+// regular reports whether a byte makes up half of a text or more, as in a filling.
+func regular(text []byte) bool {
+	for i := range text {
+		if 2*bytes.Count(text, text[i:i+1]) > len(text) {
+			return true
+		}
+	}
+	return false
 }
 
 func commonPrefix(a, b []byte) int {

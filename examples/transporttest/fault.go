@@ -38,6 +38,15 @@ const (
 	refused fault = "refused"
 )
 
+// damage reports whether the fault is what became of a message, in a transport that goes on.
+func (f fault) damage() bool {
+	switch f {
+	case lost, repeated, truncated, split, merged, corrupted, invented, empty, broken:
+		return true
+	}
+	return false
+}
+
 // A diagnosis is a fault and how it showed.
 type diagnosis struct {
 	fault      fault
@@ -55,7 +64,7 @@ func (d *diagnosis) waited() bool {
 }
 
 // maxTranscript is the length of the longest transcript that is printed, in lines.
-const maxTranscript = 30
+const maxTranscript = 24
 
 func (d *diagnosis) Error() string {
 	var b strings.Builder

@@ -11,7 +11,7 @@ var ending = []faulty{
 	{"sends a message when the next one comes", hang, "when another message was sent after it", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
 		return &lagging{channelConn: c, close: func(*channelConn, []byte) {}}
 	}), nil},
-	{"flushes when it closes", hang, "nothing flushed it", hears(100_000, func(c *channelConn) Conn {
+	{"flushes when it closes", hang, "a buffer was not flushed", hears(100_000, func(c *channelConn) Conn {
 		var mu sync.Mutex
 		var held [][]byte
 		return altered{Conn: c,
@@ -147,5 +147,6 @@ var ending = []faulty{
 		h, w := newChannels(8)
 		return h, w, func() { panic("boom") }, nil
 	}, nil},
+	{"opens nothing", unopened, "nil Conn", func() (host, worker Conn, stop func(), err error) { return nil, nil, nil, nil }, nil},
 	{"does not open", unopened, "no route", func() (host, worker Conn, stop func(), err error) { return nil, nil, nil, errors.New("no route") }, nil},
 }

@@ -1,6 +1,7 @@
 package transporttest
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"slices"
@@ -23,6 +24,17 @@ var damage = slices.Concat(
 	bothSides("loses those larger than 1 MiB", lost, "", when(larger(1<<20), lose)),
 	bothSides("loses powers of two", lost, "", when(powerOfTwo, lose)),
 	bothSides("loses multiples of 4096", lost, "", when(pages, lose)),
+	bothSides("loses what equals the message before", lost, "", func() spoiler {
+		var last []byte
+		return func(_ int, msg []byte, send func([]byte) error) error {
+			same := last != nil && bytes.Equal(last, msg)
+			last = bytes.Clone(msg)
+			if same {
+				return nil
+			}
+			return send(msg)
+		}
+	}),
 	bothSides("repeats every 5th", repeated, "", when(every(5), twice)),
 	bothSides("repeats at a reconnection", repeated, "", reconnects(50)),
 	bothSides("swaps neighbours", reordered, "", withNext(5, swapped)),
@@ -48,6 +60,16 @@ var damage = slices.Concat(
 	bothSides("drops a byte", corrupted, "", when(larger(60), func(msg []byte, send func([]byte) error) error {
 		return send(slices.Concat(msg[:50], msg[51:]))
 	})),
+	bothSides("repairs UTF-8", corrupted, "arrived changed", func() spoiler {
+		return func(_ int, msg []byte, send func([]byte) error) error {
+			return send(bytes.ToValidUTF8(msg, []byte("\uFFFD")))
+		}
+	}),
+	bothSides("turns CR LF into LF", corrupted, "", func() spoiler {
+		return func(_ int, msg []byte, send func([]byte) error) error {
+			return send(bytes.ReplaceAll(msg, []byte("\r\n"), []byte("\n")))
+		}
+	}),
 	bothSides("merges", merged, "", withNext(5, func(held, msg []byte, send func([]byte) error) error { return send(slices.Concat(held, msg)) })),
 	bothSides("merges with a line feed", merged, "", withNext(5, func(held, msg []byte, send func([]byte) error) error {
 		return send(slices.Concat(held, []byte("\n"), msg))

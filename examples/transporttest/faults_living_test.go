@@ -2,17 +2,19 @@ package transporttest
 
 import (
 	"bytes"
+	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 )
 
 // what is left behind, or dies.
 var living = []faulty{
-	{"leaves a goroutine", leak, "goroutines more", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
+	{"leaves a goroutine", leak, "more goroutines", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
 		go func() { <-forever }()
 		return c
 	}), nil},
-	{"leaves a goroutine if Send was blocked", leak, "goroutines more", replaced(0, func(c *channelConn, _ chan struct{}) Conn {
+	{"leaves a goroutine if Send was blocked", leak, "more goroutines", replaced(0, func(c *channelConn, _ chan struct{}) Conn {
 		return altered{Conn: c, send: func(msg []byte) error {
 			sent := make(chan struct{})
 			go func() { c.out <- bytes.Clone(msg); close(sent) }()
@@ -24,7 +26,40 @@ var living = []faulty{
 			}
 		}}
 	}), nil},
-	{"leaves a descriptor", leak, "descriptors more", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
+	{"leaves a goroutine that hands over a message", leak, "more goroutines", pipes(func(stream net.Conn) Conn {
+		c := newFrames(stream)
+		ahead, closed := make(chan []byte), make(chan struct{})
+		go func() {
+			defer close(ahead)
+			for {
+				msg, err := c.Recv()
+				if err != nil {
+					return
+				}
+				ahead <- msg
+			}
+		}()
+		var once sync.Once
+		return altered{Conn: c,
+			recv: func() ([]byte, error) {
+				select {
+				case <-closed:
+					return nil, errClosed
+				default:
+				}
+				select {
+				case <-closed:
+					return nil, errClosed
+				case msg, ok := <-ahead:
+					if !ok {
+						return nil, errClosed
+					}
+					return msg, nil
+				}
+			},
+			close: func() error { once.Do(func() { close(closed) }); return c.Close() }}
+	}), nil},
+	{"leaves a descriptor", leak, "more file descriptors", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
 		r, w, _ := os.Pipe()
 		leaked = append(leaked, r, w)
 		return c

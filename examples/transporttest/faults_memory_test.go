@@ -2,6 +2,9 @@ package transporttest
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
 	"net"
 	"runtime"
 	"time"
@@ -93,6 +96,21 @@ var memory = []faulty{
 			return nil, errClosed
 		}}
 	}), nil},
+	{"keeps large slices", kept, "", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
+		return altered{Conn: c, send: func(msg []byte) error {
+			if len(msg) > 64<<10 {
+				return c.pass(msg)
+			}
+			return c.Send(msg)
+		}}
+	}), nil},
+	{"Send and Recv share a frame", sharedOrDamage, "", func() (host, worker Conn, stop func(), err error) {
+		a, b, err := dialTCP()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return newSharedFrames(a), newSharedFrames(b), nil, nil
+	}, nil},
 	{"Send and Recv share memory", shared, "use the same memory", both(8, func(c *channelConn) Conn {
 		scratch := make([]byte, MaxMessage)
 		return altered{Conn: c,
@@ -106,4 +124,29 @@ var memory = []faulty{
 				return bytes.Clone(scratch[:copy(scratch, msg)]), err
 			}}
 	}), nil},
+}
+
+// newSharedFrames has one buffer for the frames of both directions.
+func newSharedFrames(stream net.Conn) Conn {
+	frame := make([]byte, 4+MaxMessage)
+	return altered{
+		send: func(msg []byte) error {
+			binary.BigEndian.PutUint32(frame, uint32(len(msg)))
+			n := 4 + copy(frame[4:], msg)
+			meet()
+			_, err := stream.Write(frame[:n])
+			return err
+		},
+		recv: func() ([]byte, error) {
+			if _, err := io.ReadFull(stream, frame[:4]); err != nil {
+				return nil, err
+			}
+			n := binary.BigEndian.Uint32(frame)
+			if n > MaxMessage {
+				return nil, errors.New("frame is too large")
+			}
+			_, err := io.ReadFull(stream, frame[:n])
+			return bytes.Clone(frame[:n]), err
+		},
+		close: stream.Close}
 }

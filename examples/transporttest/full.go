@@ -82,9 +82,13 @@ func playCloseBlocked(l *link, steps []step) {
 			return // nothing is blocked
 		}
 		l.closeAll(e)
-		if !l.wait(l.timeout, func() bool { return e.closes == 0 }) {
+		if !l.wait(l.hangs, func() bool { return e.closes == 0 }) {
 			l.failAt(hang, "Close blocked", "Close of the %s's end had not returned after %v while a Send of the same end was blocked, as the %s does not receive (without such a Send, it returns at once)",
 				e.name, l.timeout, e.peer.name)
+		}
+		if !l.wait(l.hangs, func() bool { return e.queued == len(e.sent) && !e.sending }) {
+			l.failAt(hang, "Send blocked", "Send at the %s's end was blocked, as the %s does not receive, and had not returned %v after its own end was closed",
+				e.name, e.peer.name, l.timeout)
 		}
 		l.part(e)
 	}

@@ -32,9 +32,10 @@ func (r *run) checkLeaks() *diagnosis {
 		r.plan(playMessages, step{do: "send", n: 1, size: 20, padding: randomOnly}),
 		{r.seed &^ 7, []step{fill}, playClose},
 		{r.seed | 7, []step{{do: "fill", worker: true, n: 4, size: 1000}}, playClose},
+		r.plan(playLeave, fill, step{do: "fill", worker: true, n: 4, size: 1000}),
 	}
 	for i, p := range ways {
-		if i > 0 && r.timeUp() {
+		if i > 0 && r.timeUp() || r.tooLate() {
 			return nil
 		}
 		if d := r.try(p); d != nil {
@@ -48,6 +49,18 @@ func (r *run) checkLeaks() *diagnosis {
 	return nil
 }
 
+// playLeave closes both ends, and nobody receives what is under way.
+func playLeave(l *link, steps []step) {
+	if l.jrpc2 {
+		return
+	}
+	l.do(steps)
+	l.closeAll(l.host, l.worker)
+	if !l.wait(l.hangs, func() bool { return l.host.closes+l.worker.closes == 0 }) {
+		l.failAt(hang, "Close", "Close had not returned after %v, though it had been called at both ends", l.timeout)
+	}
+}
+
 // leaks plays a plan several times. The goroutines that stay are known to be the transport's. The file descriptors may be
 // those of another test that runs at the same time, unless each pair leaves the same number, however many pairs there are.
 func (r *run) leaks(p plan) (d *diagnosis) {
@@ -55,6 +68,9 @@ func (r *run) leaks(p plan) (d *diagnosis) {
 	for _, pairs := range []int{3, 5, 4} {
 		goroutines, files := r.goroutines(), descriptors()
 		for range pairs {
+			if r.tooLate() {
+				return nil
+			}
 			if d := r.try(p); d != nil {
 				return r.shrunk(p, d)
 			}
@@ -87,10 +103,10 @@ func (r *run) staying(before []string, filesBefore map[string]bool, pairs int, l
 		case wait < limit/2:
 			time.Sleep(wait)
 		case len(after)-len(before) >= pairs:
-			return &diagnosis{fault: leak, where: "goroutine", what: fmt.Sprintf("%s %d goroutines more are there than before, as this one:\n%s",
+			return &diagnosis{fault: leak, where: "goroutine", what: fmt.Sprintf("%s, %d more goroutines are running than before, for example:\n%s",
 				told, len(after)-len(before), added(before, after))}, 0
 		default:
-			return &diagnosis{fault: leak, where: "descriptor", what: fmt.Sprintf("%s %d file descriptors more are open than before, as this one: %s",
+			return &diagnosis{fault: leak, where: "descriptor", what: fmt.Sprintf("%s, %d more file descriptors are open than before, for example %s",
 				told, len(left), slices.Min(slices.Collect(maps.Keys(left))))}, len(left)
 		}
 	}

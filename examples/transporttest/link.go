@@ -66,12 +66,23 @@ func (r *run) connect(key uint64) (*link, *diagnosis) {
 	l.cond = sync.NewCond(&l.mu)
 	var host, worker Conn
 	var err error
-	crash := caught(func() { host, worker, l.stop, err = r.open() })
+	var crash string
+	limit := max(6*r.timeout, 30*time.Second) // to start a process may take a while
+	if left := time.Until(r.deadline); !r.deadline.IsZero() && left < limit {
+		limit = max(left, time.Second)
+	}
+	opened := within(limit, func() {
+		crash = caught(func() { host, worker, l.stop, err = r.open() })
+	})
 	switch {
+	case !opened:
+		return nil, &diagnosis{fault: unopened, what: fmt.Sprintf("open had not returned after %v", limit.Round(time.Second))}
 	case crash != "":
 		return nil, &diagnosis{fault: panics, where: "open", what: "opening a pair panicked: " + crash}
 	case err != nil:
 		return nil, &diagnosis{fault: unopened, what: "a pair could not be opened: " + err.Error()}
+	case host == nil || worker == nil:
+		return nil, &diagnosis{fault: unopened, what: "open returned no error, and a nil Conn"}
 	}
 	l.host = &end{link: l, name: "host", conn: host}
 	l.worker = &end{link: l, name: "worker", conn: worker}
@@ -229,6 +240,9 @@ func (e *end) transmit(m *message) error {
 	want := bytes.Clone(buf[len(m.data):])
 	err := e.call("Send", func() error { return e.conn.Send(buf[:len(m.data)]) })
 	switch {
+	case marked(buf[:len(m.data)], receivedMark) && !marked(m.data, receivedMark):
+		e.accuse(kept, "Send", "Send at the %s's end passed the caller's slice of %v itself to the %s: what that wrote into its result of Recv shows in it",
+			e.name, m, e.peer.name)
 	case !bytes.Equal(buf[:len(m.data)], m.data):
 		at := commonPrefix(buf, m.data)
 		e.accuse(changed, "message", "Send changed the caller's slice of %v at the %s's end: byte %d, from %s to %s",

@@ -46,10 +46,11 @@ func WithTimeout(d time.Duration) Option {
 	}
 }
 
-// WithBudget sets how many messages the subtest Stream sends over one connection, instead of 10,000; it is at least 1. The
-// number of connections that the other subtests open decreases in proportion, and increases to at most twice as many. A
-// message over a good transport in memory takes about 10 microseconds. A run is cut short, and says so, if it takes longer
-// than 30 seconds for a budget of up to 10,000 (in proportion longer for a larger one), or than -timeout allows.
+// WithBudget sets how many messages, of both ends together, the subtest Stream sends over one connection, instead of
+// 10,000; it is at least 1. With fewer than 10,000 the other subtests open fewer connections in proportion; with more, up to
+// twice as many. A message over a good transport in memory takes about 10 microseconds. The whole test is cut short, and
+// says so with -v, if it takes longer than 30 seconds (for a budget of more than 10,000 in proportion longer), or than
+// -timeout allows.
 func WithBudget(messages int) Option {
 	return func(c *config) { c.budget = max(messages, 1) }
 }

@@ -1,8 +1,10 @@
 package transporttest
 
 import (
+	"bytes"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -20,6 +22,17 @@ type step struct {
 	worker  bool // the worker does it, or else the host
 	n, size int
 	padding int
+}
+
+// sends reports whether an end sends.
+func (p plan) sends(worker bool) bool {
+	return slices.ContainsFunc(p.steps, func(s step) bool { return s.worker == worker && s.do == "send" })
+}
+
+// only returns the plan without what the other end sends.
+func (p plan) only(worker bool) plan {
+	p.steps = slices.DeleteFunc(slices.Clone(p.steps), func(s step) bool { return s.worker != worker && (s.do == "send" || s.do == "again") })
+	return p
 }
 
 // end returns the end that does the step.
@@ -41,6 +54,10 @@ func (l *link) do(steps []step) {
 		case "send": // n messages of size bytes
 			for range l.affordable(s.n) {
 				l.random(e, s.size, s.padding)
+			}
+		case "again": // the latest message n times more
+			for range s.n {
+				l.put(e, bytes.Clone(e.sent[len(e.sent)-1].data), "", false)
 			}
 		case "receive": // up to n messages, of those that are under way
 			l.resume(e)

@@ -11,6 +11,7 @@ import (
 type run struct {
 	config
 	short     bool
+	hangs     time.Duration // after which a call hangs: timeout, or less while a plan is shrunk
 	label     string        // of its goroutines
 	began     time.Time     // of the current subtest
 	reproduce string        // how to see a failure again, but for the seed
@@ -18,6 +19,7 @@ type run struct {
 	deadline  time.Time     // of the test, less what a report takes; zero if there is none
 	until     time.Time     // the same for the current subtest
 	longest   time.Duration // that passed before something happened on a connection
+	slowest   time.Duration // that a plan took
 	pace      time.Duration // of one message, when few are sent
 	unhurried time.Duration // how long a message may take before a probe is sent after it
 	fullness  [2]fullness
@@ -57,7 +59,7 @@ func (r *run) budgeted(n int) int {
 func (r *run) checkPlans(plans iter.Seq[plan]) *diagnosis {
 	r.plans = 0
 	for p := range plans {
-		if r.plans > 0 && r.timeUp() {
+		if r.plans > 0 && r.timeUp() || r.tooLate() {
 			break
 		}
 		r.plans++
@@ -68,6 +70,11 @@ func (r *run) checkPlans(plans iter.Seq[plan]) *diagnosis {
 	return nil
 }
 
+// tooLate reports whether another plan might take longer than -timeout allows.
+func (r *run) tooLate() bool {
+	return !r.deadline.IsZero() && time.Now().Add(r.slowest+r.slowest/4).After(r.deadline)
+}
+
 // try plays a plan over a new connection.
 func (r *run) try(p plan) (d *diagnosis) {
 	l, d := r.connect(p.seed)
@@ -76,13 +83,14 @@ func (r *run) try(p plan) (d *diagnosis) {
 	}
 	began := time.Now()
 	defer func() {
-		took := time.Since(began)
 		v := recover()
 		found, ok := v.(*diagnosis)
 		if v != nil && !ok {
 			panic(v)
 		}
+		took := time.Since(began)
 		d = l.abandon(v != nil)
+		r.slowest = max(r.slowest, time.Since(began))
 		if ok {
 			d = found
 			d.took = took
@@ -93,30 +101,25 @@ func (r *run) try(p plan) (d *diagnosis) {
 }
 
 // shrunk looks for a smaller plan that shows the same fault.
-func (r *run) shrunk(p plan, d *diagnosis) (shown *diagnosis) {
+func (r *run) shrunk(p plan, d *diagnosis) *diagnosis {
 	d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
 	r.unhurried = 5 * time.Millisecond
-	timeout, longest := r.timeout, r.longest
-	defer func() {
-		if r.timeout != timeout && shown != d {
-			shown.what += fmt.Sprintf(" (%v before this was shortened)", timeout)
-		}
-		r.timeout = timeout
-	}()
-	limit := r.config.shrink
-	if d.took > timeout/2 {
+	if d.took > r.hangs/2 {
 		// It has been waited for in full, and what is left out need not be.
-		r.timeout = min(max(patience, 20*longest), timeout)
+		r.hangs = min(max(patience, 20*r.longest), r.hangs)
+		defer func() { r.hangs = r.timeout }()
 	}
-	end := time.Now().Add(limit)
-	if left := time.Until(r.end) / 2; left < limit {
+	whole, first := p, d
+	end := time.Now().Add(r.config.shrink)
+	if left := time.Until(r.end) / 2; left < r.config.shrink {
 		end = time.Now().Add(max(left, 0))
 	}
 	for smaller := true; smaller; {
 		smaller = false
 		for candidate := range p.smaller() {
 			if time.Now().After(end) {
-				return d
+				smaller = false
+				break
 			}
 			found := r.try(candidate)
 			if found != nil && found.fault == d.fault && found.where == d.where {
@@ -126,5 +129,39 @@ func (r *run) shrunk(p plan, d *diagnosis) (shown *diagnosis) {
 			}
 		}
 	}
+	if !first.waited() {
+		r.reconsider(whole, d)
+	}
 	return d
+}
+
+// reconsider plays a plan a few times more, to see whether its fault shows each time, and whether it shows when only one end
+// sends. If it does not, the two directions get into each other's way.
+func (r *run) reconsider(whole plan, d *diagnosis) {
+	const times = 4
+	shows := func(p plan) (n int) {
+		for range times {
+			if r.tooLate() {
+				return times
+			}
+			if r.try(p) != nil {
+				n++
+			}
+		}
+		return n
+	}
+	n := shows(whole)
+	if n < times {
+		d.reproduce += fmt.Sprintf(" (it does not show every time: %d of %d; try -count=20)", n+1, times+1)
+	}
+	if !d.fault.damage() || !whole.sends(false) || !whole.sends(true) || n < times-1 {
+		return
+	}
+	for _, worker := range []bool{false, true} {
+		if shows(whole.only(worker)) > 1 { // not none, since the harness's own messages still go both ways
+			return
+		}
+	}
+	d.what = fmt.Sprintf("%s (%s). It shows only when both ends send: Send and Recv seem to use the same memory", d.what, d.fault)
+	d.fault = shared
 }

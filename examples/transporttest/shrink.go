@@ -8,7 +8,7 @@ import (
 // smaller returns plans that are a little smaller, the smallest first.
 func (p plan) smaller() iter.Seq[plan] {
 	return func(yield func(plan) bool) {
-		with := func(steps []step) bool { return yield(plan{p.seed, steps, p.play}) }
+		with := func(steps []step) bool { return !possible(steps) || yield(plan{p.seed, steps, p.play}) }
 		for _, steps := range p.joined() {
 			if !with(steps) {
 				return
@@ -33,13 +33,32 @@ func (p plan) smaller() iter.Seq[plan] {
 	}
 }
 
+// possible reports whether each end that sends a message again has sent one.
+func possible(steps []step) bool {
+	var sent [2]bool
+	for _, s := range steps {
+		i := 0
+		if s.worker {
+			i = 1
+		}
+		if s.do == "again" && !sent[i] {
+			return false
+		}
+		sent[i] = sent[i] || s.do == "send"
+	}
+	return true
+}
+
 // joined returns plans in which one end sends as much as before, and nothing else happens.
 func (p plan) joined() (plans [][]step) {
 	for _, worker := range []bool{false, true} {
 		all := step{do: "send", worker: worker, size: 20, padding: randomOnly}
 		for _, s := range p.steps {
-			if s.do == "send" && s.worker == worker {
+			switch {
+			case s.do == "send" && s.worker == worker:
 				all.n += s.n
+			case s.do == "settle":
+				all.n += 2 // the probes
 			}
 		}
 		if len(p.steps) > 3 && all.n > len(p.steps) {

@@ -50,7 +50,13 @@ func (r *run) messagePlans() iter.Seq[plan] {
 	for i := range max(len(paddings), len(textPaddings)) {
 		padded = append(padded, step{do: "send", n: 1, size: 40, padding: i}, step{do: "send", worker: true, n: 1, size: 40, padding: i})
 	}
-	return concat(slices.Values([]plan{first, r.plan(playMessages, padded...)}), drawn(r, r.scale(60), r.drawSteps, playMessages))
+	var same []step
+	for _, size := range []int{40, 1000, 70_000} {
+		for _, worker := range []bool{false, true} {
+			same = append(same, step{do: "send", worker: worker, n: 1, size: size, padding: randomOnly}, step{do: "again", worker: worker, n: 2})
+		}
+	}
+	return concat(slices.Values([]plan{first, r.plan(playMessages, padded...), r.plan(playMessages, same...)}), drawn(r, r.scale(60), r.drawSteps, playMessages))
 }
 
 func concat(seqs ...iter.Seq[plan]) iter.Seq[plan] {
@@ -69,6 +75,9 @@ func concat(seqs ...iter.Seq[plan]) iter.Seq[plan] {
 func (r *run) boundaryPlans() iter.Seq[plan] {
 	return func(yield func(plan) bool) {
 		for _, worker := range []bool{false, true} {
+			if !yield(r.plan(playMessages, step{do: "send", worker: worker, n: 1, padding: randomOnly}, step{do: "again", worker: worker, n: 2})) {
+				return
+			}
 			var steps []step
 			bytes := 0
 			for _, size := range r.boundaries() {
@@ -152,7 +161,7 @@ func (r *run) streamPlans() iter.Seq[plan] {
 	var large []step
 	for i, size := range []int{24, 1 << 10, 60_000, 250_000, r.max / 2} {
 		n := 64 >> i
-		for range 4 {
+		for range 3 {
 			large = append(large, step{do: "send", n: n, size: size, padding: randomOnly},
 				step{do: "send", worker: true, n: n, size: size, padding: randomOnly}, step{do: "settle"})
 		}
@@ -200,10 +209,10 @@ func playKill(l *link, steps []step) {
 		l.failAt(panics, "kill", "the function of WithKill panicked: %s", crash)
 	}
 	l.resume(l.host)
-	if !l.wait(l.timeout, func() bool { return l.host.err != nil }) {
+	if !l.wait(l.hangs, func() bool { return l.host.err != nil }) {
 		l.failAt(unnoticed, "Recv", "the worker's end was killed, and Recv had not returned an error at the host's end after %v", l.timeout)
 	}
-	if !l.wait(l.timeout, func() bool { return l.host.queued == len(l.host.sent) && !l.host.sending }) {
+	if !l.wait(l.hangs, func() bool { return l.host.queued == len(l.host.sent) && !l.host.sending }) {
 		l.failAt(unnoticed, "Send", "the worker's end was killed, and Send had not returned at the host's end after %v", l.timeout)
 	}
 	l.hearOut(l.host)

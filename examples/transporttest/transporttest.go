@@ -20,7 +20,7 @@ func Test(t *testing.T, open Opener, opts ...Option) {
 	r := newRun(open, opts)
 	if deadline, ok := t.Deadline(); ok {
 		r.limit(time.Until(deadline))
-		r.deadline = deadline.Add(-time.Until(deadline) / 5)
+		r.deadline = deadline.Add(-min(time.Until(deadline)/5, 10*time.Second))
 	}
 	var failed string
 	list := r.subtests()
@@ -30,7 +30,7 @@ func Test(t *testing.T, open Opener, opts ...Option) {
 			if failed != "" {
 				t.Skip("not run, as " + failed + " has found a fault")
 			}
-			if !r.deadline.IsZero() && time.Now().After(r.deadline) {
+			if r.tooLate() {
 				t.Skip("not run, as too little is left of the test's -timeout")
 			}
 			r.reproduce = seedEnv + "=%d go test -run '" + strings.ReplaceAll(pattern(t.Name()), "%", "%%") + "'"
@@ -72,13 +72,14 @@ func (r *run) limit(d time.Duration) {
 	if r.end.IsZero() || end.Before(r.end) {
 		r.end = end
 		r.timeout = min(r.timeout, max(d/4, time.Second))
+		r.hangs = r.timeout
 	}
 }
 
 // check runs a subtest, which may take its share of the time that is left.
 func (r *run) check(s subtest, left int) (d *diagnosis) {
 	began := time.Now()
-	r.until = began.Add(r.end.Sub(began) / time.Duration(left))
+	r.until = began.Add(r.end.Sub(began) / time.Duration(min(left, 3))) // most subtests take less than their share
 	r.covered.set(&r.stats)
 	r.began = began
 	r.labelled(func() { d = s.check(r) })
