@@ -34,7 +34,13 @@ type journalStep struct {
 }
 
 func TestSessionsOfAnIndependentImplementation(t *testing.T) {
-	eachLine(t, "testdata/sessions.jsonl", func(t *testing.T, line []byte) {
+	replaySessions(t, "testdata/sessions.jsonl")
+}
+
+func TestSessionsOfTheRules(t *testing.T) { replaySessions(t, "testdata/rules.jsonl") }
+
+func replaySessions(t *testing.T, file string) {
+	eachLine(t, file, func(t *testing.T, line []byte) {
 		var session struct {
 			Seed             uint64
 			FirstDecisionSeq uint64 `json:"first_decision_seq"`
@@ -71,7 +77,13 @@ func TestSessionsOfAnIndependentImplementation(t *testing.T) {
 }
 
 func TestWorkerSessionsOfAnIndependentImplementation(t *testing.T) {
-	eachLine(t, "testdata/worker_sessions.jsonl", func(t *testing.T, line []byte) {
+	replayWorkerSessions(t, "testdata/worker_sessions.jsonl")
+}
+
+func TestWorkerSessionsOfTheRules(t *testing.T) { replayWorkerSessions(t, "testdata/worker_rules.jsonl") }
+
+func replayWorkerSessions(t *testing.T, file string) {
+	eachLine(t, file, func(t *testing.T, line []byte) {
 		var session struct {
 			WorkerID string `json:"worker_id"`
 			Seed     uint64
