@@ -80,7 +80,9 @@ func TestWorkerSessionsOfAnIndependentImplementation(t *testing.T) {
 	replayWorkerSessions(t, "testdata/worker_sessions.jsonl")
 }
 
-func TestWorkerSessionsOfTheRules(t *testing.T) { replayWorkerSessions(t, "testdata/worker_rules.jsonl") }
+func TestWorkerSessionsOfTheRules(t *testing.T) {
+	replayWorkerSessions(t, "testdata/worker_rules.jsonl")
+}
 
 func replayWorkerSessions(t *testing.T, file string) {
 	eachLine(t, file, func(t *testing.T, line []byte) {
