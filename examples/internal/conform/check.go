@@ -1,0 +1,142 @@
+package conform
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Check is one thing that a half promises.
+type Check struct {
+	Name    string // topic/name
+	Section string // of PROTOCOL.md
+	About   string // the promise, in a sentence
+	steps   []step
+}
+
+// A step is a command to the program.
+type step struct {
+	command string
+	message []byte // for the command receive
+	want    string // what the script says must happen; the reference says it to the byte
+	silent  bool   // a text in the reply may be missing
+}
+
+// Checks returns the checks of a half, in the order in which they are made: what the others need comes first.
+func Checks(half string) []Check {
+	switch half {
+	case WorkerHalf:
+		return slices.Concat(wireChecks(half), readingChecks(half), workerJobChecks(), workerCancelChecks(), workerSessionChecks())
+	case CoordinatorHalf:
+		return slices.Concat(wireChecks(half), readingChecks(half), coordinatorJobChecks(), coordinatorCancelChecks(), coordinatorSessionChecks(), coordinatorLimitChecks())
+	}
+	return nil
+}
+
+// NotChecked lists what a half cannot be asked to show over the command pipe.
+func NotChecked(half string) []string {
+	all := []string{
+		"that memory and time are in proportion to the input (3)",
+		"the byte offset and the cause of a refusal (3), and the data of errors (8)",
+		"the duties of the transport: frames are bounded, death is reported after everything that arrived, sending never blocks receiving (11)",
+	}
+	if half == WorkerHalf {
+		return append(all,
+			"that a restarted worker takes a new id (1): the checks choose the id",
+			"that a job really stops and lets go of what it has before the application answers (2)",
+			"that a worker that refuses a message fails and stops (8): that is up to the program around the half")
+	}
+	return append(all,
+		"that the host stops a worker whose message was refused, and gives each worker a channel of its own (8, 11)",
+		"when the clocks of limits start if the program does not support hold (7)")
+}
+
+// A Result is the result of a check.
+type Result struct {
+	Check   Check
+	Failure *Failure // nil if the program does what it must
+	Missing string   // the optional command that it does not support, so that the check was not made to the end
+}
+
+// A Failure says what went wrong.
+type Failure struct {
+	Step              int // from 1
+	Sent, Wanted, Got string
+	Why               string // in what they differ, if it is known
+}
+
+// A Runner makes checks with a program. It starts the program when it is needed, again after a failure.
+type Runner struct {
+	Half    string
+	Command Command
+	process *Process
+}
+
+// Close ends the program.
+func (r *Runner) Close() {
+	if r.process != nil {
+		r.process.Close()
+		r.process = nil
+	}
+}
+
+// Run makes one check. An error means that the program cannot be started.
+func (r *Runner) Run(c Check) (Result, error) {
+	if r.process == nil {
+		p, err := r.Command.Start()
+		if err != nil {
+			return Result{}, err
+		}
+		r.process = p
+	}
+	result := Result{Check: c}
+	reference := NewReference(r.Half)
+	steps := append([]step{{command: firstCommand(r.Half)}}, c.steps...)
+	for i, s := range steps {
+		want, err := reference.Do(s.command, s.message)
+		if err != nil {
+			return Result{}, fmt.Errorf("check %s, step %d: %w", c.Name, i, err)
+		}
+		got, err := r.process.Do(s.command, s.message)
+		fail := func(d difference) {
+			result.Failure = &Failure{i, s.sent(), d.wanted, d.got, d.why}
+			r.Close() // it may be anywhere
+		}
+		if err != nil {
+			fail(difference{describe(&want), err.Error(), ""})
+			break
+		}
+		if extra, ok := r.process.stdout.extra(); ok {
+			fail(difference{describe(&want), excerpt(extra), "it sent more than its reply announced"})
+			break
+		}
+		name, _, _ := strings.Cut(s.command, " ")
+		if got.Verdict == "unsupported" && slices.Contains(Optional, name) {
+			result.Missing = name
+			break
+		}
+		if s.silent && got.Text == "" {
+			got.Text = want.Text
+		}
+		if d := compare(&want, &got); d != nil {
+			fail(*d)
+			break
+		}
+	}
+	return result, nil
+}
+
+func firstCommand(half string) string {
+	if half == WorkerHalf {
+		return "new s77 42"
+	}
+	return "new 42"
+}
+
+// sent shows a step.
+func (s *step) sent() string {
+	if s.command == "receive" {
+		return "message " + excerpt(s.message)
+	}
+	return "command " + excerpt([]byte(s.command))
+}
