@@ -44,6 +44,7 @@ type Process struct {
 	stdout   *lineReader
 	replies  *lineReader
 	stderr   tail
+	logged   chan struct{}  // closed when stderr is at its end
 	work     sync.WaitGroup // our goroutines
 	gone     chan struct{}  // closed when the process has ended and been waited for
 	state    error          // how it ended, once gone is closed
@@ -51,7 +52,7 @@ type Process struct {
 
 // Start starts the program. The caller must call Close.
 func (c Command) Start() (*Process, error) {
-	p := &Process{cmd: exec.Command(c.Args[0], c.Args[1:]...), timeout: cmp.Or(c.Timeout, DefaultTimeout), gone: make(chan struct{})}
+	p := &Process{cmd: exec.Command(c.Args[0], c.Args[1:]...), timeout: cmp.Or(c.Timeout, DefaultTimeout), gone: make(chan struct{}), logged: make(chan struct{})}
 	var theirs []io.Closer
 	defer func() {
 		for _, f := range theirs {
@@ -106,7 +107,10 @@ func (c Command) Start() (*Process, error) {
 		p.state = p.cmd.Wait()
 		close(p.gone)
 	}()
-	p.work.Go(func() { _, _ = io.Copy(&p.stderr, files[2]) })
+	p.work.Go(func() {
+		defer close(p.logged)
+		_, _ = io.Copy(&p.stderr, files[2])
+	})
 	p.stdin, p.stdout = files[0], p.read(files[1])
 	if !tcp {
 		p.commands, p.replies = files[3], p.read(files[4])
@@ -147,11 +151,8 @@ func (p *Process) Close() {
 // does.
 func (p *Process) Do(line string, message []byte) (Reply, error) {
 	var written sync.WaitGroup
-	failed := make(chan error, 2)
 	write := func(w io.Writer, line []byte) {
-		if _, err := w.Write(append(line[:len(line):len(line)], '\n')); err != nil {
-			failed <- err
-		}
+		_, _ = w.Write(append(line[:len(line):len(line)], '\n')) // if it fails there is no reply
 	}
 	timer := time.NewTimer(p.timeout)
 	defer timer.Stop()
@@ -163,17 +164,11 @@ func (p *Process) Do(line string, message []byte) (Reply, error) {
 	})
 	reply, err := p.reply(timer.C)
 	if err != nil {
+		err = p.explain(err)
 		kill(p.cmd)
 		p.closeOurs() // ends the writing
 		written.Wait()
-		select {
-		case e := <-failed:
-			if errors.Is(err, io.EOF) {
-				err = fmt.Errorf("%w (writing to it: %w)", err, e)
-			}
-		default:
-		}
-		return Reply{}, p.explain(err)
+		return Reply{}, err
 	}
 	written.Wait()
 	return reply, nil
@@ -211,12 +206,16 @@ func (p *Process) explain(err error) error {
 		select {
 		case <-p.gone:
 			err = fmt.Errorf("the program has ended (%w)", cmp.Or(p.state, errors.New("exit status 0")))
+			select {
+			case <-p.logged:
+			case <-timer.C:
+			}
 		case <-timer.C:
 			err = errors.New("the program has closed its output but not ended")
 		}
 	}
 	if text := p.stderr.String(); text != "" {
-		err = fmt.Errorf("%w; its standard error: %s", err, text)
+		err = fmt.Errorf("%w; its standard error: %s", err, printable([]byte(text)))
 	}
 	return err
 }
