@@ -67,6 +67,8 @@ const outcomes = {
 const state = oneOf("Created", "Queued", "Running", "CancelRequested", "Draining", "Finalizing", "Completed", "Failed");
 const level = oneOf("Info", "Warn", "Error");
 
+const outcome = tagged("status", outcomes);
+
 const fromCoordinator = {
   SpawnJob: { job_id: u64, region_id: u64, task_id: u64, obligation_id: u64, payload: bytes },
   PollStatus: { job_id: u64 },
@@ -79,7 +81,7 @@ const fromWorker = {
   BootstrapReady: { worker_id: string },
   BootstrapFailed: { worker_id: string, reason: string },
   StatusSnapshot: { job_id: u64, state, detail: optionalString },
-  JobCompleted: { job_id: u64, outcome: tagged("status", outcomes) },
+  JobCompleted: { job_id: u64, outcome },
   CancelAcknowledged: { job_id: u64 },
   DrainCompleted: { job_id: u64 },
   FinalizeCompleted: { job_id: u64 },
@@ -106,6 +108,7 @@ export const sentByCoordinator = (op) => Object.hasOwn(fromCoordinator, op.type)
 
 export const write = (e) => writeObject(envelope, e);
 export const writeOp = (op) => operation.write(op);
+export const writeOutcome = (value) => outcome.write(value);
 
 function writeObject(shape, value) {
   const members = [];

@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func NotChecked(half string) []string {
 type Result struct {
 	Check   Check
 	Failure *Failure // nil if the program does what it must
-	Missing string   // the optional command that it does not support, so that the check was not made to the end
+	Missing string   // why the check was not made to the end, such as an optional command that is not supported
 }
 
 // A Failure says what went wrong.
@@ -63,6 +64,7 @@ type Failure struct {
 	Step              int // from 1
 	Sent, Wanted, Got string
 	Why               string // in what they differ, if it is known
+	Timeout           bool   // the program did not answer in time
 }
 
 // A Runner makes checks with a program. It starts the program when it is needed, again after a failure.
@@ -99,7 +101,7 @@ func (r *Runner) Run(c Check) (Result, error) {
 		}
 		got, err := r.process.Do(s.command, s.message)
 		fail := func(d difference) {
-			result.Failure = &Failure{i, s.sent(), d.wanted, d.got, d.why}
+			result.Failure = &Failure{i, s.sent(), d.wanted, d.got, d.why, errors.Is(err, errTimeout)}
 			r.Close() // it may be anywhere
 		}
 		if err != nil {
@@ -112,7 +114,7 @@ func (r *Runner) Run(c Check) (Result, error) {
 		}
 		name, _, _ := strings.Cut(s.command, " ")
 		if got.Verdict == "unsupported" && slices.Contains(Optional, name) {
-			result.Missing = name
+			result.Missing = "the program does not support the command " + name
 			break
 		}
 		if s.silent && got.Text == "" {
