@@ -388,7 +388,8 @@ func coordinatorSessionChecks() []Check {
 			worker_lost
 			send
 			> w2 BootstrapReady
-			spawn_job 3 0 0 0 b => SpawnJob`)},
+			spawn_job 3 0 0 0 b
+			send => SpawnJob`)},
 		{"numbers/replaced", "1", "the coordinator keeps counting when its worker is replaced", script(`
 			> w1 BootstrapReady
 			spawn_job 1 0 0 0 b => SpawnJob
@@ -499,7 +500,8 @@ func coordinatorSessionChecks() []Check {
 			spawn_job 2 0 0 0 b
 			cancel_job 1 "x"
 			request_shutdown "stop"
-			send => ShutdownWorker`)},
+			send => ShutdownWorker
+			send`)},
 		{"shutdown/announced-again", "9", "a repeated BootstrapReady does not undo a shutdown", script(`
 			> w1 BootstrapReady
 			request_shutdown "stop" => ShutdownWorker
@@ -561,7 +563,8 @@ func coordinatorSessionChecks() []Check {
 			spawn_job 1 0 0 0 b
 			advance_turn
 			send => SpawnJob
-			poll_status 1 => PollStatus`)},
+			poll_status 1
+			send => PollStatus`)},
 	}
 }
 

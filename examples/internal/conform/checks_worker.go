@@ -412,7 +412,9 @@ func workerSessionChecks() []Check {
 			start 1
 			advance_turn
 			send => StatusSnapshot
-			complete 1 Ok b => JobCompleted`)},
+			complete 1 Ok b
+			send => JobCompleted
+			send`)},
 	}
 }
 

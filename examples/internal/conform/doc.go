@@ -25,8 +25,8 @@
 //	receive          read one line from standard input and handle it as a message. TEXT is the canonical JSON of its
 //	                 operation, as the program has read it
 //	advance_turn
-//	hold             write no messages from now on: leave them in the outbox
-//	send             write messages after each command again, beginning with this one
+//	hold             write no messages from now on, up to the next new: leave them in the outbox
+//	send             write the oldest message in the outbox, if there is one
 //	job ID           TEXT is the state of the job, such as Running; none if it is not known
 //
 // Commands of a worker:

@@ -42,7 +42,6 @@ func (r *Reference) Do(line string, message []byte) (Reply, error) {
 	case "hold":
 		r.held = true
 	case "send":
-		r.held = false
 	default:
 		if c.name == "new" {
 			r.held = false
@@ -59,13 +58,17 @@ func (r *Reference) Do(line string, message []byte) (Reply, error) {
 			reply.Text = text
 		}
 	}
-	if !r.held {
-		for env := range r.half.Outbox() {
-			text, err := env.AppendJSON(nil)
-			if err != nil {
-				return Reply{}, err
-			}
-			reply.Messages = append(reply.Messages, text)
+	if r.held && c.name != "send" {
+		return reply, nil
+	}
+	for env := range r.half.Outbox() {
+		text, err := env.AppendJSON(nil)
+		if err != nil {
+			return Reply{}, err
+		}
+		reply.Messages = append(reply.Messages, text)
+		if c.name == "send" {
+			break
 		}
 	}
 	return reply, nil

@@ -4,29 +4,9 @@
 #ifndef ENVELOPE_H
 #define ENVELOPE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "json.h"
 
-enum { MAX_PAYLOAD = 256 << 10, MAX_DEPTH = 127 };
-
-/* A string or a payload. It may contain NUL and does not end with one. */
-typedef struct {
-	const unsigned char *data;
-	size_t len;
-} text;
-
-text text_of(const char *s);
-
-/* A buffer that grows. */
-typedef struct {
-	unsigned char *data;
-	size_t len, cap;
-} buffer;
-
-void append(buffer *b, const void *data, size_t len);
-void append_string(buffer *b, const char *s);
-void append_number(buffer *b, uint64_t n);
+enum { MAX_PAYLOAD = 256 << 10 };
 
 typedef enum {
 	SPAWN_JOB, POLL_STATUS, CANCEL_JOB, DRAIN_JOB, FINALIZE_JOB, SHUTDOWN_WORKER, /* of a coordinator */
@@ -74,8 +54,5 @@ void write_envelope(buffer *b, const envelope *e);
 void write_op(buffer *b, const operation *op);
 
 uint64_t replay_digest(const envelope *e);
-
-/* Reports whether a string can be sent. */
-bool well_formed(text t);
 
 #endif

@@ -6,6 +6,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 /* What has been sent but not written, as lines. */
 static struct {
 	buffer lines;
-	int count;
 	bool held;
 } outbox;
 
@@ -24,20 +24,23 @@ static void queue_message(void *context, const unsigned char *message, size_t le
 	(void)context;
 	append(&outbox.lines, message, len);
 	append(&outbox.lines, "\n", 1);
-	outbox.count++;
 }
 
-/* Writes what has been sent and returns how many messages these were. */
-static int flush_outbox(void)
+/* Writes up to so many messages and returns how many these were. */
+static int flush_outbox(int most)
 {
-	int count = outbox.count;
-	if (outbox.held)
-		return 0;
-	if (outbox.lines.len > 0)
-		fwrite(outbox.lines.data, 1, outbox.lines.len, stdout);
+	int count = 0;
+	size_t written = 0;
+	for (; count < most && written < outbox.lines.len; count++) {
+		unsigned char *first = outbox.lines.data + written;
+		size_t len = (size_t)((unsigned char *)memchr(first, '\n', outbox.lines.len - written) - first) + 1;
+		fwrite(first, 1, len, stdout);
+		written += len;
+	}
 	fflush(stdout);
-	outbox.lines.len = 0;
-	outbox.count = 0;
+	outbox.lines.len -= written;
+	if (written > 0)
+		memmove(outbox.lines.data, outbox.lines.data + written, outbox.lines.len);
 	return count;
 }
 
@@ -127,7 +130,6 @@ static void new_worker(worker *w, buffer *id, char **rest)
 	worker_free(w);
 	worker_init(w, (text){id->data, id->len}, number(rest), queue_message, NULL);
 	outbox.lines.len = 0;
-	outbox.count = 0;
 	outbox.held = false;
 }
 
@@ -153,8 +155,8 @@ int main(void)
 			error = worker_receive(&w, message.data, message.len, &e, &storage);
 			if (!error)
 				write_op(&reply, &e.op);
-		} else if (strcmp(name, "hold") == 0 || strcmp(name, "send") == 0) {
-			outbox.held = *name == 'h';
+		} else if (strcmp(name, "hold") == 0) {
+			outbox.held = true;
 		} else if (strcmp(name, "job") == 0) {
 			const char *state = worker_job_state(&w, number(&rest));
 			append_string(&reply, state ? state : "none");
@@ -181,12 +183,12 @@ int main(void)
 			error = worker_complete_shutdown(&w);
 		} else if (strcmp(name, "advance_turn") == 0) {
 			w.turn++;
-		} else {
+		} else if (strcmp(name, "send") != 0) {
 			fprintf(replies, "unsupported\n");
 			fflush(replies);
 			continue;
 		}
-		int count = flush_outbox();
+		int count = flush_outbox(strcmp(name, "send") == 0 ? 1 : outbox.held ? 0 : INT_MAX);
 		if (error)
 			fprintf(replies, "refused %d %s\n", count, error);
 		else

@@ -117,7 +117,7 @@ async function main(half) {
   const { commands, reply } = pipes();
   const messages = lines(stdin);
   table.hold = () => void (peer.held = true);
-  table.send = () => void (peer.held = false);
+  table.send = () => {};
   for await (const line of lines(commands)) {
     const [name, ...words] = line.toString().split(" ");
     if (name === "new") peer.held = false;
@@ -141,7 +141,8 @@ async function main(half) {
       result = error.kind;
     }
     let count = 0;
-    for (let message; !peer.held && (message = peer.take()) !== null; count++) writeAll(1, `${message}\n`);
+    const most = name === "send" ? 1 : peer.held ? 0 : Infinity;
+    for (let message; count < most && (message = peer.take()) !== null; count++) writeAll(1, `${message}\n`);
     reply(`${verdict} ${count} ${result ?? ""}`.trimEnd() + "\n");
   }
   process.exit();

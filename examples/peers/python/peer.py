@@ -52,8 +52,10 @@ class Peer:
                 self.half, self.held = Coordinator(args[0], limits), False
             case "receive":
                 return write_op(half.receive(sys.stdin.buffer.readline()[:-1]))
-            case "hold" | "send":
-                self.held = name == "hold"
+            case "hold":
+                self.held = True
+            case "send":
+                pass
             case "job" if self.name == "worker":
                 return half.state(args[0]) or "none"
             case "job":
@@ -90,7 +92,7 @@ class Peer:
         except NotImplementedError:
             return "unsupported"
         count = 0
-        while not self.held and (message := self.half.drain_outbox()):
+        while count < (1 if name == "send" else 0 if self.held else sys.maxsize) and (message := self.half.drain_outbox()):
             sys.stdout.buffer.write(message + b"\n")
             count += 1
         sys.stdout.buffer.flush()
