@@ -36,6 +36,7 @@ const usage = `usage: conform [flags] worker|coordinator -- PROGRAM [ARG...]
 
 type options struct {
 	half    string
+	data    string
 	list    bool
 	json    bool
 	filter  *regexp.Regexp
@@ -72,6 +73,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	}
 	flags.BoolVar(&o.list, "list", false, "list the checks and make none")
 	flags.BoolVar(&o.json, "json", false, "print a JSON object a line")
+	flags.StringVar(&o.data, "data", "", "check also with the conformance data in this `directory`, testdata of the repository")
 	filter := flags.String("run", "", "make only the checks whose names match this `regexp`")
 	flags.DurationVar(&o.command.Timeout, "timeout", conform.DefaultTimeout, "how long the program may take for one command")
 	flags.BoolVar(&o.command.TCP, "tcp", false, "send the commands through the TCP address in $"+conform.AddrEnv)
@@ -110,8 +112,16 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 
 // check makes the checks and prints the results. It reports whether one failed.
 func check(o *options, out io.Writer) (failed bool, err error) {
+	all := conform.Checks(o.half)
+	if o.data != "" {
+		more, err := conform.DataChecks(o.half, o.data)
+		if err != nil {
+			return false, err
+		}
+		all = append(all, more...)
+	}
 	var checks []conform.Check
-	for _, c := range conform.Checks(o.half) {
+	for _, c := range all {
 		if o.filter.MatchString(c.Name) {
 			checks = append(checks, c)
 		}

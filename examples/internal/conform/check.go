@@ -21,6 +21,8 @@ type step struct {
 	message []byte // for the command receive
 	want    string // what the script says must happen; the reference says it to the byte
 	silent  bool   // a text in the reply may be missing
+
+	optional bool // if the program does not support the command, the check goes on
 }
 
 // Checks returns the checks of a half, in the order in which they are made: what the others need comes first.
@@ -113,6 +115,9 @@ func (r *Runner) Run(c Check) (Result, error) {
 			break
 		}
 		name, _, _ := strings.Cut(s.command, " ")
+		if got.Verdict == "unsupported" && s.optional {
+			continue
+		}
 		if got.Verdict == "unsupported" && slices.Contains(Optional, name) {
 			result.Missing = "the program does not support the command " + name
 			break
