@@ -146,7 +146,7 @@ func check(o *options, out io.Writer) (failed bool, err error) {
 			return false, err
 		}
 		p.result(result)
-		if result.Failure == nil || !result.Failure.Timeout {
+		if result.Failure == nil || !errors.Is(result.Failure.Err, conform.ErrTimeout) {
 			continue
 		}
 		if timeouts++; timeouts == patience {

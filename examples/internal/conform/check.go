@@ -1,7 +1,6 @@
 package conform
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,7 +65,7 @@ type Failure struct {
 	Step              int // from 1
 	Sent, Wanted, Got string
 	Why               string // in what they differ, if it is known
-	Timeout           bool   // the program did not answer in time
+	Err               error  // if the program did not reply: why; ErrTimeout if it took too long
 }
 
 // A Runner makes checks with a program. It starts the program when it is needed, again after a failure.
@@ -103,7 +102,7 @@ func (r *Runner) Run(c Check) (Result, error) {
 		}
 		got, err := r.process.Do(s.command, s.message)
 		fail := func(d difference) {
-			result.Failure = &Failure{i, s.sent(), d.wanted, d.got, d.why, errors.Is(err, errTimeout)}
+			result.Failure = &Failure{i, s.sent(), d.wanted, d.got, d.why, err}
 			r.Close() // it may be anywhere
 		}
 		if err != nil {

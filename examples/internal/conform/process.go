@@ -46,8 +46,9 @@ type Process struct {
 	stderr   tail
 	logged   chan struct{}  // closed when stderr is at its end
 	work     sync.WaitGroup // our goroutines
-	gone     chan struct{}  // closed when the process has ended and been waited for
-	state    error          // how it ended, once gone is closed
+	closed   sync.Once
+	gone     chan struct{} // closed when the process has ended and been waited for
+	state    error         // how it ended, once gone is closed
 }
 
 // Start starts the program. The caller must call Close.
@@ -134,8 +135,10 @@ func (p *Process) closeOurs() {
 	}
 }
 
-// Close kills the program and everything that it has started, and waits for it.
-func (p *Process) Close() {
+// Close kills the program and everything that it has started, and waits for it. Calling it again does no harm.
+func (p *Process) Close() { p.closed.Do(p.close) }
+
+func (p *Process) close() {
 	kill(p.cmd)
 	p.closeOurs()
 	<-p.gone
@@ -177,7 +180,7 @@ func (p *Process) Do(line string, message []byte) (Reply, error) {
 func (p *Process) reply(timeout <-chan time.Time) (Reply, error) {
 	line, err := p.replies.next(timeout)
 	if err != nil {
-		if errors.Is(err, errTimeout) && len(p.stdout.lines) > 0 {
+		if errors.Is(err, ErrTimeout) && len(p.stdout.lines) > 0 {
 			err = fmt.Errorf("%w; it has written %s to standard output", err, excerpt(<-p.stdout.lines))
 		}
 		return Reply{}, fmt.Errorf("no reply: %w", err)
@@ -196,7 +199,8 @@ func (p *Process) reply(timeout <-chan time.Time) (Reply, error) {
 	return reply, nil
 }
 
-var errTimeout = errors.New("timeout")
+// ErrTimeout says that the program did not answer within Command.Timeout.
+var ErrTimeout = errors.New("timeout")
 
 // explain adds what is known of how the program ended.
 func (p *Process) explain(err error) error {
@@ -266,7 +270,7 @@ func (r *lineReader) next(timeout <-chan time.Time) ([]byte, error) {
 		}
 		return line, nil
 	case <-timeout:
-		return nil, errTimeout
+		return nil, ErrTimeout
 	}
 }
 
