@@ -18,30 +18,30 @@ import (
 type peer struct {
 	name    string
 	halves  []string
-	files   []string // that the program consists of, relative to the root of the repository
+	files   []string // patterns of what the program consists of, relative to the root of the repository
 	program func(t *testing.T, root string) []string
 }
 
 var both = []string{conform.WorkerHalf, conform.CoordinatorHalf}
 
 var all = []peer{
-	{"python", both, []string{"examples/peers/python"}, func(t *testing.T, root string) []string {
+	{"python", both, []string{"examples/peers/python/*.py"}, func(t *testing.T, root string) []string {
 		// Without -B Python writes what it has compiled beside the source.
 		return []string{tool(t, "python3", "python3"), "-B", filepath.Join(root, "examples/peers/python/peer.py")}
 	}},
-	{"javascript", both, []string{"examples/peers/javascript", "examples/browser/web"}, func(t *testing.T, root string) []string {
+	{"javascript", both, []string{"examples/peers/javascript/*.js*", "examples/browser/web/*.js*"}, func(t *testing.T, root string) []string {
 		return []string{tool(t, "nodejs", "node"), filepath.Join(root, "examples/peers/javascript/peer.js")}
 	}},
-	{"c", both[:1], []string{"examples/peers/c"}, func(t *testing.T, root string) []string {
+	{"c", both[:1], []string{"examples/peers/c/*.[ch]"}, func(t *testing.T, root string) []string {
 		sources, err := filepath.Glob(filepath.Join(root, "examples/peers/c/*.c"))
 		require.NoError(t, err)
 		program := filepath.Join(t.TempDir(), "peer")
 		build(t, root, append([]string{tool(t, "gcc", "cc", "gcc", "clang"), "-std=c99", "-Wall", "-Wextra", "-o", program}, sources...)...)
 		return []string{program}
 	}},
-	{"go", both, []string{"."}, func(t *testing.T, root string) []string {
+	{"go", both, []string{"*.go", "go.*", "examples/internal/*/*.go", "examples/peers/go/*.go", "examples/peers/go.*"}, func(t *testing.T, root string) []string {
 		program := filepath.Join(t.TempDir(), "peer")
-		build(t, filepath.Join(root, "examples/peers"), "go", "build", "-buildvcs=false", "-o", program, "./go")
+		build(t, filepath.Join(root, "examples/peers"), "go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", program, "./go")
 		return []string{program}
 	}},
 }

@@ -116,6 +116,10 @@ var refusedTexts = []readingCheck{
 			r.refuse(version, version+`,"worker_id":1`)
 			r.refuse(version, version+`,"worker_id":{}`)
 		} else {
+			r.n++
+			diagnostic := string(encode(wc.NewWorkerEnvelope("w1", header(r.n), wc.Diagnostic{Message: "m"})))
+			r.add(edit(diagnostic, `"category":""`, `"category":null`), "refused Malformed")
+			r.add(edit(diagnostic, `"category":"",`, ``), "refused Malformed")
 			r.refuse(`"worker_id":"w1"`, `"worker_id":1`)
 			r.refuse(`"worker_id":"w1"`, `"worker_id":["w1"]`)
 		}

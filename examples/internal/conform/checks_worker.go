@@ -352,6 +352,7 @@ func workerSessionChecks() []Check {
 		{"numbers/gaps", "1", "the coordinator's numbers may have gaps and begin anywhere", script(`
 			announce => BootstrapReady
 			> seq=17 SpawnJob 1
+			> seq=9007199254740992 SpawnJob 9
 			> seq=9007199254740993 SpawnJob 2
 			> seq=9007199254740992 SpawnJob 3 => refused InboundSequenceNotFresh
 			> seq=9007199254740994 SpawnJob 3
