@@ -1,17 +1,19 @@
 // Conform checks whether a program does one half of the protocol as PROTOCOL.md says. The program may be written in any
 // language. It speaks the protocol over standard input and output, one message a line.
 //
-//	go run ./examples/conform worker -- python3 examples/peers/python/worker.py
-//	go run ./examples/conform coordinator -- node examples/peers/javascript/coordinator_program.mjs
+//	go run ./examples/conform worker -- python3 examples/peers/python/peer.py worker
+//	go run ./examples/conform coordinator -- node examples/peers/javascript/peer.js coordinator
+//	go run ./examples/conform -data testdata worker -- ./my-worker
 //	go run ./examples/conform -list worker
 //	go run ./examples/conform -run '^(wire|reading)/' worker -- ./my-worker
 //
 // What the program is to do, such as to complete a job, it is told by text commands on file descriptor 3, which it
-// answers on file descriptor 4. That takes some twenty lines in the program: docs/writing-a-peer.md says how, and lists the commands.
+// answers on file descriptor 4. That takes some twenty lines in the program: docs/writing-a-peer.md says how, and
+// lists the commands.
 //
 // Each check is one line, with the section of PROTOCOL.md; of one that fails, what was sent, wanted and got. The exit
-// status is 1 if a check failed, and 2 for wrong usage or a program that cannot be started. What cannot be checked this way is
-// listed at the end.
+// status is 1 if a check failed, and 2 for wrong usage or a program that cannot be started. What cannot be checked
+// this way is listed at the end.
 package main
 
 import (

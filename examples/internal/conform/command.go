@@ -17,6 +17,12 @@ const (
 	CoordinatorHalf = "coordinator"
 )
 
+// Commands are all commands.
+var Commands = append([]string{
+	"receive", "new", "announce", "fail", "start", "complete", "acknowledge_cancel", "complete_drain", "complete_finalize",
+	"complete_shutdown", "spawn_job", "cancel_job", "poll_status", "request_shutdown", "worker_lost", "remove_job",
+}, Optional...)
+
 // Optional are the commands that a program need not support.
 var Optional = []string{
 	"advance_turn", "hold", "send", "job", "report", "diagnose", "cancel_region", "close_region", "shutdown_when_idle",

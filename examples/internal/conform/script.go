@@ -20,9 +20,9 @@ import (
 //	# comment
 //
 // Strings are quoted; b*N is a payload of N bytes. Messages are numbered by themselves. Before the operation of a message
-// may stand seq=N, id=N, decision=N, seed=N, turn=N, version=N, worker=ID (in place of the sender's), worker=- (for none),
-// and digest=bad. What
-// follows => is for the reader: the reference must do the same, which a test of this package checks, and the program what the reference does.
+// may stand seq=N, id=N, decision=N, seed=N, turn=N, version=N, worker=ID (in place of the sender's), worker=- (for
+// none), and digest=bad. What follows => is for the reader: the reference must do the same, which a test of this
+// package checks, and the program what the reference does.
 func script(text string) []step {
 	w := writer{seq: map[string]uint64{}}
 	for line := range strings.Lines(text) {
