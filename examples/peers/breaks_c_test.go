@@ -40,6 +40,7 @@ func TestMistakesInCWorkerAreFound(t *testing.T) {
 		{"reading/payload-limit", "a payload may have any size", "envelope.c", "if (size == MAX_PAYLOAD)", "if (size == SIZE_MAX)"},
 		{"reading/unknown-names", "names are compared as far as the shorter one goes", "json.c", "return a.len == b.len && (a.len == 0 ||", "return a.len <= b.len && (a.len == 0 ||"},
 		{"poll/others", "a draining job is reported", "worker.c", "reportable = IN(QUEUED) | IN(RUNNING),", "reportable = IN(QUEUED) | IN(RUNNING) | IN(DRAINING),"},
+		{"poll/others", "an ended job is reported", "worker.c", "	post(w, j, op);\n	forget(w, j);\n", "	post(w, j, op);\n	j->state = RUNNING;\n"},
 		{"job/id-again", "a job spawned again is taken", "worker.c", "if (j)\n			return \"DuplicateJobID\";", ""},
 		{"job/many", "job ids have 32 bits", "worker.c", "if (w->jobs[i].id == job_id)", "if ((uint32_t)w->jobs[i].id == (uint32_t)job_id)"},
 		{"job/start-twice", "a running job is started", "worker.c", "start = {IN(QUEUED),", "start = {IN(QUEUED) | IN(RUNNING),"},

@@ -33,6 +33,7 @@ func TestMistakesInJavaScriptWorkerAreFound(t *testing.T) {
 		{"job/ended", "an ended job is not forgotten", workerJS, "    this.#jobs.delete(id);\n  }\n\n  acknowledge", "  }\n\n  acknowledge"},
 		{"job/start-twice", "a running job is started", workerJS, `start: { from: ["Queued"]`, `start: { from: ["Queued", "Running"]`},
 		{"poll/others", "a draining job is reported", workerJS, `const reportable = ["Queued", "Running"];`, `const reportable = ["Queued", "Running", "Draining"];`},
+		{"poll/others", "an ended job is reported", workerJS, "    this.#jobs.delete(id);\n  }\n\n  acknowledge", "  }\n\n  acknowledge"},
 		{"session/announce", "a poll is answered before the announcement", workerJS, "if (this.ready && reportable", "if (reportable"},
 		{"cancel/no-outcome", "a job completes after its cancel was acknowledged", workerJS, `"CancelRequested"];`, `"CancelRequested", "Acknowledged"];`},
 		{"cancel/ended-first", "an outcome does not overtake a cancel", workerJS, `"Running", "CancelRequested"];`, `"Running"];`},

@@ -34,6 +34,7 @@ func TestMistakesInPythonWorkerAreFound(t *testing.T) {
 		{"job/start-twice", "a running job is started", "worker.py", `"start": (["Queued"],`, `"start": (["Queued", "Running"],`},
 		{"job/complete-queued", "a queued job cannot complete", "worker.py", `if state not in ("Queued", "Running", "CancelRequested"):`, `if state not in ("Running", "CancelRequested"):`},
 		{"poll/others", "a draining job is reported", "worker.py", `if self.phase == "ready" and self.state(job_id) in ("Queued", "Running"):`, `if self.phase == "ready" and self.state(job_id):`},
+		{"poll/others", "an ended job is reported", "worker.py", "        del self.jobs[job_id]\n\n    def acknowledge", "\n    def acknowledge"},
 		{"poll/queued-running", "a poll of a queued job is not answered", "worker.py", `self.state(job_id) in ("Queued", "Running"):`, `self.state(job_id) == "Running":`},
 		{"session/announce", "a poll is answered before the announcement", "worker.py", `if self.phase == "ready" and self.state`, `if self.state`},
 		{"cancel/no-outcome", "a job completes after its cancel was acknowledged", "worker.py", `if state not in ("Queued", "Running", "CancelRequested"):`, `if state not in ("Queued", "Running", "CancelRequested", "Acknowledged"):`},

@@ -36,14 +36,34 @@ func (r *readingTest) member() string {
 
 // message returns the next message in canonical form.
 func (r *readingTest) message(text string) string {
-	r.n++
 	if r.half == WorkerHalf {
-		return string(encode(wc.NewEnvelope(header(r.n), wc.CancelJob{JobID: 1, Reason: text})))
+		return r.coordinators(wc.CancelJob{JobID: 1, Reason: text})
 	}
-	return string(encode(wc.NewWorkerEnvelope("w1", header(r.n), wc.StatusSnapshot{JobID: 1, State: wc.StateQueued, Detail: &text})))
+	return r.workers(wc.StatusSnapshot{JobID: 1, State: wc.StateQueued, Detail: &text})
 }
 
+// coordinators returns the next message if a coordinator sends op; workers, if w1 does.
+func (r *readingTest) coordinators(op wc.Op) string {
+	return string(encode(wc.NewEnvelope(header(r.n+1), op)))
+}
+
+func (r *readingTest) workers(op wc.Op) string {
+	return string(encode(wc.NewWorkerEnvelope("w1", header(r.n+1), op)))
+}
+
+// withPayload returns the next message with a payload of one byte.
+func (r *readingTest) withPayload() string {
+	if r.half == WorkerHalf {
+		return r.coordinators(wc.SpawnJob{JobID: 9, Payload: []byte{1}})
+	}
+	return r.workers(wc.JobCompleted{JobID: 1, Outcome: wc.OutcomeOk{Payload: []byte{1}}})
+}
+
+// add adds a text. A message that is refused uses no number, so that there are no gaps.
 func (r *readingTest) add(text, want string) {
+	if want == "" {
+		r.n++
+	}
 	if strings.Contains(text, "\n") {
 		panic("a message is one line: " + text)
 	}
@@ -76,7 +96,7 @@ func (r *readingTest) resealed(old, new string, read ...string) {
 			w1 := "w1"
 			worker = &w1
 		}
-		digest := textDigest(header(r.n), worker, edit(op, old, as))
+		digest := textDigest(header(r.n+1), worker, edit(op, old, as))
 		r.add(head+`,"replay_hash":`+strconv.FormatUint(digest, 10)+`,"op":`+edit(op, old, new)+`}`, "refused Malformed")
 	}
 }
@@ -159,12 +179,8 @@ var takenTexts = []readingCheck{
 			r.take(version, version+`,"worker_id":null`)
 			return
 		}
-		r.n++
-		absent := string(encode(wc.NewWorkerEnvelope("w1", header(r.n), wc.StatusSnapshot{JobID: 1, State: wc.StateQueued})))
-		r.add(edit(absent, `,"detail":null`, ""), "")
-		r.n++
-		diagnostic := string(encode(wc.NewWorkerEnvelope("w1", header(r.n), wc.Diagnostic{Category: "c", Message: "m"})))
-		r.add(edit(diagnostic, `,"metadata":null`, ""), "")
+		r.add(edit(r.workers(wc.StatusSnapshot{JobID: 1, State: wc.StateQueued}), `,"detail":null`, ""), "")
+		r.add(edit(r.workers(wc.Diagnostic{Category: "c", Message: "m"}), `,"metadata":null`, ""), "")
 	}},
 	{"depth", "nesting may be 127 levels deep", func(r *readingTest) {
 		r.take(version, `"unknown":`+nested(126)+`,`+version)

@@ -116,8 +116,7 @@ var refusedTexts = []readingCheck{
 			r.refuse(version, version+`,"worker_id":1`)
 			r.refuse(version, version+`,"worker_id":{}`)
 		} else {
-			r.n++
-			diagnostic := string(encode(wc.NewWorkerEnvelope("w1", header(r.n), wc.Diagnostic{Message: "m"})))
+			diagnostic := r.workers(wc.Diagnostic{Message: "m"})
 			r.add(edit(diagnostic, `"category":""`, `"category":null`), "refused Malformed")
 			r.add(edit(diagnostic, `"category":"",`, ``), "refused Malformed")
 			r.refuse(`"worker_id":"w1"`, `"worker_id":1`)
@@ -158,24 +157,14 @@ var refusedTexts = []readingCheck{
 	}},
 	{"payload", "an element of a payload is an integer from 0 to 255", func(r *readingTest) {
 		for _, bad := range []string{"256", "-1", "-0", "1.0", "1e0", "01", `"1"`, "null", "true", "[1]", "1,", ",1", "1 2", "65537", "18446744073709551617"} {
-			r.n++
-			if r.half == WorkerHalf {
-				text := string(encode(wc.NewEnvelope(header(r.n), wc.SpawnJob{JobID: r.n, Payload: []byte{1}})))
-				r.add(edit(text, `"payload":[1]`, `"payload":[`+bad+`]`), "refused Malformed")
-			} else {
-				text := string(encode(wc.NewWorkerEnvelope("w1", header(r.n), wc.JobCompleted{JobID: 1, Outcome: wc.OutcomeOk{Payload: []byte{1}}})))
-				r.add(edit(text, `"payload":[1]`, `"payload":[`+bad+`]`), "refused Malformed")
-			}
+			r.add(edit(r.withPayload(), `"payload":[1]`, `"payload":[`+bad+`]`), "refused Malformed")
 		}
 		for _, bad := range []string{"null", `"AQ=="`, "{}", "1", `""`, "[1"} {
-			r.n++
-			text := string(encode(wc.NewEnvelope(header(r.n), wc.SpawnJob{JobID: r.n, Payload: []byte{1}})))
-			r.add(edit(text, `"payload":[1]`, `"payload":`+bad), "refused Malformed")
+			r.add(edit(r.withPayload(), `"payload":[1]`, `"payload":`+bad), "refused Malformed")
 		}
 	}},
 	{"outcomes", "an outcome is one of the four, and has its members", func(r *readingTest) {
-		r.n++
-		text := string(encode(wc.NewWorkerEnvelope("w1", header(r.n), wc.JobCompleted{JobID: 1, Outcome: wc.OutcomeErr{Code: "c", Message: "m"}})))
+		text := r.workers(wc.JobCompleted{JobID: 1, Outcome: wc.OutcomeErr{Code: "c", Message: "m"}})
 		for _, change := range []string{`"status":"err"`, `"status":"Error"`, `"status":null`, `"status":2`, `"Status":"Err"`, `"status":"Err","status":"Err"`, `"status":"Err","code":"c"`} {
 			r.add(edit(text, `"status":"Err"`, change), "refused Malformed")
 		}
@@ -191,15 +180,8 @@ var refusedTexts = []readingCheck{
 		r.refuse(version, `"unknown":`+strings.Repeat(`{"a":`, 100_000)+`,`+version)
 	}},
 	{"payload-limit", "a payload over the limit is refused with PayloadTooLarge", func(r *readingTest) {
-		r.n++
-		var text string
-		if r.half == WorkerHalf {
-			text = string(encode(wc.NewEnvelope(header(r.n), wc.SpawnJob{JobID: r.n, Payload: []byte{1}})))
-		} else {
-			text = string(encode(wc.NewWorkerEnvelope("w1", header(r.n), wc.JobCompleted{JobID: 1, Outcome: wc.OutcomeOk{Payload: []byte{1}}})))
-		}
 		long := `"payload":[` + strings.Repeat("0,", wc.MaxPayloadBytes) + `0]`
-		r.add(edit(text, `"payload":[1]`, long), "refused PayloadTooLarge")
+		r.add(edit(r.withPayload(), `"payload":[1]`, long), "refused PayloadTooLarge")
 	}},
 }
 
