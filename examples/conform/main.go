@@ -190,11 +190,13 @@ type line struct {
 	Section string `json:"section"`
 	About   string `json:"about"`
 	Result  string `json:"result,omitempty"` // ok, failed or not checked
-	Step    int    `json:"step,omitempty"`
-	Sent    string `json:"sent,omitempty"`
-	Wanted  string `json:"wanted,omitempty"`
-	Got     string `json:"got,omitempty"`
-	Why     string `json:"why,omitempty"`
+
+	Step   int      `json:"step,omitempty"`
+	After  []string `json:"after,omitempty"`
+	Sent   string   `json:"sent,omitempty"`
+	Wanted string   `json:"wanted,omitempty"`
+	Got    string   `json:"got,omitempty"`
+	Why    string   `json:"why,omitempty"`
 }
 
 func (p *printer) listed(c conform.Check) {
@@ -212,7 +214,8 @@ func (p *printer) result(r conform.Result) {
 	case f != nil:
 		p.failed++
 		verdict = "failed"
-		l.Step, l.Sent, l.Wanted, l.Got, l.Why = f.Step, f.Sent, f.Wanted, f.Got, f.Why
+		l.Step, l.After = f.Step, f.After
+		l.Sent, l.Wanted, l.Got, l.Why = f.Sent, f.Wanted, f.Got, f.Why
 	case r.Missing != "":
 		p.missed++
 		verdict = "not checked"
@@ -226,6 +229,9 @@ func (p *printer) result(r conform.Result) {
 		return
 	}
 	p.printf("%-11s %-30s section %-2s  %s\n", verdict, l.Check, l.Section, l.About)
+	for _, step := range l.After {
+		p.printf("            %-6s  %s\n", "after", step)
+	}
 	for _, part := range []struct{ name, text string }{{"sent", l.Sent}, {"wanted", l.Wanted}, {"got", l.Got}, {"why", l.Why}} {
 		if part.text != "" {
 			p.printf("            %-6s  %s\n", part.name, part.text)

@@ -56,9 +56,13 @@ func TestFailureSaysWhatWasSentWantedAndGot(t *testing.T) {
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stderr)
 	assert.Contains(t, out, "failed      wire/first")
-	for _, part := range []string{"sent    command new 42", "wanted  ok", "got     the program has ended (exit status 1); its standard error: ", "in step 0 of the check", "0 ok, 1 failed"} {
+	for _, part := range []string{"sent    command new 42", "wanted  ok", "got     the program has ended (exit status 1); its standard error: ", "in step 0 of the check\n", "0 ok, 1 failed"} {
 		assert.Contains(t, out, part)
 	}
+
+	status, out, _ = call("-run", "job/id-again", "coordinator", "--", os.Args[0])
+	assert.Equal(t, 1, status)
+	assert.NotContains(t, out, "after   ", "new is the first command")
 
 	status, out, _ = call("-json", "-run", "^wire/first$", "coordinator", "--", os.Args[0])
 	assert.Equal(t, 1, status)

@@ -62,7 +62,8 @@ type Result struct {
 
 // A Failure says what went wrong.
 type Failure struct {
-	Step              int // from 1
+	Step              int      // from 1; 0 is the command new
+	After             []string // the steps before it, at most 8
 	Sent, Wanted, Got string
 	Why               string // in what they differ, if it is known
 	Err               error  // if the program did not reply: why; ErrTimeout if it took too long
@@ -102,7 +103,7 @@ func (r *Runner) Run(c Check) (Result, error) {
 		}
 		got, err := r.process.Do(s.command, s.message)
 		fail := func(d difference) {
-			result.Failure = &Failure{i, s.sent(), d.wanted, d.got, d.why, err}
+			result.Failure = &Failure{i, before(steps[:i]), s.sent(), d.wanted, d.got, d.why, err}
 			r.Close() // it may be anywhere
 		}
 		if err != nil {
@@ -137,6 +138,15 @@ func firstCommand(half string) string {
 		return "new s77 42"
 	}
 	return "new 42"
+}
+
+// before shows the last of the steps.
+func before(steps []step) (shown []string) {
+	const most = 8
+	for _, s := range steps[max(0, len(steps)-most):] {
+		shown = append(shown, s.sent())
+	}
+	return shown
 }
 
 // sent shows a step.

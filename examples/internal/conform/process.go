@@ -38,7 +38,8 @@ type Command struct {
 type Process struct {
 	cmd      *exec.Cmd
 	timeout  time.Duration
-	ours     []io.Closer // our ends
+	ours     []*os.File   // our ends of the pipes
+	conn     *net.TCPConn // nil unless the commands go through it
 	commands io.Writer
 	stdin    io.Writer
 	stdout   *lineReader
@@ -53,55 +54,33 @@ type Process struct {
 
 // Start starts the program. The caller must call Close.
 func (c Command) Start() (*Process, error) {
-	p := &Process{cmd: exec.Command(c.Args[0], c.Args[1:]...), timeout: cmp.Or(c.Timeout, DefaultTimeout), gone: make(chan struct{}), logged: make(chan struct{})}
-	var theirs []io.Closer
-	defer func() {
-		for _, f := range theirs {
-			_ = f.Close()
-		}
-	}()
-	// pipe returns our end and the program's of a pipe to it or from it.
-	pipe := func(to bool) (our, their *os.File, err error) {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return nil, nil, err
-		}
-		our, their = r, w
-		if to {
-			our, their = w, r
-		}
-		p.ours, theirs = append(p.ours, our), append(theirs, their)
-		return our, their, nil
-	}
-	files := make([]*os.File, 5)
-	theirFiles := make([]*os.File, 5)
-	tcp := c.TCP || runtime.GOOS == "windows"
-	for fd, to := range []bool{true, false, false, true, false} {
-		if fd > 2 && tcp {
-			break
-		}
-		var err error
-		if files[fd], theirFiles[fd], err = pipe(to); err != nil {
-			p.closeOurs()
-			return nil, err
-		}
-	}
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirFiles[0], theirFiles[1], theirFiles[2]
-	var listener net.Listener
+	descriptors, tcp := 5, c.TCP || runtime.GOOS == "windows"
 	if tcp {
-		var err error
-		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			p.closeOurs()
+		descriptors = 3
+	}
+	ours, theirs, err := newPipes(descriptors)
+	defer closeAll(theirs)
+	if err != nil {
+		closeAll(ours)
+		return nil, err
+	}
+	p := &Process{
+		cmd: exec.Command(c.Args[0], c.Args[1:]...), timeout: cmp.Or(c.Timeout, DefaultTimeout), ours: ours,
+		gone: make(chan struct{}), logged: make(chan struct{}),
+	}
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr, p.cmd.ExtraFiles = theirs[0], theirs[1], theirs[2], theirs[3:]
+	ownGroup(p.cmd)
+	var listener *net.TCPListener
+	if tcp {
+		if listener, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
+			closeAll(ours)
 			return nil, err
 		}
 		defer listener.Close()
 		p.cmd.Env = append(os.Environ(), AddrEnv+"="+listener.Addr().String())
-	} else {
-		p.cmd.ExtraFiles = theirFiles[3:]
 	}
-	ownGroup(p.cmd)
 	if err := p.cmd.Start(); err != nil {
-		p.closeOurs()
+		closeAll(ours)
 		return nil, err
 	}
 	go func() {
@@ -110,28 +89,58 @@ func (c Command) Start() (*Process, error) {
 	}()
 	p.work.Go(func() {
 		defer close(p.logged)
-		_, _ = io.Copy(&p.stderr, files[2])
+		_, _ = io.Copy(&p.stderr, ours[2])
 	})
-	p.stdin, p.stdout = files[0], p.read(files[1])
+	p.stdin, p.stdout = ours[0], p.read(ours[1])
 	if !tcp {
-		p.commands, p.replies = files[3], p.read(files[4])
+		p.commands, p.replies = ours[3], p.read(ours[4])
 		return p, nil
 	}
-	_ = listener.(*net.TCPListener).SetDeadline(time.Now().Add(p.timeout))
-	conn, err := listener.Accept()
-	if err != nil {
-		err = p.explain(fmt.Errorf("the program did not connect to %s: %w", AddrEnv, err))
+	if err := p.accept(listener); err != nil {
 		p.Close()
 		return nil, err
 	}
-	p.ours = append(p.ours, conn)
-	p.commands, p.replies = conn, p.read(conn)
 	return p, nil
 }
 
-func (p *Process) closeOurs() {
-	for _, f := range p.ours {
+// accept waits for the program to connect.
+func (p *Process) accept(listener *net.TCPListener) error {
+	_ = listener.SetDeadline(time.Now().Add(p.timeout)) // it has not been closed
+	conn, err := listener.AcceptTCP()
+	if err != nil {
+		return p.explain(fmt.Errorf("the program did not connect to %s: %w", AddrEnv, err))
+	}
+	p.conn, p.commands, p.replies = conn, conn, p.read(conn)
+	return nil
+}
+
+// newPipes makes a pipe for each descriptor of the program, 0 and 3 to it, the others from it, and returns our ends and
+// the program's. After an error they are those that have been made.
+func newPipes(descriptors int) (ours, theirs []*os.File, err error) {
+	for fd := range descriptors {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return ours, theirs, err
+		}
+		if fd == 0 || fd == 3 {
+			r, w = w, r
+		}
+		ours, theirs = append(ours, r), append(theirs, w)
+	}
+	return ours, theirs, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
 		_ = f.Close()
+	}
+}
+
+// disconnect closes our ends.
+func (p *Process) disconnect() {
+	closeAll(p.ours)
+	if p.conn != nil {
+		_ = p.conn.Close()
 	}
 }
 
@@ -140,7 +149,7 @@ func (p *Process) Close() { p.closed.Do(p.close) }
 
 func (p *Process) close() {
 	kill(p.cmd)
-	p.closeOurs()
+	p.disconnect()
 	<-p.gone
 	for _, r := range []*lineReader{p.stdout, p.replies} {
 		if r != nil {
@@ -169,7 +178,7 @@ func (p *Process) Do(line string, message []byte) (Reply, error) {
 	if err != nil {
 		err = p.explain(err)
 		kill(p.cmd)
-		p.closeOurs() // ends the writing
+		p.disconnect() // ends the writing
 		written.Wait()
 		return Reply{}, err
 	}
