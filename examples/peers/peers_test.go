@@ -83,18 +83,35 @@ func TestEveryPeerPassesEveryCheck(t *testing.T) {
 	for _, p := range all {
 		for _, half := range p.halves {
 			t.Run(p.name+"/"+half, func(t *testing.T) {
-				r := conform.Runner{Half: half, Command: p.command(t, repository, half)}
-				defer r.Close()
-				data, err := conform.DataChecks(half, filepath.Join(repository, "testdata"))
-				require.NoError(t, err)
-				for _, c := range append(conform.Checks(half), data...) {
-					result, err := r.Run(c)
-					require.NoError(t, err)
-					assert.Empty(t, result.Missing, c.Name)
-					assert.Nil(t, result.Failure, c.Name)
-				}
+				passes(t, half, p.command(t, repository, half))
 			})
 		}
+	}
+}
+
+// Whatever it reads, the worker in C touches no memory that it should not.
+func TestCWorkerUnderTheSanitizers(t *testing.T) {
+	sources, err := filepath.Glob("c/*.c")
+	require.NoError(t, err)
+	program := filepath.Join(t.TempDir(), "peer")
+	args := append([]string{"-std=c99", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o", program}, sources...)
+	if out, err := exec.Command(tool(t, "gcc", "cc", "gcc", "clang"), args...).CombinedOutput(); err != nil {
+		t.Skipf("the compiler has no sanitizers: %s", out)
+	}
+	passes(t, conform.WorkerHalf, conform.Command{Args: []string{program}})
+}
+
+// passes makes every check, those of the conformance data included.
+func passes(t *testing.T, half string, command conform.Command) {
+	r := conform.Runner{Half: half, Command: command}
+	defer r.Close()
+	data, err := conform.DataChecks(half, filepath.Join(repository, "testdata"))
+	require.NoError(t, err)
+	for _, c := range append(conform.Checks(half), data...) {
+		result, err := r.Run(c)
+		require.NoError(t, err)
+		assert.Empty(t, result.Missing, c.Name)
+		assert.Nil(t, result.Failure, c.Name)
 	}
 }
 
