@@ -12,7 +12,7 @@ from coordinator import ENDED, Coordinator
 from envelope import OUTCOMES, Refused, write_op, write_outcome
 from worker import Worker
 
-# Which calls take an outcome and what their other arguments are, the types say; "new" and what looks is below.
+# The commands that are calls of the half with the same name and arguments. Peer.obey has the others.
 CALLS = {
     "worker": """announce fail start report complete acknowledge_cancel complete_drain complete_finalize diagnose
         complete_shutdown advance_turn""".split(),
@@ -91,8 +91,8 @@ class Peer:
             verdict, text = "refused", refusal.kind
         except NotImplementedError:
             return "unsupported"
-        count = 0
-        while count < (1 if name == "send" else 0 if self.held else sys.maxsize) and (message := self.half.drain_outbox()):
+        count, most = 0, 1 if name == "send" else 0 if self.held else sys.maxsize
+        while count < most and (message := self.half.drain_outbox()):
             sys.stdout.buffer.write(message + b"\n")
             count += 1
         sys.stdout.buffer.flush()
