@@ -89,6 +89,30 @@ func TestEveryPeerPassesEveryCheck(t *testing.T) {
 	}
 }
 
+// On systems where a program inherits no descriptors, the commands come through TCP.
+func TestPeersTakeCommandsThroughTCP(t *testing.T) {
+	for _, p := range all {
+		for _, half := range p.halves {
+			if p.name == "c" {
+				continue // needs descriptors
+			}
+			t.Run(p.name+"/"+half, func(t *testing.T) {
+				command := p.command(t, repository, half)
+				command.TCP = true
+				r := conform.Runner{Half: half, Command: command}
+				defer r.Close()
+				for _, c := range conform.Checks(half) {
+					if strings.HasPrefix(c.Name, "job/") {
+						result, err := r.Run(c)
+						require.NoError(t, err)
+						assert.Nil(t, result.Failure, c.Name)
+					}
+				}
+			})
+		}
+	}
+}
+
 // Whatever it reads, the worker in C touches no memory that it should not.
 func TestCWorkerUnderTheSanitizers(t *testing.T) {
 	sources, err := filepath.Glob("c/*.c")

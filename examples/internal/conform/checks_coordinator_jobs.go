@@ -165,6 +165,7 @@ func coordinatorJobChecks() []Check {
 			spawn_job 1 5 0 0 b => SpawnJob
 			close_region 5 "x" => CancelJob = 1
 			spawn_job 2 5 0 0 b => refused RegionClosed
+			spawn_job 1 5 0 0 b*262145 => refused RegionClosed
 			spawn_job 2 6 0 0 b => SpawnJob
 			> w1 JobCompleted 1 Ok
 			spawn_job 3 5 0 0 b => refused RegionClosed

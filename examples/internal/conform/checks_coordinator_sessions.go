@@ -189,7 +189,10 @@ func coordinatorSessionChecks() []Check {
 			request_shutdown "stop" => refused ShutdownInProgress
 			spawn_job 3 0 0 0 b => refused ShutdownInProgress
 			cancel_job 1 "x" => refused ShutdownInProgress
+			cancel_job 9 "x" => refused ShutdownInProgress
+			cancel_job 9 "\xff" => refused InvalidValue
 			poll_status 1 => refused ShutdownInProgress
+			poll_status 9 => refused ShutdownInProgress
 			> w1 StatusSnapshot 1 Running
 			> w1 JobCompleted 1 Ok
 			> w1 ShutdownCompleted

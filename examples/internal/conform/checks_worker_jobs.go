@@ -125,6 +125,7 @@ func workerJobChecks() []Check {
 			announce => BootstrapReady
 			> SpawnJob 1 b*262144
 			complete 1 Ok b*262145 => refused PayloadTooLarge
+			complete 9 Ok b*262145 => refused PayloadTooLarge
 			complete 1 Ok b*262144 => JobCompleted`)},
 	}
 }

@@ -7,7 +7,8 @@ func workerSessionChecks() []Check {
 			> SpawnJob 1
 			> PollStatus 1
 			start 1 => refused WorkerNotReady
-			complete 1 Ok b => refused WorkerNotReady
+			complete 1 Ok b*262145 => refused WorkerNotReady
+			complete 9 Panicked "\xff" => refused InvalidValue
 			acknowledge_cancel 1 => refused WorkerNotReady
 			complete_shutdown => refused WorkerNotReady
 			announce => BootstrapReady
