@@ -11,7 +11,7 @@ import { ProtocolError, writeOp, writeOutcome } from "../../browser/web/envelope
 import { WorkerHalf } from "../../browser/web/worker-half.js";
 import { Coordinator } from "./coordinator.js";
 
-// lines yields the lines of a stream as bytes. node:readline would also split at carriage returns, U+2028 and U+2029.
+// lines yields the lines of a stream as bytes. node:readline would also split at carriage returns.
 async function* lines(stream) {
   let rest = [];
   for await (let chunk of stream) {
