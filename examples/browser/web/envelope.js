@@ -1,6 +1,7 @@
 // Envelopes in plain JavaScript: reading, writing, the replay digest and validation. Section numbers are those of
 // PROTOCOL.md. Integers of 64 bits are BigInt. An envelope and its operation are plain objects whose members have the
-// names that they have on the wire; a payload is a Uint8Array.
+// names that they have on the wire; a payload is a Uint8Array. examples/peers/javascript uses this file and worker-half.js
+// in Node.
 
 export const maxPayload = 256 << 10;
 
