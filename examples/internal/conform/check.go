@@ -102,16 +102,9 @@ func (r *Runner) Run(c Check) (Result, error) {
 			return Result{}, fmt.Errorf("check %s, step %d: %w", c.Name, i, err)
 		}
 		got, err := r.process.Do(s.command, s.message)
-		fail := func(d difference) {
-			result.Failure = &Failure{i, before(steps[:i]), s.sent(), d.wanted, d.got, d.why, err}
-			r.Close() // it may be anywhere
-		}
 		if err != nil {
-			fail(difference{describe(&want), err.Error(), ""})
-			break
-		}
-		if extra, ok := r.process.stdout.extra(); ok {
-			fail(difference{describe(&want), excerpt(extra), "it sent more than its reply announced"})
+			result.Failure = &Failure{i, before(steps[:i]), s.sent(), describe(&want), err.Error(), "", err}
+			r.Close()
 			break
 		}
 		name, _, _ := strings.Cut(s.command, " ")
@@ -125,12 +118,30 @@ func (r *Runner) Run(c Check) (Result, error) {
 		if s.silent && got.Text == "" {
 			got.Text = want.Text
 		}
-		if d := compare(&want, &got); d != nil {
-			fail(*d)
+		if d := r.compare(&want, &got); d != nil {
+			result.Failure = &Failure{i, before(steps[:i]), s.sent(), d.wanted, d.got, d.why, nil}
+			r.Close() // it may be in any state
 			break
 		}
 	}
 	return result, nil
+}
+
+// compare compares a reply with the one wanted, and looks for messages that the program has written beyond those that it
+// announced. It returns nil if all is well.
+func (r *Runner) compare(want, got *Reply) *difference {
+	d := compare(want, got)
+	more, ok := r.process.noticed()
+	if d == nil && ok {
+		d = &difference{wanted: describe(want), got: describe(got)}
+	}
+	if d != nil && !ok {
+		more, ok = r.process.unannounced()
+	}
+	if ok {
+		d.why = strings.TrimPrefix(d.why+"; it has written a message that no reply announced: "+excerpt(more), "; ")
+	}
+	return d
 }
 
 func firstCommand(half string) string {

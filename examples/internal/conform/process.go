@@ -283,14 +283,23 @@ func (r *lineReader) next(timeout <-chan time.Time) ([]byte, error) {
 	}
 }
 
-// extra returns a line that was not announced, if one has arrived.
-func (r *lineReader) extra() ([]byte, bool) {
+// noticed returns a message that the program has written beyond those that it announced, if it has been read already.
+func (p *Process) noticed() ([]byte, bool) {
 	select {
-	case line, ok := <-r.lines:
+	case line, ok := <-p.stdout.lines:
 		return line, ok
 	default:
 		return nil, false
 	}
+}
+
+// unannounced kills the program and returns the first message that it has written beyond those that it announced.
+func (p *Process) unannounced() ([]byte, bool) {
+	kill(p.cmd) // so that its output ends
+	timer := time.NewTimer(p.timeout)
+	defer timer.Stop()
+	line, err := p.stdout.next(timer.C)
+	return line, err == nil
 }
 
 // A tail keeps the last bytes that were written to it.
