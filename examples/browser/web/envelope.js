@@ -1,6 +1,7 @@
 // Envelopes in plain JavaScript: reading, writing, the replay digest and validation. Section numbers are those of
 // PROTOCOL.md. Integers of 64 bits are BigInt. An envelope and its operation are plain objects whose members have the
-// names that they have on the wire; a payload is a Uint8Array.
+// names that they have on the wire; a payload is a Uint8Array. examples/peers/javascript uses this file and worker-half.js
+// in Node.
 
 export const maxPayload = 256 << 10;
 
@@ -67,6 +68,8 @@ const outcomes = {
 const state = oneOf("Created", "Queued", "Running", "CancelRequested", "Draining", "Finalizing", "Completed", "Failed");
 const level = oneOf("Info", "Warn", "Error");
 
+const outcome = tagged("status", outcomes);
+
 const fromCoordinator = {
   SpawnJob: { job_id: u64, region_id: u64, task_id: u64, obligation_id: u64, payload: bytes },
   PollStatus: { job_id: u64 },
@@ -79,7 +82,7 @@ const fromWorker = {
   BootstrapReady: { worker_id: string },
   BootstrapFailed: { worker_id: string, reason: string },
   StatusSnapshot: { job_id: u64, state, detail: optionalString },
-  JobCompleted: { job_id: u64, outcome: tagged("status", outcomes) },
+  JobCompleted: { job_id: u64, outcome },
   CancelAcknowledged: { job_id: u64 },
   DrainCompleted: { job_id: u64 },
   FinalizeCompleted: { job_id: u64 },
@@ -106,6 +109,7 @@ export const sentByCoordinator = (op) => Object.hasOwn(fromCoordinator, op.type)
 
 export const write = (e) => writeObject(envelope, e);
 export const writeOp = (op) => operation.write(op);
+export const writeOutcome = (value) => outcome.write(value);
 
 function writeObject(shape, value) {
   const members = [];

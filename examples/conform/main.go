@@ -1,0 +1,255 @@
+// Conform checks whether a program does one half of the protocol as PROTOCOL.md says. The program may be written in any
+// language. It speaks the protocol over standard input and output, one message a line.
+//
+//	go run ./examples/conform worker -- python3 examples/peers/python/peer.py worker
+//	go run ./examples/conform coordinator -- node examples/peers/javascript/peer.js coordinator
+//	go run ./examples/conform -data testdata worker -- ./my-worker
+//	go run ./examples/conform -list worker
+//	go run ./examples/conform -run '^(wire|reading)/' worker -- ./my-worker
+//
+// What the program is to do, such as to complete a job, it is told by text commands on file descriptor 3, which it
+// answers on file descriptor 4. That takes some twenty lines in the program: docs/writing-a-peer.md says how, and
+// lists the commands.
+//
+// Each check is one line, with the section of PROTOCOL.md; of one that fails, what was sent, wanted and got. The exit
+// status is 1 if a check failed, and 2 for wrong usage or a program that cannot be started. What cannot be checked
+// this way is listed at the end.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/workerchannel/workerchannel/examples/internal/conform"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+const usage = `usage: conform [flags] worker|coordinator -- PROGRAM [ARG...]
+       conform -list worker|coordinator
+
+`
+
+type options struct {
+	half    string
+	data    string
+	list    bool
+	json    bool
+	filter  *regexp.Regexp
+	command conform.Command
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, "conform:", err)
+		return 2
+	}
+	failed, err := check(o, stdout)
+	switch {
+	case err != nil:
+		fmt.Fprintln(stderr, "conform:", err)
+		return 2
+	case failed:
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := new(options)
+	flags := flag.NewFlagSet("conform", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		flags.PrintDefaults()
+	}
+	flags.BoolVar(&o.list, "list", false, "list the checks and make none")
+	flags.BoolVar(&o.json, "json", false, "print a JSON object a line")
+	flags.StringVar(&o.data, "data", "", "check also with the conformance data in this `directory`, testdata of the repository")
+	filter := flags.String("run", "", "make only the checks whose names match this `regexp`")
+	flags.DurationVar(&o.command.Timeout, "timeout", conform.DefaultTimeout, "how long the program may take for one command")
+	flags.BoolVar(&o.command.TCP, "tcp", false, "send the commands through the TCP address in $"+conform.AddrEnv)
+	// The flags may stand before the half and after it.
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	rest := flags.Args()
+	if len(rest) == 0 {
+		return nil, errors.New("expected worker or coordinator; -h prints the usage")
+	}
+	o.half = rest[0]
+	if o.half != conform.WorkerHalf && o.half != conform.CoordinatorHalf {
+		return nil, fmt.Errorf("expected worker or coordinator, got %q", o.half)
+	}
+	if err := flags.Parse(rest[1:]); err != nil {
+		return nil, err
+	}
+	o.command.Args = flags.Args()
+	if before := len(rest) - flags.NArg() - 1; flags.NArg() > 0 && rest[before] != "--" {
+		return nil, fmt.Errorf("expected -- before the program, got %q", flags.Arg(0))
+	}
+	var err error
+	switch o.filter, err = regexp.Compile(*filter); {
+	case err != nil:
+		return nil, fmt.Errorf("-run: %w", err)
+	case o.command.Timeout < time.Millisecond:
+		return nil, errors.New("-timeout must be at least 1ms")
+	case o.list && flags.NArg() > 0:
+		return nil, errors.New("-list takes no program")
+	case !o.list && flags.NArg() == 0:
+		return nil, errors.New("expected -- and the program to be checked; -h prints the usage")
+	}
+	return o, nil
+}
+
+// check makes the checks and prints the results. It reports whether one failed.
+func check(o *options, out io.Writer) (failed bool, err error) {
+	all := conform.Checks(o.half)
+	if o.data != "" {
+		more, err := conform.DataChecks(o.half, o.data)
+		if err != nil {
+			return false, err
+		}
+		all = append(all, more...)
+	}
+	var checks []conform.Check
+	for _, c := range all {
+		if o.filter.MatchString(c.Name) {
+			checks = append(checks, c)
+		}
+	}
+	if len(checks) == 0 {
+		return false, errors.New("-run matches no check; -list lists them")
+	}
+	p := printer{out: out, json: o.json}
+	if o.list {
+		for _, c := range checks {
+			p.listed(c)
+		}
+		return false, p.err
+	}
+	r := conform.Runner{Half: o.half, Command: o.command}
+	defer r.Close()
+	start := time.Now()
+	const patience = 3 // timeouts
+	for i, timeouts := 0, 0; i < len(checks); i++ {
+		result, err := r.Run(checks[i])
+		if err != nil {
+			return false, err
+		}
+		p.result(result)
+		if result.Failure == nil || !errors.Is(result.Failure.Err, conform.ErrTimeout) {
+			continue
+		}
+		if timeouts++; timeouts == patience {
+			for _, c := range checks[i+1:] {
+				p.result(conform.Result{Check: c, Missing: fmt.Sprintf("the program did not answer in time %d times", timeouts)})
+			}
+			break
+		}
+	}
+	p.summary(o.half, time.Since(start))
+	return p.failed > 0, p.err
+}
+
+// A printer prints results for people, or as JSON.
+type printer struct {
+	out                  io.Writer
+	json                 bool
+	made, failed, missed int
+	err                  error // the first error of out
+}
+
+func (p *printer) printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(p.out, format, args...); p.err == nil {
+		p.err = err
+	}
+}
+
+func (p *printer) object(o any) {
+	e := json.NewEncoder(p.out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(o); p.err == nil {
+		p.err = err
+	}
+}
+
+// A line is a check in JSON.
+type line struct {
+	Check   string `json:"check"`
+	Section string `json:"section"`
+	About   string `json:"about"`
+	Result  string `json:"result,omitempty"` // ok, failed or not checked
+
+	Step   int      `json:"step,omitempty"`
+	After  []string `json:"after,omitempty"`
+	Sent   string   `json:"sent,omitempty"`
+	Wanted string   `json:"wanted,omitempty"`
+	Got    string   `json:"got,omitempty"`
+	Why    string   `json:"why,omitempty"`
+}
+
+func (p *printer) listed(c conform.Check) {
+	if p.json {
+		p.object(line{Check: c.Name, Section: c.Section, About: c.About})
+		return
+	}
+	p.printf("%-30s section %-2s  %s\n", c.Name, c.Section, c.About)
+}
+
+func (p *printer) result(r conform.Result) {
+	verdict, f := "ok", r.Failure
+	l := line{Check: r.Check.Name, Section: r.Check.Section, About: r.Check.About}
+	switch {
+	case f != nil:
+		p.failed++
+		verdict = "failed"
+		l.Step, l.After = f.Step, f.After
+		l.Sent, l.Wanted, l.Got, l.Why = f.Sent, f.Wanted, f.Got, f.Why
+	case r.Missing != "":
+		p.missed++
+		verdict = "not checked"
+		l.Why = r.Missing
+	default:
+		p.made++
+	}
+	l.Result = verdict
+	if p.json {
+		p.object(l)
+		return
+	}
+	p.printf("%-11s %-30s section %-2s  %s\n", verdict, l.Check, l.Section, l.About)
+	for _, step := range l.After {
+		p.printf("            %-6s  %s\n", "after", step)
+	}
+	for _, part := range []struct{ name, text string }{{"sent", l.Sent}, {"wanted", l.Wanted}, {"got", l.Got}, {"why", l.Why}} {
+		if part.text != "" {
+			p.printf("            %-6s  %s\n", part.name, part.text)
+		}
+	}
+	if f != nil {
+		p.printf("            in step %d of the check\n", f.Step)
+	}
+}
+
+func (p *printer) summary(half string, took time.Duration) {
+	missing := conform.NotChecked(half)
+	if p.json {
+		p.object(map[string]any{"ok": p.made, "failed": p.failed, "not_checked": p.missed, "cannot_be_checked": missing})
+		return
+	}
+	p.printf("%d ok, %d failed, %d not checked, in %.1f s\n", p.made, p.failed, p.missed, took.Seconds())
+	for _, m := range missing {
+		p.printf("not checked: %s\n", m)
+	}
+}

@@ -1,0 +1,252 @@
+package conform
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// An argument with this prefix makes the test binary a program under test.
+const behaviour = "behaviour: "
+
+func TestMain(m *testing.M) {
+	if name, ok := strings.CutPrefix(os.Args[len(os.Args)-1], behaviour); ok {
+		behave(name)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// behave is a worker that does what a program can get wrong at the command pipe.
+func behave(name string) {
+	commands, replies, err := pipes()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer runtime.KeepAlive([]any{commands, replies}) // the collector would close them
+	lines := bufio.NewReader(commands)
+	next := func() { _, _ = lines.ReadString('\n') }
+	hang := func() { _, _ = io.Copy(io.Discard, lines) }
+	switch name {
+	case "good":
+		if err := serve(NewReference(WorkerHalf), os.Stdin, os.Stdout, lines, replies); err != nil {
+			log.Fatal(err)
+		}
+	case "hangs":
+		hang()
+	case "has a child that holds its output":
+		child := exec.Command(os.Args[0], behaviour+"hangs")
+		child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
+		child.ExtraFiles = []*os.File{os.NewFile(3, ""), os.NewFile(4, "")}
+		if err := child.Start(); err != nil {
+			log.Fatal(err)
+		}
+		hang()
+	case "does not read messages": // a large one does not fit in the pipe
+		r := NewReference(WorkerHalf)
+		for {
+			line, err := readLine(lines)
+			if err != nil {
+				return
+			}
+			if string(line) == "receive" {
+				hang()
+			}
+			reply, err := r.Do(string(line), nil)
+			if err != nil {
+				log.Fatal(err)
+			}
+			for _, m := range reply.Messages {
+				fmt.Printf("%s\n", m)
+			}
+			fmt.Fprintln(replies, reply.head())
+		}
+	case "ends":
+		next()
+		fmt.Fprintln(os.Stderr, "no memory\nat all")
+		os.Exit(3)
+	case "ends well":
+		next()
+	case "talks nonsense":
+		next()
+		fmt.Fprintln(replies, "hello")
+		hang()
+	case "replies without a line feed":
+		next()
+		fmt.Fprint(replies, "ok 0")
+	case "floods standard output":
+		for out := bufio.NewWriter(os.Stdout); ; {
+			if _, err := out.WriteString("nonsense\n"); err != nil {
+				return
+			}
+		}
+	case "floods standard error":
+		for {
+			if _, err := os.Stderr.WriteString(strings.Repeat("nonsense", 100) + "\n"); err != nil {
+				return
+			}
+		}
+	case "writes a line without end":
+		next()
+		fmt.Fprintln(replies, "ok 1")
+		for {
+			if _, err := os.Stdout.Write(bytes.Repeat([]byte("x"), 1<<20)); err != nil {
+				return
+			}
+		}
+	case "announces too much":
+		next()
+		fmt.Fprintln(replies, "ok 1")
+		hang()
+	case "announces too little":
+		for {
+			next()
+			fmt.Println(`{"version":1}`)
+			fmt.Fprintln(replies, "ok 0")
+		}
+	case "supports nothing optional": // but what the reference is asked for
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if name, _, _ := strings.Cut(strings.TrimSpace(line), " "); slices.Contains(Optional, name) {
+				fmt.Fprintln(replies, "unsupported")
+			} else {
+				fmt.Fprintln(replies, "ok 0")
+			}
+		}
+	case "supports nothing":
+		for {
+			if _, err := lines.ReadString('\n'); err != nil {
+				return
+			}
+			fmt.Fprintln(replies, "unsupported")
+		}
+	default:
+		log.Fatal("unknown behaviour ", name)
+	}
+}
+
+// run makes a check with a program of a behaviour.
+func run(t *testing.T, name string, c Check, timeout time.Duration, tcp bool) Result {
+	r := Runner{Half: WorkerHalf, Command: Command{Args: []string{os.Args[0], behaviour + name}, Timeout: timeout, TCP: tcp}}
+	result, err := r.Run(c)
+	require.NoError(t, err)
+	r.Close()
+	return result
+}
+
+func checkNamed(t *testing.T, name string) Check {
+	for _, c := range Checks(WorkerHalf) {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatal("no check ", name)
+	return Check{}
+}
+
+func TestGoodProgramPasses(t *testing.T) {
+	for _, tcp := range []bool{false, true} {
+		for _, c := range Checks(WorkerHalf) {
+			if strings.HasPrefix(c.Name, "payload/") || strings.HasPrefix(c.Name, "cancel/") {
+				result := run(t, "good", c, time.Minute, tcp)
+				assert.Nil(t, result.Failure, c.Name)
+				assert.Empty(t, result.Missing, c.Name)
+			}
+		}
+	}
+}
+
+// Whatever the program does, the check fails with what it did, within the time for one command, and nothing stays.
+func TestBrokenProgramsAreReported(t *testing.T) {
+	for name, want := range map[string]string{
+		"hangs":                             "no reply: timeout",
+		"has a child that holds its output": "no reply: timeout",
+		"does not read messages":            "no reply: timeout",
+		"ends":                              `no reply`,
+		"ends well":                         "the program has ended (exit status 0)",
+		"talks nonsense":                    "expected a reply as ok N TEXT, refused N KIND or unsupported, got hello",
+		"replies without a line feed":       "the program has ended (exit status 0)",
+		"floods standard output":            "no reply: timeout; it has written nonsense to standard output",
+		"floods standard error":             "no reply: timeout; its standard error: ",
+		"writes a line without end":         "a line of more than 4194304 bytes",
+		"announces too much":                "message 1 of the 1 that the reply \"ok\" announces: timeout",
+		"announces too little":              "",
+		"supports nothing":                  "unsupported",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if runtime.GOOS == "windows" && strings.HasPrefix(name, "has a child") {
+				t.Skip("Windows has no process groups that are killed as one")
+			}
+			t.Parallel()
+			timeout := time.Minute
+			if strings.Contains(want, "timeout") {
+				timeout = 2 * time.Second // for the program to start, too
+			}
+			result := run(t, name, checkNamed(t, "payload/largest"), timeout, false)
+			require.NotNil(t, result.Failure)
+			switch name {
+			case "ends":
+				want = `the program has ended (exit status 3); its standard error: no memory\nat all`
+			case "announces too little":
+				assert.Contains(t, result.Failure.Why, `it has written a message that no reply announced: {"version":1}`)
+			}
+			assert.Contains(t, result.Failure.Got, want)
+			assert.NotContains(t, result.Failure.Got, "\n")
+			assert.Less(t, len(result.Failure.Got), 10_000)
+		})
+	}
+}
+
+func TestProgramThatCannotBeStartedIsAnError(t *testing.T) {
+	r := Runner{Half: WorkerHalf, Command: Command{Args: []string{"/nowhere/program"}}}
+	_, err := r.Run(checkNamed(t, "wire/announce"))
+	assert.ErrorContains(t, err, "/nowhere/program")
+	r.Close()
+}
+
+func TestProgramThatDoesNotConnectIsAnError(t *testing.T) {
+	r := Runner{Half: WorkerHalf, Command: Command{Args: []string{os.Args[0], "-test.run=^$"}, Timeout: 300 * time.Millisecond, TCP: true}}
+	_, err := r.Run(checkNamed(t, "wire/announce"))
+	assert.ErrorContains(t, err, "did not connect to "+AddrEnv)
+	r.Close()
+}
+
+func TestRepliesAreReadStrictly(t *testing.T) {
+	for _, line := range []string{"", "ok", "ok x", "ok -1", "ok 10001", "refused 1", "refused", "refused 0 Two Words", "hello"} {
+		_, _, err := parseReply(line)
+		assert.Error(t, err, line)
+	}
+	for line, want := range map[string]Reply{
+		"ok 0":                   {Verdict: "ok"},
+		"ok 2 some text":         {Verdict: "ok", Text: "some text"},
+		"refused 0 UnknownJobID": {Verdict: "refused UnknownJobID"},
+		"unsupported":            {Verdict: "unsupported"},
+	} {
+		got, _, err := parseReply(line)
+		assert.NoError(t, err, line)
+		assert.Equal(t, want, got)
+	}
+}
+
+// A check that needs an optional command is reported as not made, unless the step may be left out.
+func TestUnsupportedCommandsAreReported(t *testing.T) {
+	c := Check{Name: "test/optional", steps: []step{{command: "job 1", optional: true}, {command: "hold"}, {command: "announce"}}}
+	result := run(t, "supports nothing optional", c, time.Minute, false)
+	assert.Nil(t, result.Failure)
+	assert.Equal(t, "the program does not support the command hold", result.Missing)
+}
