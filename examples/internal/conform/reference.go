@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	wc "github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/internal/journal"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // errUnsupported says that a half has no such command.
