@@ -4,4 +4,6 @@ package transporttest
 
 import "errors"
 
-func openSeqpacket() (host, worker Conn, stop func(), err error) { return nil, nil, nil, errors.ErrUnsupported }
+func openSeqpacket() (host, worker Conn, stop func(), err error) {
+	return nil, nil, nil, errors.ErrUnsupported
+}
