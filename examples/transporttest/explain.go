@@ -26,7 +26,7 @@ func explain(c *config, sent []*message, k int, arrived [][]byte, other []*messa
 	if n := pieces(m.data, arrived); n > 1 {
 		return split, fmt.Sprintf("%v arrived in %s, the first of %s", m, count(n, "piece"), count(len(data), "byte"))
 	}
-	if follows(c, later[1:], arrived[1:]) || len(arrived) == len(later) && c.same(later[len(later)-1], arrived[len(arrived)-1]) && !among(c, later, data) {
+	if follows(c, later[1:], arrived[1:]) || len(arrived) == len(later) && !among(c, later, data) {
 		if f, what := resemble(c, m, later[1:], data, other); f != "" {
 			return f, what
 		}
@@ -193,7 +193,10 @@ func change(m *message, data []byte, later, other []*message) (fault, string) {
 	what := fmt.Sprintf("%v arrived changed from byte %d on, %s in place of %s (%s in all)",
 		m, at, excerpt(data, at), excerpt(m.data, at), count(len(data), "byte"))
 	for _, o := range other {
-		if at < len(o.data) && commonPrefix(o.data[at:], data[at:]) >= 3 {
+		if at >= len(o.data) {
+			continue
+		}
+		if n := commonPrefix(o.data[at:], data[at:]); n >= 3 || n == 2 && at+n == len(data) {
 			return shared, fmt.Sprintf("%s: these are bytes of %v, which the receiving end sends: Send and Recv use the same memory", what, o)
 		}
 	}

@@ -1,14 +1,12 @@
 package transporttest
 
 import (
-	"errors"
 	"flag"
 	"fmt"
-	"math"
 	"os"
-	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -37,70 +35,29 @@ type faulty struct {
 	opts  []Option
 }
 
-// bothSides are transports of which one end spoils what it sends.
-func bothSides(name string, f fault, says string, spoil func() spoiler, opts ...Option) []faulty {
-	return []faulty{
-		{name + ", host", f, says, spoils("host", spoil), opts},
-		{name + ", worker", f, says, spoils("worker", spoil), opts},
-	}
-}
-
-// damage is what happens to messages.
-var damage = slices.Concat(
-	bothSides("loses the 7th", lost, "and h7 ", when(only(7), lose))[:1],
-	bothSides("loses the 1000th", lost, "", when(only(1000), lose)),
-	bothSides("loses every 5th", lost, "", when(every(5), lose)),
-	bothSides("loses those larger than 100", lost, "", when(larger(100), lose)),
-	bothSides("loses those larger than 1 MiB", lost, "", when(larger(1<<20), lose)),
-	bothSides("loses powers of two", lost, "", when(powerOfTwo, lose)),
-	bothSides("loses multiples of 4096", lost, "", when(pages, lose)),
-	bothSides("repeats every 5th", repeated, "", when(every(5), twice)),
-	bothSides("repeats at a reconnection", repeated, "", reconnects(50)),
-	bothSides("swaps neighbours", reordered, "", withNext(5, swapped)),
-	bothSides("swaps neighbours once in 200", reordered, "", withNext(200, swapped)),
-	bothSides("swaps pieces", corrupted, "have moved", when(larger(128<<10), swapPieces)),
-	bothSides("cuts the end", truncated, "only the first", when(every(5), func(msg []byte, send func([]byte) error) error {
-		return send(msg[:max(len(msg)-1, 0)])
-	})),
-	bothSides("cuts the start", truncated, "", when(larger(40), func(msg []byte, send func([]byte) error) error { return send(msg[30:]) })),
-	bothSides("cuts all", truncated, "only the first 0 bytes", when(every(5), func(_ []byte, send func([]byte) error) error { return send(nil) })),
-	bothSides("cuts at 65,535", truncated, "only the first 65,535 bytes", when(larger(65_535), func(msg []byte, send func([]byte) error) error {
-		return send(msg[:65_535])
-	})),
-	bothSides("splits every 5th", split, "2 pieces", when(func(n int, msg []byte) bool { return n%5 == 0 && len(msg) > 1 }, func(msg []byte, send func([]byte) error) error {
-		return sendBoth(send, msg[:len(msg)/2], msg[len(msg)/2:])
-	})),
-	bothSides("splits the large", split, "", when(larger(32<<10), func(msg []byte, send func([]byte) error) error {
-		return sendBoth(send, msg[:32<<10], msg[32<<10:])
-	})),
-	bothSides("flips a bit", corrupted, "", when(func(n int, msg []byte) bool { return n%5 == 0 && len(msg) > 0 }, flip)),
-	bothSides("flips a bit once in 3,000", corrupted, "", when(every(3000), flip)),
-	bothSides("flips a bit once in 20,000", corrupted, "", when(every(20_000), flip), WithBudget(60_000)),
-	bothSides("drops a byte", corrupted, "", when(larger(60), func(msg []byte, send func([]byte) error) error {
-		return send(slices.Concat(msg[:50], msg[51:]))
-	})),
-	bothSides("merges", merged, "", withNext(5, func(held, msg []byte, send func([]byte) error) error { return send(slices.Concat(held, msg)) })),
-	bothSides("merges with a line feed", merged, "", withNext(5, func(held, msg []byte, send func([]byte) error) error {
-		return send(slices.Concat(held, []byte("\n"), msg))
-	})),
-	bothSides("invents", invented, "ping", when(every(5), func(msg []byte, send func([]byte) error) error { return sendBoth(send, []byte("ping"), msg) })),
-	bothSides("sends empty messages", empty, "", when(every(5), func(msg []byte, send func([]byte) error) error { return sendBoth(send, nil, msg) })),
-	bothSides("fails", broken, "Send failed", when(every(5), func([]byte, func([]byte) error) error { return errors.New("no") })),
-	bothSides("panics in Send", panics, "Send panicked", when(every(5), func([]byte, func([]byte) error) error { panic("oops") })),
-	[]faulty{
-		{"loses when 16 wait", lost, "", overflowing(16, math.MaxInt), nil},
-		{"loses when 64 wait", lost, "", overflowing(64, math.MaxInt), nil},
-		{"loses when 1,000 wait", lost, "", overflowing(1000, math.MaxInt), nil},
-		{"loses when 4 MiB wait", lost, "", overflowing(math.MaxInt, 4<<20), nil},
-	},
-)
-
 func TestDamageOfMessagesIsCaughtAndNamed(t *testing.T) {
+	t.Parallel()
 	for i, f := range damage {
 		if *repetitions == 1 && i/2%2 != i%2 {
 			continue // one side of each is enough
 		}
 		t.Run(f.name, func(t *testing.T) { f.requireCaught(t) })
+	}
+}
+
+func TestMistakesAreCaughtAndNamed(t *testing.T) {
+	t.Parallel()
+	for kind, list := range map[string][]faulty{"memory": memory, "blocking": blocking, "ending": ending, "living": living, "streams": streams} {
+		t.Run(kind, func(t *testing.T) {
+			for _, f := range list {
+				t.Run(f.name, func(t *testing.T) {
+					if raceEnabled && (kind == "memory" || f.name == "panics in a concurrent Close") {
+						t.Skip("a data race, which the race detector reports itself")
+					}
+					f.requireCaught(t)
+				})
+			}
+		})
 	}
 }
 
@@ -132,4 +89,25 @@ func (f faulty) requireCaughtNow(t *testing.T) {
 			t.Log(fmt.Sprintf("after %v: ", took.Round(time.Millisecond)), err)
 		}
 	}
+}
+
+func TestStopThatDoesNotReturnIsReported(t *testing.T) {
+	t.Parallel()
+	err := Check(func() (host, worker Conn, stop func(), err error) {
+		h, w := newChannels(8)
+		return h, w, func() { <-forever }, nil
+	}, WithTimeout(100*time.Millisecond))
+	require.ErrorContains(t, err, "hang: stop had not returned")
+}
+
+func TestIdleConnectionThatDiesIsCaught(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		err := Check(replaced(8, func(c *channelConn, _ chan struct{}) Conn {
+			dies := time.AfterFunc(time.Minute, func() { _ = c.Close() })
+			return altered{Conn: c, send: func(msg []byte) error { dies.Reset(time.Minute); return c.Send(msg) },
+				close: func() error { dies.Stop(); return c.Close() }}
+		}), WithIdle(2*time.Minute), WithTimeout(10*time.Second))
+		require.ErrorContains(t, err, "Idle: idle: after 2m0s without messages, Recv failed")
+		t.Log(err)
+	})
 }

@@ -13,7 +13,7 @@ func (r *run) fullPlans() iter.Seq[plan] {
 	plans := []plan{
 		r.plan(playMessages, fill(false, 2000, 24), settle, fill(true, 2000, 24), settle),
 		r.plan(playMessages, fill(false, 12<<20/large, large), settle, fill(true, 12<<20/large, large), settle),
-		r.plan(playMessages, fill(false, 200, large), fill(true, 200, large), settle),
+		r.plan(playMessages, fill(false, 1<<21/large, large), fill(true, 1<<21/large, large), settle),
 	}
 	if !r.jrpc2 {
 		for _, worker := range []bool{false, true} {
@@ -78,7 +78,7 @@ func playCloseBlocked(l *link, steps []step) {
 			return
 		}
 		l.do([]step{s})
-		if l.wait(patience/5, func() bool { return !e.sending && e.queued == len(e.sent) }) {
+		if l.wait(patience/20, func() bool { return !e.sending && e.queued == len(e.sent) }) {
 			return // nothing is blocked
 		}
 		l.closeAll(e)

@@ -61,6 +61,7 @@ var good = []struct {
 }
 
 func TestLegalTransportsPass(t *testing.T) {
+	t.Parallel()
 	for _, g := range good {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
@@ -97,6 +98,7 @@ var patient = []struct {
 }
 
 func TestLegalTransportsPassThoughTheyTakeTheirTime(t *testing.T) {
+	t.Parallel()
 	for _, p := range patient {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
@@ -251,6 +253,7 @@ func openBatching() (host, worker Conn, stop func(), err error) {
 }
 
 func TestStreamsPass(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]struct {
 		open Opener
 		opts []Option

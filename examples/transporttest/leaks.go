@@ -24,9 +24,6 @@ func (r *run) labelled(f func()) {
 	pprof.Do(context.Background(), pprof.Labels(labelKey, r.label), func(context.Context) { f() })
 }
 
-// leakPairs is how many pairs are opened and closed to see whether each leaves something behind.
-const leakPairs = 3
-
 // checkLeaks opens and closes pairs in several ways. What the first pair leaves may be there for good, as a server that all
 // use; what each of the following leaves is a leak.
 func (r *run) checkLeaks() *diagnosis {
@@ -43,50 +40,58 @@ func (r *run) checkLeaks() *diagnosis {
 		if d := r.try(p); d != nil {
 			return r.shrunk(p, d)
 		}
-		// What another test opens meanwhile may look like a leak once, but hardly twice.
-		for attempt := range 2 {
-			goroutines, files := r.goroutines(), descriptors()
-			for range leakPairs {
-				if d := r.try(p); d != nil {
-					return r.shrunk(p, d)
-				}
-			}
-			wait := r.timeout
-			if attempt > 0 {
-				wait = patience
-			}
-			d := r.staying(goroutines, files, wait)
-			if d == nil {
-				break
-			}
-			if attempt > 0 || d.where == "goroutine" {
-				d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
-				return d
-			}
+		if d := r.leaks(p); d != nil {
+			d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
+			return d
 		}
 	}
 	return nil
 }
 
-// staying waits until there are fewer goroutines and descriptors than a leak for each pair would leave.
-func (r *run) staying(before []string, filesBefore map[string]bool, limit time.Duration) *diagnosis {
+// leaks plays a plan several times. The goroutines that stay are known to be the transport's. The file descriptors may be
+// those of another test that runs at the same time, unless each pair leaves the same number, however many pairs there are.
+func (r *run) leaks(p plan) (d *diagnosis) {
+	perPair, wait := 0, r.timeout
+	for _, pairs := range []int{3, 5, 4} {
+		goroutines, files := r.goroutines(), descriptors()
+		for range pairs {
+			if d := r.try(p); d != nil {
+				return r.shrunk(p, d)
+			}
+		}
+		left := 0
+		d, left = r.staying(goroutines, files, pairs, wait)
+		if d == nil || d.where == "goroutine" {
+			return d
+		}
+		if left%pairs != 0 || perPair > 0 && left != perPair*pairs {
+			return nil
+		}
+		perPair, wait = left/pairs, patience
+	}
+	return d
+}
+
+// staying waits until there are fewer goroutines and descriptors than a leak for each pair would leave. Otherwise it returns
+// how many descriptors there are.
+func (r *run) staying(before []string, filesBefore map[string]bool, pairs int, limit time.Duration) (*diagnosis, int) {
 	left := descriptors()
 	maps.DeleteFunc(left, func(file string, _ bool) bool { return filesBefore[file] })
 	for wait := time.Millisecond; ; wait *= 2 {
 		after, files := r.goroutines(), descriptors()
 		maps.DeleteFunc(left, func(file string, _ bool) bool { return !files[file] })
-		told := fmt.Sprintf("%d pairs were opened and closed at both ends, and stopped; %v later", leakPairs, r.timeout)
+		told := fmt.Sprintf("%d pairs were opened and closed at both ends, and stopped; %v later", pairs, limit)
 		switch {
-		case len(after)-len(before) < leakPairs && len(left) < leakPairs:
-			return nil
+		case len(after)-len(before) < pairs && len(left) < pairs:
+			return nil, 0
 		case wait < limit/2:
 			time.Sleep(wait)
-		case len(after)-len(before) >= leakPairs:
+		case len(after)-len(before) >= pairs:
 			return &diagnosis{fault: leak, where: "goroutine", what: fmt.Sprintf("%s %d goroutines more are there than before, as this one:\n%s",
-				told, len(after)-len(before), added(before, after))}
+				told, len(after)-len(before), added(before, after))}, 0
 		default:
 			return &diagnosis{fault: leak, where: "descriptor", what: fmt.Sprintf("%s %d file descriptors more are open than before, as this one: %s",
-				told, len(left), slices.Min(slices.Collect(maps.Keys(left))))}
+				told, len(left), slices.Min(slices.Collect(maps.Keys(left))))}, len(left)
 		}
 	}
 }

@@ -21,7 +21,6 @@ type config struct {
 	idle    time.Duration
 	kill    func(host, worker Conn)
 	seed    uint64
-	seeded  bool // seed comes from the user, who wants to see one failure again
 }
 
 // WithMaxMessage sets the size of the largest message that the transport carries, in bytes, in place of
@@ -77,7 +76,7 @@ const seedEnv = "TRANSPORTTEST_SEED"
 func newConfig(open Opener, opts []Option) config {
 	c := config{open: open, max: MaxMessage, timeout: 5 * time.Second, budget: 10_000, shrink: 1200 * time.Millisecond, seed: rand.Uint64()}
 	if s, err := strconv.ParseUint(os.Getenv(seedEnv), 0, 64); err == nil {
-		c.seed, c.seeded = s, true
+		c.seed = s
 	}
 	for _, opt := range opts {
 		opt(&c)

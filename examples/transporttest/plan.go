@@ -52,9 +52,11 @@ func (l *link) do(steps []step) {
 		case "fill": // send until it blocks, but n messages at most, while the peer does not receive
 			l.pause(e.peer)
 			for range l.affordable(s.n) {
-				l.random(e, s.size, randomOnly)
+				m := l.random(e, s.size, randomOnly)
+				if !l.wait(min(max(15*time.Millisecond, 2*l.longest), time.Second), func() bool { return m.done }) {
+					break
+				}
 			}
-			l.wait(min(max(15*time.Millisecond, 4*l.longest), time.Second), func() bool { return e.queued == len(e.sent) && !e.sending })
 		case "idle":
 			l.log.say("nothing is sent for %v", l.idle)
 			time.Sleep(l.idle)
@@ -125,7 +127,7 @@ func (c *config) drawSteps(rng *rand.Rand) (steps []step) {
 				s.padding = rng.IntN(24)
 			}
 		case 4:
-			s.do, s.n, s.size = "send", rng.IntN(40), 1+rng.IntN(39)
+			s.do, s.n, s.size = "send", rng.IntN(40), 8+rng.IntN(32)
 		case 5, 6:
 			s.do, s.n = "receive", 1+rng.IntN(20)
 		case 7:
@@ -136,8 +138,8 @@ func (c *config) drawSteps(rng *rand.Rand) (steps []step) {
 	return steps
 }
 
-// drawSize draws the size of a message: small ones mostly, but any. Only Boundaries has messages without bytes, so that it is
-// clear what an empty message is elsewhere.
+// drawSize draws the size of a message: small ones mostly, but any from 8. Only Boundaries has smaller ones, so that it is clear
+// what an empty message is elsewhere, and where wrong bytes come from.
 func (c *config) drawSize(rng *rand.Rand) int {
 	most := 64
 	switch rng.IntN(16) {
@@ -148,5 +150,5 @@ func (c *config) drawSize(rng *rand.Rand) int {
 	case 3, 4, 5:
 		most = 5_000
 	}
-	return 1 + rng.IntN(min(c.max, most))
+	return 8 + rng.IntN(most)
 }

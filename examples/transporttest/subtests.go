@@ -117,8 +117,8 @@ func (r *run) boundaries() (sizes []int) {
 			sizes = append(sizes, n)
 		}
 		rng := newRand(r.seed)
-		for range 20 {
-			sizes = append(sizes, rng.IntN(r.max+1))
+		for n := 1; n <= r.max; n *= 2 {
+			sizes = append(sizes, rng.IntN(2*n))
 		}
 	}
 	known := map[int]bool{}
@@ -150,9 +150,9 @@ func (r *run) streamPlans() iter.Seq[plan] {
 		budget = r.budgeted(budget)
 	}
 	var large []step
-	for i, size := range []int{1, 1 << 10, 4 << 10, 60_000, 250_000, r.max / 2} {
+	for i, size := range []int{24, 1 << 10, 60_000, 250_000, r.max / 2} {
 		n := 64 >> i
-		for range 3 {
+		for range 4 {
 			large = append(large, step{do: "send", n: n, size: size, padding: randomOnly},
 				step{do: "send", worker: true, n: n, size: size, padding: randomOnly}, step{do: "settle"})
 		}

@@ -1,0 +1,99 @@
+package transporttest
+
+import (
+	"math"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// faultyEnv names the transport with which TestAsUsersCallIt fails, in a process of its own.
+const faultyEnv = "TRANSPORTTEST_FAULTY"
+
+var reported = map[string]Opener{
+	"reorders": spoils("host", withNext(20, swapped)),
+	"hangs": replaced(8, func(c *channelConn, stopped chan struct{}) Conn {
+		return altered{Conn: c, recv: func() ([]byte, error) {
+			msg, err := c.Recv()
+			if err != nil {
+				<-stopped
+			}
+			return msg, err
+		}}
+	}),
+	"takes half a second for a message": both(8, func(c *channelConn) Conn {
+		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 2); return c.Send(msg) }}
+	}),
+	"loses when 200 wait": overflowing(200, math.MaxInt),
+	"cuts at 75,000": both(8, func(c *channelConn) Conn {
+		return altered{Conn: c, send: func(msg []byte) error { return c.Send(msg[:min(len(msg), 75_000)]) }}
+	}),
+}
+
+func TestAsUsersCallIt(t *testing.T) {
+	name := os.Getenv(faultyEnv)
+	if name == "" {
+		t.Skip("the tests of reports run it, in a process of its own")
+	}
+	Test(t, reported[name])
+}
+
+// report runs TestAsUsersCallIt in a process of its own.
+func report(t *testing.T, faulty string, environ []string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(append(os.Environ(), faultyEnv+"="+faulty), environ...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		require.IsType(t, &exec.ExitError{}, err)
+	}
+	return string(out)
+}
+
+var command = regexp.MustCompile(`To reproduce: (\S+) go test -run '([^']+)'`)
+
+func TestReportsCommandShowsTheSameFaultAgain(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"reorders", "loses when 200 wait", "cuts at 75,000"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first := report(t, name, nil, "-test.run=^TestAsUsersCallIt$")
+			found := command.FindStringSubmatch(first)
+			require.NotNil(t, found, first)
+			again := report(t, name, found[1:2], "-test.run="+found[2])
+			assert.NotEqual(t, "none", faultOf(first), first)
+			assert.Equal(t, faultOf(first), faultOf(again), again)
+			assert.Contains(t, again, found[0])
+			assert.Equal(t, 1, strings.Count(again, "To reproduce:"), "a defect is reported once")
+		})
+	}
+}
+
+// faultOf returns the name of the fault that is reported.
+func faultOf(report string) string {
+	if found := regexp.MustCompile(`(?m)^ +\S+\.go:\d+: ([\w-]+): `).FindStringSubmatch(report); found != nil {
+		return found[1]
+	}
+	return "none"
+}
+
+func TestEverythingEndsWithinTheTestsTimeout(t *testing.T) {
+	t.Parallel()
+	for name, says := range map[string]string{
+		"hangs":                             "hang: Recv had not returned",
+		"takes half a second for a message": "cut short, as the transport is slow",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out := report(t, name, nil, "-test.run=^TestAsUsersCallIt$", "-test.timeout=6s", "-test.v")
+			assert.Contains(t, out, says)
+			assert.NotContains(t, out, "test timed out")
+		})
+	}
+}
