@@ -2,10 +2,10 @@ package driver
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 )
 
@@ -27,9 +27,10 @@ func Lines(rw io.ReadWriteCloser) Conn { return newLines(rw, rw, rw.Close) }
 // lines is a connection over a reader and a writer.
 type lines struct {
 	r     *bufio.Reader
-	ended error // what Recv has failed with
+	long  []byte // room for a line that is longer than the buffer of r
+	ended error  // what Recv has failed with
 	w     io.Writer
-	out   []byte
+	out   []byte // lines that are to be written
 	close func() error
 }
 
@@ -39,10 +40,37 @@ func newLines(r io.Reader, w io.Writer, closeBoth func() error) *lines {
 	return &lines{r: bufio.NewReaderSize(r, lineBuffer), w: w, close: sync.OnceValue(closeBoth)}
 }
 
-// Send writes a line by one call of Write.
+// Send writes a line, by one call of Write unless it is long.
 func (l *lines) Send(msg []byte) error {
-	l.out = append(append(reusable(l.out), msg...), '\n')
+	if len(l.out)+len(msg) < lineBuffer {
+		l.out = append(append(l.out, msg...), '\n')
+		return l.flush()
+	}
+	if err := l.flush(); err != nil {
+		return err
+	}
+	if _, err := l.w.Write(msg); err != nil {
+		return err
+	}
+	_, err := l.w.Write([]byte{'\n'})
+	return err
+}
+
+// sendLater is like Send, but may leave it to the next call to write the line.
+func (l *lines) sendLater(msg []byte) error {
+	if len(l.out)+len(msg) >= lineBuffer {
+		return l.Send(msg)
+	}
+	l.out = append(append(l.out, msg...), '\n')
+	return nil
+}
+
+func (l *lines) flush() error {
+	if len(l.out) == 0 {
+		return nil
+	}
 	_, err := l.w.Write(l.out)
+	l.out = l.out[:0]
 	return err
 }
 
@@ -56,26 +84,32 @@ func (l *lines) Recv() ([]byte, error) {
 	return line, err
 }
 
-func (l *lines) read() (line []byte, err error) {
-	for {
-		part, err := l.r.ReadSlice('\n')
-		if len(line)+len(part) > MaxLine+1 {
+func (l *lines) read() ([]byte, error) {
+	line, err := l.r.ReadSlice('\n')
+	if err == nil {
+		return bytes.Clone(line[:len(line)-1]), nil
+	}
+	whole := l.long[:0]
+	if whole == nil && errors.Is(err, bufio.ErrBufferFull) {
+		whole = make([]byte, 0, 18*lineBuffer) // enough for the largest payload
+	}
+	for errors.Is(err, bufio.ErrBufferFull) {
+		whole = append(whole, line...)
+		if line, err = l.r.ReadSlice('\n'); len(whole)+len(line) > MaxLine+1 {
 			return nil, ErrLineTooLong
 		}
-		if line != nil {
-			line = slices.Grow(line, max(len(line), len(part))) // twice as much each time
-		}
-		line = append(line, part...)
-		switch {
-		case err == nil:
-			return line[:len(line)-1], nil
-		case errors.Is(err, bufio.ErrBufferFull):
-		case len(line) > 0:
-			return nil, fmt.Errorf("%w: %w", ErrHalfLine, err)
-		default:
-			return nil, err
-		}
 	}
+	whole = append(whole, line...)
+	switch {
+	case err == nil:
+		if l.long = whole; l.r.Buffered() == 0 {
+			l.long = nil // no other may follow soon
+		}
+		return bytes.Clone(whole[:len(whole)-1]), nil
+	case len(whole) > 0:
+		return nil, fmt.Errorf("%w: %w", ErrHalfLine, err)
+	}
+	return nil, err
 }
 
 func (l *lines) Close() error { return l.close() }
