@@ -52,6 +52,7 @@ func openTab(t *testing.T, width, height int) *tab {
 	in, toBrowser, err := os.Pipe()
 	require.NoError(t, err)
 	cmd.ExtraFiles = []*os.File{in, out}
+	cmd.Stderr = new(bytes.Buffer) // Wait then waits for its children, too, which write to its directory
 	cmd.WaitDelay = 10 * time.Second
 	require.NoError(t, cmd.Start())
 	require.NoError(t, in.Close())
@@ -188,10 +189,10 @@ func (b *tab) is(condition string) (is bool) {
 	return is
 }
 
-// until waits for a condition, which is looked at before each frame.
+// until waits for a condition, which is looked at before each frame. It gives up after a minute.
 func (b *tab) until(condition string) {
 	b.t.Helper()
-	b.eval("new Promise(done => { const look = () => "+condition+" ? done() : requestAnimationFrame(look); look(); })", nil)
+	b.eval("new Promise((done, fail) => { setTimeout(fail, 60000); const look = () => "+condition+" ? done() : requestAnimationFrame(look); look(); })", nil)
 }
 
 func (b *tab) text(id string) (text string) {

@@ -95,7 +95,7 @@ func (g *page) listen() {
 
 // Where floating-point numbers are too coarse for pixels, and where there is nothing more to see, zooming ends.
 const (
-	zoomFactor = 4
+	zoomFactor = 4.0
 	narrowest  = 1e-11
 	widest     = 12
 )

@@ -161,10 +161,10 @@ func (p *picture) hostStopped(again bool) {
 }
 
 // workerGone is called when nothing more comes from a worker. The host has the jobs that it had run again.
-func (p *picture) workerGone(w *webWorker, _ int) {
+func (p *picture) workerGone(w *webWorker) {
 	for i := range p.history {
 		if e := &p.history[i]; e.worker == w && e.open {
-			e.open, e.state, e.detail = false, "lost", "its worker ended"
+			e.open, e.state, e.detail = false, "lost", "runs again"
 			if e.tile >= 0 {
 				p.page.mark(p.tiles[e.tile], "lost")
 			}
@@ -189,7 +189,7 @@ func (p *picture) status() string {
 	case state == "stopping":
 		return "Shutting down: the worker finishes the tiles that it has. The others stay undone."
 	case state == "stopped" && p.wanted():
-		return "Shut down. " + left + " not rendered: Start worker, and they will be."
+		return "Shut down, with " + left + " to go. Start a worker, and they will be rendered."
 	case p.canceled:
 		return "Cancelled. Press Render to begin again."
 	case p.failed > 0 && !p.wanted():
@@ -285,24 +285,33 @@ func (p *picture) remember(w *webWorker, op workerchannel.SpawnJob) {
 
 // note shows the state of a job, in the table and on its tile.
 func (p *picture) note(w *webWorker, job uint64, state, detail string) {
-	for i := range p.history {
-		if e := &p.history[i]; e.worker == w && e.job == job && e.open {
-			e.state = state
-			if detail != "" {
-				e.detail = detail
-			}
-			if e.tile >= 0 {
-				p.page.mark(p.tiles[e.tile], state)
-			}
-		}
+	e := p.find(w, job)
+	if e == nil {
+		return
+	}
+	if detail != "" {
+		e.detail = detail
+	}
+	if e.tile >= 0 && e.state != state {
+		p.page.mark(p.tiles[e.tile], state)
+	}
+	e.state = state
+}
+
+// end shows how a job ended.
+func (p *picture) end(w *webWorker, job uint64, state, detail string) {
+	p.note(w, job, state, detail)
+	if e := p.find(w, job); e != nil {
+		e.open = false
 	}
 }
 
-func (p *picture) end(w *webWorker, job uint64, state, detail string) {
-	p.note(w, job, state, detail)
+// find returns the entry of a job that has not ended; nil if it is not in the table.
+func (p *picture) find(w *webWorker, job uint64) *entry {
 	for i := range p.history {
-		if e := &p.history[i]; e.worker == w && e.job == job {
-			e.open = false
+		if e := &p.history[i]; e.worker == w && e.job == job && e.open {
+			return e
 		}
 	}
+	return nil
 }

@@ -43,8 +43,8 @@ type workers struct {
 type webWorker struct {
 	*port.Port
 	kind   string
-	id     string // its own; empty until it is ready
-	gone   func(error)
+	id     string        // its own; empty until it is ready
+	gone   func()        // called when nothing more comes
 	first  []byte        // its first message, if that has been waited for
 	failed error         // why it has none
 	warm   chan struct{} // closed when either is set
@@ -63,7 +63,7 @@ func (w *webWorker) Recv() ([]byte, error) {
 	}
 	msg, err := w.Port.Recv()
 	if err != nil {
-		w.gone(err)
+		w.gone()
 	}
 	return msg, err
 }
@@ -112,8 +112,7 @@ func (ws *workers) dial(ctx context.Context) (driver.Conn, error) {
 	} else {
 		w = newWebWorker(ws.kind)
 	}
-	number := len(ws.all)
-	w.gone = func(error) { ws.picture.workerGone(w, number) }
+	w.gone = func() { ws.picture.workerGone(w) }
 	ws.all = append(ws.all, w)
 	ws.picture.page.log("note", "starting a worker: "+ws.kindName())
 	ws.picture.page.update()
@@ -227,7 +226,7 @@ func (ws *workers) state() (state, text string) {
 	case ws.ready():
 		return "ready", "● " + clip(ws.current().id)
 	case ws.killed:
-		return "killed", "✕ killed, ◌ another one is starting"
+		return "killed", "✕ killed, ◌ starting again"
 	}
 	return "starting", "◌ starting"
 }
