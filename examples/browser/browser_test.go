@@ -388,6 +388,16 @@ func TestJavaScriptWorkerFollowsTheProtocol(t *testing.T) {
 	assert.NoError(t, err, "%s", out)
 }
 
+// The tests of the transport run in Node, because there is postMessage.
+func TestPortPassesItsTests(t *testing.T) {
+	tool(t, "nodejs", "node")
+	root, err := goTool("env", "GOROOT")
+	require.NoError(t, err)
+	script := filepath.Join(strings.TrimSpace(root), "lib", "wasm", "go_js_wasm_exec")
+	_, err = goTool("test", "-exec", script, "./port")
+	assert.NoError(t, err)
+}
+
 // reference computes the first view in this process, as the bytes of a canvas.
 var reference = sync.OnceValue(func() []byte {
 	canvas := make([]byte, 4*mandel.Width*mandel.Height)

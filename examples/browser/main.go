@@ -124,7 +124,7 @@ func goTool(args ...string) (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, &stderr)
+		return "", fmt.Errorf("go %s: %w\n%s%s", strings.Join(args, " "), err, out, &stderr)
 	}
 	return string(out), nil
 }
