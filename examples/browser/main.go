@@ -1,13 +1,16 @@
-// Browser serves a page that renders the Mandelbrot set in tiles, one job a tile, in a Web Worker. The coordinator runs
-// on the page's own thread, compiled to Wasm. The worker is written in Go and compiled to Wasm, or in plain JavaScript.
+// Browser serves a page that renders the Mandelbrot set in tiles, one job a tile, in a Web Worker. The host, which is
+// that of package driver, runs on the page's own thread, compiled to Wasm. The worker is written in Go and compiled to
+// Wasm, or in plain JavaScript.
 //
 //	go run ./examples/browser
 //
-// The program of the page is in page, the Go worker in worker, and all other files for the browser in web.
+// The program of the page is in page, the Go worker in worker, what carries messages between them in port, and all
+// other files for the browser in web.
 package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"embed"
 	"flag"
 	"fmt"
@@ -28,16 +31,27 @@ var web embed.FS
 // programs is the path of the packages that run in the browser.
 const programs = "github.com/workerchannel/workerchannel/examples/browser/"
 
+const about = `Browser serves a page that renders the Mandelbrot set in a Web Worker, one job a tile. Its buttons cancel the
+jobs, and kill, replace and shut down the worker. The programs of the page are built first.
+
+Usage: browser [flags]
+
+`
+
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "the address to serve the page on")
-	flag.Parse()
 	log.SetFlags(0)
+	addr := flag.String("addr", "127.0.0.1:8080", "the `address` to serve the page on; port 0 stands for any that is free")
+	flag.Usage = func() {
+		fmt.Fprint(os.Stderr, about)
+		flag.PrintDefaults()
+	}
+	flag.Parse()
 	if flag.NArg() > 0 {
 		log.Printf("unexpected argument %q", flag.Arg(0))
 		os.Exit(2)
 	}
 	if err := serve(*addr); err != nil {
-		log.Fatal(err)
+		log.Fatal("browser: ", err)
 	}
 }
 
@@ -49,6 +63,7 @@ func serve(addr string) error {
 	if err != nil {
 		return err
 	}
+	log.Print("building… (the first time this takes a minute or two)")
 	site, err := newSite()
 	if err != nil {
 		return err
@@ -65,12 +80,25 @@ func newSite() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServerFS(files))
-	for _, program := range []string{"page", "worker"} {
-		wasm, err := build(programs + program)
+	dir, err := os.MkdirTemp("", "workerchannel")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	names := []string{"page", "worker"}
+	build := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", dir}
+	for _, name := range names {
+		build = append(build, programs+name)
+	}
+	if _, err := goTool(build...); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		wasm, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle("/"+program+".wasm", content("program.wasm", wasm))
+		mux.Handle("/"+name+".wasm", content("program.wasm", wasm))
 	}
 	support, err := wasmExec()
 	if err != nil {
@@ -78,21 +106,6 @@ func newSite() (http.Handler, error) {
 	}
 	mux.Handle("/wasm_exec.js", content("wasm_exec.js", support))
 	return mux, nil
-}
-
-// build compiles a program to Wasm.
-func build(pkg string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "workerchannel")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "program.wasm")
-	_, err = goTool("build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, pkg)
-	if err != nil {
-		return nil, err
-	}
-	return os.ReadFile(out)
 }
 
 // wasmExec returns the JavaScript part of Go's support for Wasm, which must have the same version as the compiler.
@@ -111,14 +124,24 @@ func goTool(args ...string) (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, &stderr)
+		return "", fmt.Errorf("go %s: %w\n%s%s", strings.Join(args, " "), err, out, &stderr)
 	}
 	return string(out), nil
 }
 
-// content serves data as a file. Its type follows from the name.
+// content serves data as a file, compressed if the browser can read that. Its type follows from the name.
 func content(name string, data []byte) http.Handler {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, _ = w.Write(data) // a Buffer takes everything
+	_ = w.Close()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
+		body := data
+		w.Header().Set("Vary", "Accept-Encoding")
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			w.Header().Set("Content-Encoding", "gzip")
+			body = packed.Bytes()
+		}
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
 	})
 }

@@ -1,125 +1,186 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
-	"log"
 	"os"
-	"slices"
-	"strconv"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// The test binary starts itself as the worker that the value of workerEnv names.
+var executable string // the program, which the tests run as a user does
+
 func TestMain(m *testing.M) {
-	mode := os.Getenv(workerEnv)
-	if mode == "" {
-		os.Setenv("GORACE", "atexit_sleep_ms=0") // otherwise each worker ends a second later under the race detector
-		log.SetOutput(io.Discard)
-		os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "subprocess")
+	if err != nil {
+		panic(err)
 	}
-	play, ok := workers[mode]
-	if !ok {
-		play = workers["primes"]
-	}
-	if play(os.Stdin, os.Stdout) != nil {
+	executable = filepath.Join(dir, "subprocess.exe")
+	if out, err := exec.Command("go", "build", "-o", executable, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		os.Exit(1)
 	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
 
-func TestProgramCountsPrimesEvenIfItsWorkerIsKilled(t *testing.T) {
-	for _, o := range []options{{}, {kill: true}, {kill: true, verbose: true}} {
-		o.jobs, o.size = 8, 125_000
-		var out bytes.Buffer
-		require.NoError(t, run(t.Context(), &o, &out))
-		assert.True(t, strings.HasSuffix(out.String(), "\nprimes below 1000000: 78498\n"), out.String())
-		assert.Equal(t, 8, strings.Count(out.String(), "primes from"), "every result once")
+// A program is the program while it runs.
+type program struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stdout bytes.Buffer
+	stderr *bufio.Reader // the standard error of the host and of its workers
+	errors strings.Builder
+}
+
+func command(t *testing.T, args string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // for a program that hangs
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, executable, strings.Fields(args)...)
+	cmd.WaitDelay = time.Minute
+	return cmd
+}
+
+func start(t *testing.T, args string) *program {
+	p := &program{t: t, cmd: command(t, args)}
+	p.cmd.Stdout = &p.stdout
+	stderr, err := p.cmd.StderrPipe()
+	require.NoError(t, err)
+	p.stderr = bufio.NewReader(stderr)
+	require.NoError(t, p.cmd.Start())
+	return p
+}
+
+// await reads standard error up to a line that has the text, and returns the line.
+func (p *program) await(text string) string {
+	for {
+		line, err := p.stderr.ReadString('\n')
+		p.errors.WriteString(line)
+		require.NoError(p.t, err, "before %q: %s", text, &p.errors)
+		if strings.Contains(line, text) {
+			return line
+		}
 	}
 }
 
-func TestInterruptedProgramCancelsItsJobs(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	assert.ErrorIs(t, run(ctx, &options{jobs: 2, size: 10}, io.Discard), context.Canceled)
+// end waits for the program and its workers, and returns the exit code and what was written to the standard error.
+func (p *program) end() (int, string) {
+	rest, err := io.ReadAll(p.stderr) // ends with the last process
+	require.NoError(p.t, err)
+	p.errors.Write(rest)
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode(), p.errors.String()
 }
 
-func TestResultThatCannotBeWrittenIsAnError(t *testing.T) {
-	r, w := io.Pipe()
-	require.NoError(t, r.Close())
-	assert.ErrorIs(t, run(t.Context(), &options{jobs: 2, size: 10}, w), io.ErrClosedPipe)
+// run runs the program to its end.
+func runProgram(t *testing.T, args string) (code int, stdout, stderr string) {
+	p := start(t, args)
+	code, stderr = p.end()
+	return code, p.stdout.String(), stderr
+}
+
+// requireResults checks that every result was printed once, and the total.
+func requireResults(t *testing.T, stdout string, jobs, size, total int) {
+	t.Helper()
+	for job := range jobs {
+		assert.Equal(t, 1, strings.Count(stdout, fmt.Sprintf("primes from %d to %d: ", job*size, (job+1)*size)), stdout)
+	}
+	require.Equal(t, jobs+2, strings.Count(stdout, "\n"), stdout)
+	assert.True(t, strings.HasSuffix(stdout, fmt.Sprintf("\nprimes below %d: %d\n", jobs*size, total)), stdout)
+}
+
+func TestEveryResultArrivesOnce(t *testing.T) {
+	code, stdout, stderr := runProgram(t, "-jobs 40 -size 25000")
+	assert.Zero(t, code)
+	requireResults(t, stdout, 40, 25_000, 78498)
+	assert.Empty(t, stderr)
+}
+
+func TestKillEndsTheWorkerAndSaysWhatRanAgain(t *testing.T) {
+	code, stdout, stderr := runProgram(t, "-kill -jobs 4 -size 2500000")
+	assert.Zero(t, code)
+	requireResults(t, stdout, 4, 2_500_000, 664579)
+	assert.Contains(t, stderr, "signal: killed")
+	again := regexp.MustCompile(`(?m)^(\d) jobs ran again in another worker: (\d+ to \d+.*)$`).FindStringSubmatch(stderr)
+	require.NotNil(t, again, stderr)
+	assert.Len(t, strings.Split(again[2], ", "), int(again[1][0]-'0'), "as many as it says")
+	assert.Equal(t, 2, strings.Count(stderr, "\n"), stderr)
+}
+
+func TestOutputThatIsNoTerminalHasNoProgress(t *testing.T) {
+	for _, args := range []string{"", "-v", "-kill"} {
+		_, stdout, stderr := runProgram(t, args)
+		assert.NotContains(t, stdout+stderr, "\r")
+		assert.NotContains(t, stdout+stderr, "\x1b")
+		assert.NotContains(t, stdout+stderr, "%, ")
+	}
+}
+
+func TestVerboseShowsEveryMessage(t *testing.T) {
+	code, stdout, stderr := runProgram(t, "-v -jobs 2 -size 500")
+	assert.Zero(t, code)
+	requireResults(t, stdout, 2, 500, 168)
+	for message, times := range map[string]int{
+		"BootstrapReady": 1, "SpawnJob": 2, "JobCompleted": 2, "ShutdownWorker": 1, "ShutdownCompleted": 1,
+	} {
+		assert.Equal(t, times, strings.Count(stderr, "→ "+message), "%s in %s", message, stderr)
+	}
+}
+
+func TestHelpSaysWhatTheProgramDoes(t *testing.T) {
+	code, stdout, stderr := runProgram(t, "-h")
+	assert.Zero(t, code)
+	assert.Empty(t, stdout)
+	assert.Contains(t, stderr, "counts primes in a worker process")
+	for _, name := range []string{"-jobs", "-size", "-kill", "-v"} {
+		assert.Contains(t, stderr, "\n  "+name)
+	}
 }
 
 func TestWrongArgumentsAreReported(t *testing.T) {
 	for args, want := range map[string]string{
-		"-quick":                   "flag provided but not defined: -quick",
-		"-v true":                  `unexpected argument "true"`,
-		"-jobs -1":                 `invalid value "-1" for flag -jobs`,
-		"-jobs 0":                  "-jobs must be from 1 to 1000000",
-		"-jobs 1000001":            "-jobs must be from 1 to 1000000",
-		"-size 0":                  "-size must be from 1",
-		"-jobs 2 -size 3000000000": "-size must be from 1 to 2147483647 for 2 jobs",
+		"-quick":                   "flag provided but not defined: -quick\n",
+		"-v true":                  "unexpected argument \"true\"\n",
+		"-jobs -1":                 "invalid value \"-1\" for flag -jobs: ",
+		"-jobs 0":                  "-jobs must be from 1 to 4294967295\n",
+		"-jobs 4294967296":         "-jobs must be from 1 to 4294967295\n",
+		"-size 0":                  "-size must be from 1 to 268435455 for 16 jobs: the numbers have 32 bits\n",
+		"-jobs 2 -size 3000000000": "-size must be from 1 to 2147483647 for 2 jobs: ",
 	} {
-		var stderr bytes.Buffer
-		_, err := parse(strings.Fields(args), &stderr)
-		assert.ErrorContains(t, err, want, args)
-		assert.Equal(t, 1, strings.Count(stderr.String(), want), "%s: %s", args, &stderr)
+		code, stdout, stderr := runProgram(t, args)
+		assert.Equal(t, 2, code, args)
+		assert.Empty(t, stdout, args)
+		assert.True(t, strings.HasPrefix(stderr, want), "%s: %s", args, stderr)
 	}
-	o, err := parse([]string{"-jobs", "1", "-size", "4294967295"}, io.Discard)
-	require.NoError(t, err)
-	assert.Equal(t, &options{jobs: 1, size: 4294967295}, o)
 }
 
 func TestPrimesMatchTrialDivision(t *testing.T) {
-	prime := func(n int) bool {
-		for d := 2; d*d <= n; d++ {
+	prime := func(n uint64) bool {
+		for d := uint64(2); d*d <= n; d++ {
 			if n%d == 0 {
 				return false
 			}
 		}
 		return n >= 2
 	}
-	const segment = 1 << 18
-	for _, span := range [][2]int{{0, 0}, {0, 1}, {0, 2}, {0, 3}, {2, 3}, {3, 2}, {24, 26}, {0, 1000}, {segment - 5, segment + 5}, {0, segment + 30}} {
+	for _, span := range [][2]uint64{{0, 0}, {0, 1}, {0, 2}, {0, 3}, {2, 3}, {3, 3}, {24, 26}, {0, 1000}, {1 << 18, 1<<18 + 500}, {1<<32 - 100, 1 << 32}} {
 		want := 0
 		for n := span[0]; n < span[1]; n++ {
 			if prime(n) {
 				want++
 			}
 		}
-		job := strconv.Itoa(span[0]) + " " + strconv.Itoa(span[1])
-		got, err := countPrimes(t.Context(), []byte(job), func(string) {})
-		require.NoError(t, err)
-		assert.Equal(t, strconv.Itoa(want), string(got), job)
-	}
-	_, err := countPrimes(t.Context(), []byte("many"), nil)
-	assert.Error(t, err)
-}
-
-func TestLinesAreWholeAndBounded(t *testing.T) {
-	full := strings.Repeat("x", maxLine-1)
-	for _, c := range []struct {
-		in    string
-		lines []string
-		err   error
-	}{
-		{"", nil, nil},
-		{"a\n\nb\r\n", []string{"a", "", "b\r"}, nil},
-		{"a\nb", []string{"a"}, errHalfLine},
-		{"a\n" + full + "\nb\n", []string{"a", full, "b"}, nil},
-		{"a\n" + full + "x\nb\n", []string{"a"}, errLongLine},
-		{full + full, nil, errLongLine},
-	} {
-		var lines []string
-		err := readLines(strings.NewReader(c.in), func(line []byte) bool {
-			lines = append(lines, string(line))
-			return true
-		})
-		assert.Equal(t, c.err, err)
-		assert.True(t, slices.Equal(c.lines, lines), "%.20q: %d lines", c.in, len(lines))
+		assert.Equal(t, want, primes(span[0], span[1]), span)
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"strconv"
+	"strings"
 	"syscall/js"
 
 	"github.com/workerchannel/workerchannel/examples/browser/mandel"
@@ -18,18 +19,16 @@ type page struct {
 	picture *picture
 	canvas  js.Value
 	context js.Value
-	lines   []line  // that are not yet on the page, oldest first
-	due     bool    // a frame has been requested
-	onFrame js.Func // paints the page
-	changed func()  // called after every event, for the self-test
+	zoomed  js.Value // the option of the select for a view that is not one of the list
+	lines   []line   // that are not yet on the page, oldest first
+	due     bool     // a frame has been requested
+	onFrame js.Func  // paints the page
 }
 
 type line struct{ kind, text string }
 
-func newPage() *page {
-	g := &page{canvas: element("picture"), changed: func() {}}
-	g.canvas.Set("width", mandel.Width)
-	g.canvas.Set("height", mandel.Height)
+func newPage(p *picture) *page {
+	g := &page{picture: p, canvas: element("picture"), zoomed: text("option", "", "")}
 	g.context = g.canvas.Call("getContext", "2d", map[string]any{"willReadFrequently": true})
 	g.onFrame = js.FuncOf(func(js.Value, []js.Value) any {
 		g.paint()
@@ -38,6 +37,7 @@ func newPage() *page {
 	for _, v := range mandel.Views {
 		element("view").Call("append", text("option", "", v.Name))
 	}
+	element("view").Call("append", g.zoomed)
 	for range historySize {
 		row := text("tr", "", "")
 		for range 5 {
@@ -48,39 +48,81 @@ func newPage() *page {
 	return g
 }
 
-// listen installs the handlers of the controls.
+// listen installs the handlers of the controls, which work from now on.
 func (g *page) listen() {
-	p := g.picture
-	on("render", "click", func(js.Value) {
-		if _, active := p.host.coordinator.ActiveWorker(); !active {
-			g.startWorker()
-		}
-		p.render(p.view)
-	})
+	p, ws := g.picture, g.picture.workers
+	on("render", "click", func(js.Value) { p.render(p.view) })
 	on("cancel", "click", func(js.Value) { p.cancel() })
-	on("kill", "click", func(js.Value) { p.host.Kill() })
-	on("replace", "click", func(js.Value) { g.startWorker() })
-	on("shutdown", "click", func(js.Value) { p.shutDown() })
+	on("replace", "click", func(js.Value) {
+		ws.replace(ws.kind)
+		g.update()
+	})
+	on("kind", "change", func(js.Value) {
+		ws.replace(element("kind").Get("value").String())
+		g.update()
+	})
+	on("kill", "click", func(js.Value) {
+		g.log("note", "Kill was pressed")
+		ws.kill()
+		g.update()
+	})
+	on("shutdown", "click", func(js.Value) {
+		if ws.host == nil {
+			p.resume()
+			return
+		}
+		g.log("note", "Shut down was pressed")
+		ws.shutDown()
+		g.update()
+	})
 	on("view", "change", func(js.Value) {
-		p.render(mandel.Views[element("view").Get("selectedIndex").Int()].View)
+		if i := element("view").Get("selectedIndex").Int(); i < len(mandel.Views) {
+			p.place = mandel.Views[i].Name
+			p.render(mandel.Views[i].View)
+		}
 	})
 	on("picture", "click", func(event js.Value) {
 		scale := mandel.Width / g.canvas.Get("clientWidth").Float()
 		col, row := event.Get("offsetX").Float()*scale, event.Get("offsetY").Float()*scale
-		factor := 0.25
-		if event.Get("shiftKey").Bool() {
-			factor = 4
-		}
-		p.render(p.view.Zoom(int(col), int(row), factor))
+		g.zoom(int(col), int(row), 1/zoomFactor)
 	})
+	on("zoomin", "click", func(js.Value) { g.zoom(mandel.Width/2, mandel.Height/2, 1/zoomFactor) })
+	on("zoomout", "click", func(js.Value) { g.zoom(mandel.Width/2, mandel.Height/2, zoomFactor) })
+	for _, id := range []string{"view", "kind", "render"} {
+		enable(id, true)
+	}
 }
 
-// startWorker starts a worker of the selected kind.
-func (g *page) startWorker() {
-	script := "worker-" + element("kind").Get("value").String() + ".js"
-	g.log("note", "starting "+script)
-	seed := g.picture.host.coordinator.Seed()
-	g.picture.host.Start(script + "?seed=" + utoa(seed))
+// Where floating-point numbers are too coarse for pixels, and where there is nothing more to see, zooming ends.
+const (
+	zoomFactor = 4.0
+	narrowest  = 1e-11
+	widest     = 12
+)
+
+func (g *page) zoom(col, row int, factor float64) {
+	if view := g.picture.view.Zoom(col, row, factor); view.Width >= narrowest && view.Width <= widest {
+		g.picture.render(view)
+	}
+}
+
+// place shows which part of the set the picture has.
+func (g *page) place() {
+	name := g.picture.placeName()
+	g.zoomed.Set("textContent", name)
+	g.zoomed.Set("selected", true)
+	known := false
+	for i, v := range mandel.Views {
+		if v.Name == name {
+			known = true
+			element("view").Set("selectedIndex", i)
+		}
+	}
+	g.zoomed.Set("hidden", known)
+	g.zoomed.Set("disabled", known)
+	g.canvas.Call("setAttribute", "aria-label", "The Mandelbrot set: "+name)
+	enable("zoomin", g.picture.view.Width/zoomFactor >= narrowest)
+	enable("zoomout", g.picture.view.Width*zoomFactor <= widest)
 }
 
 // draw shows the values of a tile.
@@ -91,22 +133,41 @@ func (g *page) draw(t mandel.Tile, values []byte) {
 	g.context.Call("putImageData", image, t.Col, t.Row)
 }
 
-// tileColours are the fill and the border of a tile that has not been drawn.
-var tileColours = map[string][2]string{
-	"queued":    {"#10141f", "#2b3550"},
-	"running":   {"#17203a", "#5b8cff"},
-	"cancelled": {"#10141f", "#10141f"},
-	"failed":    {"#3a141c", "#c2414f"},
-}
+// A tileStyle is how a tile looks that has not been drawn. The sign is for those who do not see the colours.
+type tileStyle struct{ fill, border, sign string }
+
+var (
+	cancelling = tileStyle{"#1d1a10", "#6b5a2a", "–"}
+	tileStyles = map[string]tileStyle{
+		"queued":           {"#10141f", "#2b3550", "·"},
+		"running":          {"#17203a", "#5b8cff", "▸"},
+		"cancel requested": cancelling,
+		"draining":         cancelling,
+		"finalizing":       cancelling,
+		"cancelled":        {"#10141f", "#2b2a22", "–"},
+		"lost":             {"#3a141c", "#c2414f", "✕"},
+		"failed":           {"#3a141c", "#c2414f", "!"},
+		"postponed":        {"#10141f", "#454b5c", "Ⅱ"},
+	}
+)
 
 // mark shows the state of a tile that has not been drawn.
 func (g *page) mark(t mandel.Tile, state string) {
+	style, ok := tileStyles[state]
+	if !ok {
+		return
+	}
 	const border = 2
-	for i, colour := range []string{tileColours[state][1], tileColours[state][0]} {
+	for i, colour := range []string{style.border, style.fill} {
 		g.context.Set("fillStyle", colour)
 		inset := i * border
 		g.context.Call("fillRect", t.Col+inset, t.Row+inset, mandel.TileSize-2*inset, mandel.TileSize-2*inset)
 	}
+	g.context.Set("fillStyle", style.border)
+	g.context.Set("font", "32px sans-serif")
+	g.context.Set("textAlign", "center")
+	g.context.Set("textBaseline", "middle")
+	g.context.Call("fillText", style.sign, t.Col+mandel.TileSize/2, t.Row+mandel.TileSize/2)
 }
 
 // dim darkens the old picture, which the new one then covers.
@@ -120,8 +181,14 @@ func (g *page) log(kind, s string) {
 	if len(g.lines) == logSize {
 		g.lines = g.lines[1:] // it would be removed at once
 	}
-	turn := "turn " + utoa(g.picture.host.coordinator.Turn())
-	g.lines = append(g.lines, line{kind, pad(turn, 11) + s})
+	g.lines = append(g.lines, line{kind, pad(strconv.FormatFloat(now()/1000, 'f', 2, 64), 8) + s})
+}
+
+// Write adds a line of the driver's log.
+func (g *page) Write(text []byte) (int, error) {
+	g.log("error", strings.TrimSpace(string(text)))
+	g.update()
+	return len(text), nil
 }
 
 // update has the page painted in the next frame.
@@ -130,31 +197,35 @@ func (g *page) update() {
 		g.due = true
 		js.Global().Call("requestAnimationFrame", g.onFrame)
 	}
-	g.changed()
 }
 
 // paint updates everything except the canvas.
 func (g *page) paint() {
 	g.due = false
-	p := g.picture
-	c := p.host.coordinator
-	worker, active := c.ActiveWorker()
+	p, ws := g.picture, g.picture.workers
+	state, worker := ws.state()
+	stats := ws.stats()
 
 	enable("cancel", p.wanted())
-	enable("kill", active)
-	enable("shutdown", active && !c.ShutdownRequested())
-	show("replace", choose(active, "Replace", "Start worker"))
+	enable("replace", state == "ready")
+	enable("kill", state != "stopped" && state != "killed")
+	enable("shutdown", state != "stopping")
+	show("shutdown", choose(state == "stopped", "Start worker", "Shut down"))
+	if element("kind").Get("value").String() != ws.kind {
+		element("kind").Set("value", ws.kind)
+	}
 
-	element("progress").Set("value", len(p.drawnBy))
+	element("progress").Set("value", p.drawn)
 	element("progress").Set("max", max(len(p.tiles), 1))
-	show("tiles", strconv.Itoa(len(p.drawnBy))+" of "+strconv.Itoa(len(p.tiles))+" tiles")
+	show("tiles", strconv.Itoa(p.drawn)+" of "+counted(len(p.tiles), "tile"))
 	show("time", p.seconds())
-	show("active", choose(active, worker, "none"))
-	show("inflight", strconv.Itoa(c.InflightCount()))
-	show("turn", utoa(c.Turn()))
-	show("cancelled", strconv.Itoa(p.tally.cancelled))
-	show("failed", strconv.Itoa(p.tally.failed+p.tally.erred))
-	show("refused", strconv.Itoa(p.tally.refused))
+	show("active", worker)
+	element("active").Set("className", state)
+	show("inflight", strconv.Itoa(stats.Assigned))
+	show("waiting", strconv.Itoa(stats.Waiting+len(p.waiting)))
+	show("cancelled", utoa(stats.Cancelled))
+	show("again", utoa(stats.Retries))
+	show("workers", utoa(stats.WorkersStarted))
 	show("status", p.status())
 	g.paintJobs()
 	g.paintLog()
@@ -170,15 +241,10 @@ func (g *page) paintJobs() {
 			return
 		}
 		e := g.picture.history[n]
-		state := e.ended
-		if s, ok := g.picture.host.coordinator.JobState(e.job); state == "" && ok {
-			state = s.String()
-		}
-		place := strconv.Itoa(e.tile.Col/mandel.TileSize) + ", " + strconv.Itoa(e.tile.Row/mandel.TileSize)
-		for column, s := range []string{utoa(e.job), place, e.worker, state, e.detail} {
+		for column, s := range []string{utoa(e.job), e.place, clip(e.worker.id), e.state, e.detail} {
 			row.Get("children").Index(column).Set("textContent", s)
 		}
-		row.Set("className", state)
+		row.Set("className", strings.ReplaceAll(e.state, " ", "-"))
 	}
 }
 
@@ -203,7 +269,12 @@ func text(tag, class, s string) js.Value {
 	return e
 }
 
-func show(id, s string) { element(id).Set("textContent", s) }
+// show sets a text if it has changed: a screen reader reads some of them when they are set.
+func show(id, s string) {
+	if e := element(id); e.Get("textContent").String() != s {
+		e.Set("textContent", s)
+	}
+}
 
 func enable(id string, enabled bool) { element(id).Set("disabled", !enabled) }
 
@@ -223,3 +294,7 @@ func choose(cond bool, yes, no string) string {
 }
 
 func now() float64 { return js.Global().Get("performance").Call("now").Float() }
+
+func counted(n int, what string) string {
+	return strconv.Itoa(n) + " " + what + choose(n == 1, "", "s")
+}

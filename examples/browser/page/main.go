@@ -1,31 +1,18 @@
 //go:build js
 
-// Command page renders the Mandelbrot set in Web Workers, with the coordinator on the page's own
-// thread. It is compiled to Wasm; page.js starts it.
+// Command page renders the Mandelbrot set in Web Workers, with the driver's host on the page's own thread. It is
+// compiled to Wasm; page.js starts it.
 //
-// host.go has the event loop, which can be used in other programs; picture.go is the application; dom.go is the page.
+// workers.go has the host and its worker; picture.go is the application; dom.go is the page.
 package main
 
-import (
-	"syscall/js"
-
-	"github.com/workerchannel/workerchannel/examples/browser/mandel"
-)
-
-// seed is the seed that all messages carry. A session with the same seed and the same events has the same messages.
-const seed = 42
+import "github.com/workerchannel/workerchannel/examples/browser/mandel"
 
 func main() {
-	g := newPage()
-	p := &picture{page: g, view: mandel.Views[0].View}
-	p.host = NewHost(seed, p)
-	g.picture = p
-	g.listen()
-	query := js.Global().Get("URLSearchParams").New(js.Global().Get("location").Get("search"))
-	if kind := query.Call("get", "test"); kind.Type() == js.TypeString {
-		go newSelfTest(p).run(kind.String())
-	} else {
-		element("render").Call("click")
-	}
+	p := &picture{place: mandel.Views[0].Name}
+	p.workers = &workers{picture: p, kind: "go"}
+	p.page = newPage(p)
+	p.page.listen()
+	p.render(mandel.Views[0].View)
 	select {} // everything else happens in callbacks
 }

@@ -3,249 +3,314 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
 	"github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/browser/mandel"
+	"github.com/workerchannel/workerchannel/examples/driver"
 )
 
 const (
-	window      = 8  // jobs in flight at most
+	callers     = 16 // tiles that are given to the host at a time
 	historySize = 26 // jobs in the table
 )
 
-// A picture is the Application of the host. It has the tiles of a view rendered, one job a tile, and every tile is
-// drawn once, whatever happens to the workers.
-//
-// Each rendering of a view is a region of jobs. When it is abandoned the region is closed, and the results of its
-// jobs are dropped.
-type picture struct {
-	host *Host
-	page *page
+var (
+	errAnother   = errors.New("another picture was requested")
+	errCancelled = errors.New("cancelled on the page")
+)
 
-	view    mandel.View
-	region  uint64
-	tiles   []mandel.Tile
-	waiting []int          // tiles without a job, the next one first
-	jobs    map[uint64]int // the tile of each job in flight in this region
-	drawnBy map[int]string // the worker that rendered each tile that has been drawn
-	draws   int            // how many times a tile has been drawn
-	lastJob uint64
+// A picture has the tiles of a view rendered, one job a tile. Each rendering of a view is a region of calls. When it is
+// abandoned the region is closed, and the results of its jobs are dropped.
+type picture struct {
+	page    *page
+	workers *workers
+
+	place    string // the name of the place that was last chosen
+	view     mandel.View
+	number   int // of this rendering
+	region   *driver.Region
+	regionID uint64
+	host     *driver.Host // the region's
+	tiles    []mandel.Tile
+	byJob    map[string]int // the tile of each payload
+	waiting  []int          // tiles that have not been given to the host, the next one first
+	calls    int            // tiles that have been, and have not ended
+	drawn    int            // tiles that have been drawn
+	failed   int            // tiles that ended with an error
+	lastErr  error
+	canceled bool
 
 	history []entry // the latest jobs, oldest first
-	tally   tally
 	started float64 // in milliseconds
-	ended   float64
+	ended   float64 // 0: not yet
 }
 
 // An entry is a job in the table.
 type entry struct {
 	job    uint64
-	tile   mandel.Tile
-	worker string
-	ended  string // how it ended; empty while the job is in flight
+	tile   int // in this rendering; -1 if it is another's
+	place  string
+	worker *webWorker
+	state  string
+	open   bool
 	detail string
-}
-
-// A tally counts events since the page was opened.
-type tally struct {
-	cancelled int // jobs that ended by the cancel handshake
-	failed    int // jobs that lost their worker
-	erred     int // jobs that ended with an outcome other than a tile
-	refused   int // messages and calls that were refused
 }
 
 // render abandons the present picture and begins a new one.
 func (p *picture) render(view mandel.View) {
-	p.host.Do(func(c *workerchannel.Coordinator) {
-		p.abandon(c, "another picture was requested")
-		p.view, p.tiles = view, view.Tiles()
-		p.region++
-		p.drawnBy, p.draws = make(map[int]string), 0
-		for i := range p.tiles {
-			p.waiting = append(p.waiting, i)
+	p.abandon(errAnother)
+	p.number++
+	p.view, p.tiles = view, view.Tiles()
+	p.byJob = make(map[string]int)
+	p.waiting = nil
+	for i, tile := range p.tiles {
+		p.byJob[string(tile.Encode())] = i
+		p.waiting = append(p.waiting, i)
+	}
+	for i := range p.history {
+		p.history[i].tile = -1
+	}
+	p.calls, p.drawn, p.failed, p.lastErr, p.canceled = 0, 0, 0, nil, false
+	p.started, p.ended = now(), 0
+	p.page.dim()
+	p.page.place()
+	p.resume()
+}
+
+// resume has the tiles that wait rendered, and starts a worker if there is none.
+func (p *picture) resume() {
+	switch {
+	case p.workers.stopping:
+		p.workers.again = true
+		p.page.update()
+		return
+	case p.workers.host == nil:
+		p.workers.start()
+	}
+	if p.host != p.workers.host {
+		p.host, p.regionID = p.workers.host, 0
+	}
+	p.region = p.host.NewRegion()
+	p.regionID++
+	for range min(callers, len(p.waiting)) {
+		go p.call(p.host, p.region, p.number)
+	}
+	p.page.update()
+}
+
+// call has tiles rendered, one after the other, as long as some wait.
+func (p *picture) call(host *driver.Host, region *driver.Region, number int) {
+	for number == p.number && region == p.region && len(p.waiting) > 0 {
+		index := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		p.calls++
+		values, err := host.Do(context.Background(), p.tiles[index].Encode(), driver.InRegion(region))
+		if number != p.number {
+			return
 		}
-		p.started, p.ended = now(), 0
-		p.page.dim()
-	})
+		p.calls--
+		switch {
+		case err == nil && len(values) == 2*mandel.TileSize*mandel.TileSize:
+			p.drawn++
+			p.page.draw(p.tiles[index], values)
+		case errors.Is(err, driver.ErrStopped):
+			p.waiting = append(p.waiting, index)
+			slices.Sort(p.waiting)
+			p.page.mark(p.tiles[index], "postponed")
+			return
+		case errors.Is(err, driver.ErrCancelled), errors.Is(err, driver.ErrRegionClosed):
+			p.page.mark(p.tiles[index], "cancelled")
+		default:
+			p.failed++
+			p.lastErr = err
+			p.page.mark(p.tiles[index], "failed")
+		}
+		if !p.wanted() {
+			p.ended = now()
+		}
+		p.page.update()
+	}
 }
 
 // cancel cancels the jobs in flight and leaves the picture as it is.
 func (p *picture) cancel() {
-	p.host.Do(func(c *workerchannel.Coordinator) { p.abandon(c, "cancelled on the page") })
+	p.abandon(errCancelled)
+	p.waiting, p.canceled = nil, true
+	p.ended = now()
+	p.page.update()
 }
 
-func (p *picture) abandon(c *workerchannel.Coordinator, reason string) {
-	if len(p.jobs) > 0 && !c.ShutdownRequested() { // which ends its jobs anyway
-		_, err := c.CloseRegion(p.region, reason)
-		p.check(err)
-		for _, index := range p.jobs {
-			p.page.mark(p.tiles[index], "cancelled")
+func (p *picture) abandon(cause error) {
+	if p.region != nil {
+		go p.region.Close(cause) // it returns when the jobs have ended
+	}
+}
+
+// hostStopped is called when the worker has shut down.
+func (p *picture) hostStopped(again bool) {
+	if again {
+		p.resume()
+	}
+	p.page.update()
+}
+
+// workerGone is called when nothing more comes from a worker. The host has the jobs that it had run again.
+func (p *picture) workerGone(w *webWorker) {
+	for i := range p.history {
+		if e := &p.history[i]; e.worker == w && e.open {
+			e.open, e.state, e.detail = false, "lost", "runs again"
+			if e.tile >= 0 {
+				p.page.mark(p.tiles[e.tile], "lost")
+			}
 		}
 	}
-	p.waiting, p.jobs = nil, make(map[uint64]int)
-	p.ended = now()
-}
-
-func (p *picture) shutDown() {
-	p.host.Do(func(c *workerchannel.Coordinator) { p.check(c.RequestShutdown("shut down on the page")) })
-}
-
-// check logs an error.
-func (p *picture) check(err error) {
-	if err != nil {
-		p.tally.refused++
-		p.page.log("error", err.Error())
-	}
+	p.page.update()
 }
 
 // complete reports whether every tile has been drawn.
-func (p *picture) complete() bool { return len(p.tiles) > 0 && len(p.drawnBy) == len(p.tiles) }
+func (p *picture) complete() bool { return len(p.tiles) > 0 && p.drawn == len(p.tiles) }
 
-// wanted reports whether tiles have not been rendered.
-func (p *picture) wanted() bool { return len(p.waiting)+len(p.jobs) > 0 }
+// wanted reports whether tiles are still to be rendered.
+func (p *picture) wanted() bool { return len(p.waiting)+p.calls > 0 && !p.canceled }
 
 // status returns a sentence on what is going on or what to do.
 func (p *picture) status() string {
-	c := p.host.coordinator
-	_, active := c.ActiveWorker()
+	state, _ := p.workers.state()
+	left := counted(len(p.waiting)+p.calls, "tile")
 	switch {
-	case len(p.tiles) == 0:
-		return "Press Render."
-	case c.ShutdownRequested():
-		return "The worker finishes its tile and stops."
+	case p.canceled && p.calls > 0:
+		return "Cancelling: the worker lets go of its jobs."
+	case state == "stopping":
+		return "Shutting down: the worker finishes the tiles that it has. The others stay undone."
+	case state == "stopped" && p.wanted():
+		return "Shut down, with " + left + " to go. Start a worker, and they will be rendered."
+	case p.canceled:
+		return "Cancelled. Press Render to begin again."
+	case p.failed > 0 && !p.wanted():
+		return fmt.Sprintf("%s failed (%s). Press Render to try again.", counted(p.failed, "tile"), clip(p.lastErr.Error()))
 	case p.complete():
-		return "Done. Click into the picture to zoom in, with shift to zoom out."
-	case p.wanted() && !active:
-		return strconv.Itoa(len(p.waiting)) + " tiles wait for a worker. Press Start worker."
-	case p.wanted():
-		return "Rendering. Cancel it, or kill or replace the worker, and see what happens to its jobs."
-	case c.InflightCount() > 0:
-		return "Waiting for the worker to end its jobs."
+		return "Done. Click into the picture to zoom in, or use its buttons."
+	case state == "killed":
+		return "Killed. The tiles of the worker (✕) wait for its successor, which is starting."
+	case state == "starting" && !p.workers.ready():
+		return "The worker is starting. " + left + " will be rendered when it is ready."
 	}
-	return "Stopped. Press Render to begin again."
+	return "Rendering. Cancel it, or kill, replace or shut down the worker, and see what becomes of its jobs."
 }
 
 // seconds returns how long the picture took, or has taken so far.
 func (p *picture) seconds() string {
 	end := p.ended
-	if p.wanted() {
+	if end == 0 {
 		end = now()
 	}
 	return strconv.FormatFloat((end-p.started)/1000, 'f', 1, 64) + " s"
 }
 
-// EventEnded keeps the worker busy.
-func (p *picture) EventEnded() {
-	c := p.host.coordinator
-	worker, _ := c.ActiveWorker()
-	for c.WorkerReady() && !c.ShutdownRequested() && c.InflightCount() < window && len(p.waiting) > 0 {
-		index := p.waiting[0]
-		tile := p.tiles[index]
-		id := p.lastJob + 1
-		err := c.SpawnJob(workerchannel.SpawnJob{
-			JobID: id, RegionID: p.region, TaskID: uint64(index), ObligationID: id, Payload: tile.Encode(),
-		})
-		if err != nil {
-			p.check(err)
-			break
+// placeName returns the name of the view: that of a place, or how it was zoomed.
+func (p *picture) placeName() string {
+	for _, v := range mandel.Views {
+		if v.Name == p.place {
+			switch factor := v.Width / p.view.Width; {
+			case p.view == v.View:
+				return v.Name
+			case factor > 1:
+				return fmt.Sprintf("Near %s, %s× as large", v.Name, short(factor))
+			case factor < 1:
+				return fmt.Sprintf("Around %s, %s× as wide", v.Name, short(1/factor))
+			}
 		}
-		p.waiting = p.waiting[1:]
-		p.jobs[id] = index
-		p.lastJob = id
-		p.remember(entry{job: id, tile: tile, worker: worker})
-		p.page.mark(tile, "queued")
+	}
+	return "Beside " + p.place
+}
+
+func short(n float64) string {
+	if n < 1e5 {
+		return strconv.FormatFloat(math.Round(n), 'f', 0, 64)
+	}
+	return strconv.FormatFloat(n, 'e', 0, 64)
+}
+
+// message is called with each message to and from a worker.
+func (p *picture) message(w *webWorker, env workerchannel.Envelope) {
+	kind := "in"
+	if env.Op.Type().Sender() == workerchannel.SenderCoordinator {
+		kind = "out"
+	}
+	p.page.log(kind, describe(env))
+	switch op := env.Op.(type) {
+	case workerchannel.SpawnJob:
+		p.remember(w, op)
+	case workerchannel.StatusSnapshot:
+		detail := ""
+		if op.Detail != nil {
+			detail = clip(*op.Detail)
+		}
+		p.note(w, op.JobID, op.State.String(), detail)
+	case workerchannel.CancelJob:
+		p.note(w, op.JobID, "cancel requested", "")
+	case workerchannel.CancelAcknowledged:
+		p.note(w, op.JobID, "draining", "")
+	case workerchannel.DrainCompleted:
+		p.note(w, op.JobID, "finalizing", "")
+	case workerchannel.FinalizeCompleted:
+		p.end(w, op.JobID, "cancelled", "")
+	case workerchannel.JobCompleted:
+		_, ok := op.Outcome.(workerchannel.OutcomeOk)
+		p.end(w, op.JobID, choose(ok, "completed", "failed"), describeOutcome(op.Outcome))
 	}
 	p.page.update()
 }
 
-// JobEnded draws the tile, or has it rendered again if the worker was gone.
-func (p *picture) JobEnded(job workerchannel.TrackedJob) {
-	index, current := p.jobs[job.JobID]
-	delete(p.jobs, job.JobID)
-	ended, detail := "completed", describeOutcome(job.Outcome)
-	switch {
-	case job.Cause == workerchannel.CauseCancelled:
-		p.tally.cancelled++
-		ended, detail = "cancelled", "" // so that the last progress stays
-	case job.State == workerchannel.StateFailed:
-		p.tally.failed++
-		ended, detail = "failed", job.Cause.String()
-		if current {
-			p.waiting = slices.Insert(p.waiting, 0, index)
-		}
-	case !isTile(job.Outcome):
-		p.tally.erred++
-		ended = "failed"
-	case current:
-		p.draw(index, job.Outcome.(workerchannel.OutcomeOk).Payload)
-	}
-	if current && ended == "failed" {
-		p.page.mark(p.tiles[index], ended)
-	}
-	if e := p.find(job.JobID); e != nil {
-		e.ended = ended
-		if detail != "" {
-			e.detail = detail
-		}
-	}
-}
-
-func isTile(outcome workerchannel.Outcome) bool {
-	ok, is := outcome.(workerchannel.OutcomeOk)
-	return is && len(ok.Payload) == 2*mandel.TileSize*mandel.TileSize
-}
-
-func (p *picture) draw(index int, values []byte) {
-	p.page.draw(p.tiles[index], values)
-	p.draws++
-	p.drawnBy[index], _ = p.host.coordinator.ActiveWorker()
-	if p.complete() {
-		p.ended = now()
-	}
-}
-
-// WorkerLost logs the reason. JobEnded is called for the jobs.
-func (p *picture) WorkerLost(reason string) { p.page.log("error", "worker lost: "+reason) }
-
-// Sent logs a message to the worker.
-func (p *picture) Sent(env workerchannel.Envelope) { p.page.log("out", describe(env)) }
-
-// Received logs a message of a worker and shows the progress that it reports.
-func (p *picture) Received(env workerchannel.Envelope, err error) {
-	if env.Op != nil {
-		p.page.log("in", describe(env))
-	}
-	p.check(err)
-	switch op := env.Op.(type) {
-	case workerchannel.StatusSnapshot:
-		if e := p.find(op.JobID); e != nil && op.Detail != nil {
-			e.detail = clip(*op.Detail)
-		}
-		if index, current := p.jobs[op.JobID]; current {
-			p.page.mark(p.tiles[index], op.State.String())
-		}
-	case workerchannel.Diagnostic:
-		if op.Level == workerchannel.LevelError {
-			p.tally.refused++
-		}
-	}
-}
-
 // remember puts a job into the table; if the table is full, the oldest job is removed.
-func (p *picture) remember(e entry) {
+func (p *picture) remember(w *webWorker, op workerchannel.SpawnJob) {
+	e := entry{job: op.JobID, tile: -1, worker: w, state: "queued", open: true}
+	if index, ok := p.byJob[string(op.Payload)]; ok && op.RegionID == p.regionID && p.host == p.workers.host {
+		tile := p.tiles[index]
+		e.tile = index
+		e.place = strconv.Itoa(tile.Col/mandel.TileSize) + ", " + strconv.Itoa(tile.Row/mandel.TileSize)
+		p.page.mark(tile, "queued")
+	}
 	if len(p.history) == historySize {
 		p.history = slices.Delete(p.history, 0, 1)
 	}
 	p.history = append(p.history, e)
 }
 
-// find returns a job's entry in the table; nil if it has none.
-func (p *picture) find(jobID uint64) *entry {
+// note shows the state of a job, in the table and on its tile.
+func (p *picture) note(w *webWorker, job uint64, state, detail string) {
+	e := p.find(w, job)
+	if e == nil {
+		return
+	}
+	if detail != "" {
+		e.detail = detail
+	}
+	if e.tile >= 0 && e.state != state {
+		p.page.mark(p.tiles[e.tile], state)
+	}
+	e.state = state
+}
+
+// end shows how a job ended.
+func (p *picture) end(w *webWorker, job uint64, state, detail string) {
+	p.note(w, job, state, detail)
+	if e := p.find(w, job); e != nil {
+		e.open = false
+	}
+}
+
+// find returns the entry of a job that has not ended; nil if it is not in the table.
+func (p *picture) find(w *webWorker, job uint64) *entry {
 	for i := range p.history {
-		if p.history[i].job == jobID {
-			return &p.history[i]
+		if e := &p.history[i]; e.worker == w && e.job == job && e.open {
+			return e
 		}
 	}
 	return nil

@@ -68,7 +68,7 @@ function slice() {
     wake();
   } else if (half.shutdownRequested) {
     half.completeShutdown();
-    close();
+    end();
   }
 }
 
@@ -84,12 +84,18 @@ function render(job) {
   half.complete(id, { status: "Ok", payload: tile.values });
 }
 
+// A last message that is null says that no more come.
+function end() {
+  postMessage(null);
+  close();
+}
+
 onmessage = ({ data }) => {
   try {
     receive(data);
   } catch (error) { // such as a refused message
     if (!half.closed) half.fail(error.message);
-    close();
+    end();
   }
 };
 half.announce();

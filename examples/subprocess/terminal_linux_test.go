@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// openTerminal returns a terminal and what a person has of it: screen and keyboard.
+func openTerminal(t *testing.T) (terminal, person *os.File) {
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("this test needs a pseudo-terminal: ", err)
+	}
+	t.Cleanup(func() { _ = person.Close() })
+	var number, unlock int32
+	control := func(request uintptr, value *int32) {
+		raw, err := person.SyscallConn()
+		require.NoError(t, err)
+		require.NoError(t, raw.Control(func(fd uintptr) {
+			_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, request, uintptr(unsafe.Pointer(value)))
+			require.Zero(t, errno)
+		}))
+	}
+	control(syscall.TIOCSPTLCK, &unlock)
+	control(syscall.TIOCGPTN, &number)
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	require.NoError(t, err)
+	return terminal, person
+}
+
+// onTerminal starts the program at a terminal.
+func onTerminal(t *testing.T, args string) (p *program, person *os.File) {
+	terminal, person := openTerminal(t)
+	p = &program{t: t, cmd: command(t, args)}
+	p.cmd.Env = append(os.Environ(), "TERM=xterm")
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = terminal, terminal, terminal
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(t, p.cmd.Start())
+	require.NoError(t, terminal.Close())
+	return p, person
+}
+
+func TestTerminalShowsProgressAndThenOnlyResults(t *testing.T) {
+	p, person := onTerminal(t, "-jobs 4 -size 2500000")
+	shown, _ := io.ReadAll(person) // its error says that the program has ended
+	require.NoError(t, p.cmd.Wait())
+	assert.Regexp(t, `\r\x1b\[K[1-9]\d?%, 0 of 4 jobs have ended `, string(shown), "progress within a job")
+	assert.Contains(t, string(shown), "%, 3 of 4 jobs have ended ")
+	requireResults(t, left(string(shown)), 4, 2_500_000, 664579)
+}
+
+// left returns what is left on the screen when the cursor has gone back and cleared the line each time.
+func left(shown string) string {
+	var b strings.Builder
+	for line := range strings.Lines(strings.ReplaceAll(shown, "\r\n", "\n")) {
+		cleared := strings.Split(line, "\r\x1b[K")
+		b.WriteString(cleared[len(cleared)-1])
+	}
+	return b.String()
+}
+
+func TestControlCAtTheTerminalEndsTheProgramWithOneSummary(t *testing.T) {
+	p, person := onTerminal(t, "-jobs 1000 -size 4000000")
+	shown := ""
+	for buf := make([]byte, 4096); !strings.Contains(shown, "primes from"); {
+		n, err := person.Read(buf)
+		require.NoError(t, err, shown)
+		shown += string(buf[:n])
+	}
+	_, err := person.Write([]byte{3})
+	require.NoError(t, err)
+	rest, _ := io.ReadAll(person)
+	_ = p.cmd.Wait()
+	assert.Equal(t, 130, p.cmd.ProcessState.ExitCode())
+	lines := strings.Split(left(shown+string(rest)), "\n")
+	last := len(lines) - 2 // what follows is empty
+	assert.Equal(t, fmt.Sprintf("subprocess: interrupted; %d of 1000 jobs had ended", last), strings.TrimPrefix(lines[last], "^C"))
+	for _, line := range lines[:last] {
+		assert.Contains(t, line, "primes from")
+	}
+}
+
+// A process that holds the worker's standard output open, as one that the worker has started can.
+func TestHeldStandardOutputDoesNotHideTheDeathOfTheWorker(t *testing.T) {
+	p := start(t, "-v -jobs 4 -size 2500000")
+	pid := p.worker()
+	held, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", pid), os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer held.Close()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	code, stderr := p.end()
+	assert.Zero(t, code)
+	requireResults(t, p.stdout.String(), 4, 2_500_000, 664579)
+	assert.Contains(t, stderr, "ran again in another worker")
+}
+
+func TestResultThatCannotBeWrittenIsAnError(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	var stderr strings.Builder
+	cmd := command(t, "-jobs 100 -size 10")
+	cmd.Stdout, cmd.Stderr = full, &stderr
+	_ = cmd.Run()
+	assert.Equal(t, 1, cmd.ProcessState.ExitCode())
+	assert.Regexp(t, `^subprocess: .*: no space left on device; \d+ of 100 jobs had ended\n$`, stderr.String())
+}
