@@ -3,7 +3,10 @@ package driver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"testing"
 
@@ -26,9 +29,24 @@ func eachBench(b *testing.B, run func(b *testing.B, payload []byte, inFlight int
 
 // BenchmarkCall is a call through a host and Serve over an in-memory pipe.
 func BenchmarkCall(b *testing.B) {
+	benchCalls(b, func() (host, worker Conn) { return Pipe(64) })
+}
+
+// BenchmarkCallOverTCP is the same over lines on a loopback connection.
+func BenchmarkCallOverTCP(b *testing.B) {
+	benchCalls(b, func() (host, worker Conn) {
+		x, y, err := tcpPair()
+		if err != nil {
+			b.Fatal(err)
+		}
+		return Lines(x), Lines(y)
+	})
+}
+
+func benchCalls(b *testing.B, pair func() (host, worker Conn)) {
 	eachBench(b, func(b *testing.B, payload []byte, inFlight int) {
 		h, err := NewHost(WithWindow(64), WithWorkers(1, func(context.Context) (Conn, error) {
-			host, worker := Pipe(64)
+			host, worker := pair()
 			go func() { _ = Serve(context.Background(), worker, "", echo, WithConcurrency(64)) }()
 			return host, nil
 		}))
@@ -42,6 +60,7 @@ func BenchmarkCall(b *testing.B) {
 			}
 		}
 		call()
+		before := h.Stats()
 		b.ResetTimer()
 		calls := make(chan struct{})
 		var callers sync.WaitGroup
@@ -57,11 +76,13 @@ func BenchmarkCall(b *testing.B) {
 		}
 		close(calls)
 		callers.Wait()
+		after := h.Stats()
+		b.ReportMetric(float64(after.MessagesSent+after.MessagesReceived-before.MessagesSent-before.MessagesReceived)/float64(b.N), "msgs/op")
 	})
 }
 
-// BenchmarkCore is the same call by the core alone, in one goroutine: three messages, each sealed, written, read,
-// verified and applied. With several in flight it does the same work in another order.
+// BenchmarkCore is the same call by the core alone, in one goroutine: two messages, a SpawnJob and a
+// JobCompleted, each sealed, written, read, verified and applied. With several in flight it does the same work in another order.
 func BenchmarkCore(b *testing.B) {
 	eachBench(b, func(b *testing.B, payload []byte, inFlight int) {
 		c, w := wc.NewCoordinator(1), wc.NewWorker("w", 1)
@@ -74,7 +95,6 @@ func BenchmarkCore(b *testing.B) {
 					b.Fatal(err)
 				}
 				if spawn, ok := got.Op.(wc.SpawnJob); ok {
-					_ = w.Start(spawn.JobID)
 					_ = w.Complete(spawn.JobID, wc.OutcomeOk{Payload: spawn.Payload})
 				}
 			}
@@ -100,4 +120,24 @@ func BenchmarkCore(b *testing.B) {
 			toHost()
 		}
 	})
+}
+
+func tcpPair() (a, b io.ReadWriteCloser, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.Close()
+	return dialAccept(l)
+}
+
+func dialAccept(l net.Listener) (a, b io.ReadWriteCloser, err error) {
+	dialed := make(chan error, 1)
+	go func() {
+		var err error
+		a, err = net.Dial(l.Addr().Network(), l.Addr().String())
+		dialed <- err
+	}()
+	b, err = l.Accept()
+	return a, b, errors.Join(err, <-dialed)
 }

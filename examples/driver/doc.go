@@ -19,17 +19,21 @@
 //
 // # What a call can count on
 //
-// Do returns exactly once, whatever workers do: with the result, or with an error that says which of the things of
-// [Host.Do] happened. A worker that dies, hangs, breaks the protocol or does not read is noticed within the [Limits],
-// is ended, and its calls run elsewhere; so a job must bear to run more than once, unless [WithTries] is 1. When the
-// context of a call ends, the job is cancelled by the protocol's handshake, and when Do returns nothing of it runs
-// any more.
+// Do returns exactly once, whatever workers do: with the result, or with an error that says why there is none. A worker
+// that dies, hangs, breaks the protocol or does not read is noticed within the [Limits] and is ended, and its calls run
+// elsewhere. So a job may run more than once, unless [WithTries] is 1. When the context of a call ends, the job is
+// cancelled by the protocol's handshake, and when Do returns nothing of it runs any more.
 //
 // # What a worker can do to a host
 //
-// Little. A host keeps a bounded number of a worker's messages, logs a bounded number of lines of bounded length, and
-// quotes what a worker says before it is logged. Bound the size of a message in the transport, as [Lines] does. The
-// protocol authenticates nobody: whoever can write to the connection can be the worker.
+// Little. A host keeps a bounded number of a worker's messages. It logs a bounded number of lines of bounded length, and
+// quotes what a worker says. The transport must bound the size of a message, as [Lines] does. The protocol authenticates
+// nobody: whoever can write to the connection can be the worker.
+//
+// # Other transports
+//
+// Anything with the methods of [Conn] will do; examples/transporttest tests it. Modules of their own, so that their
+// dependencies are not yours, carry messages over WebSockets (examples/driver/websocket) and NATS (examples/driver/nats).
 //
 // # Layout
 //

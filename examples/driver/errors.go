@@ -19,7 +19,7 @@ var (
 	// ErrHostGone is returned by Serve, with the reason, when the connection ends without a shutdown.
 	ErrHostGone = errors.New("driver: host is gone")
 
-	// ErrOptions is returned by NewHost and Serve, with what is wrong, for an option that is out of range.
+	// ErrOptions is returned, with what is wrong, for an option or argument that is out of range. Nothing has happened.
 	ErrOptions = errors.New("driver: bad option")
 )
 

@@ -122,6 +122,24 @@ func TestJobsThatEveryWorkerLeavesAreGivenUp(t *testing.T) {
 	}
 }
 
+func TestBadWorkersThatAreRestartedForEverTakeNoMemory(t *testing.T) {
+	const restarts = 200
+	for _, bad := range badWorkers {
+		t.Run(bad.name, func(t *testing.T) {
+			withHost(t, func(t *testing.T, h *Host) {
+				run := func(n uint64) uint64 {
+					for h.Stats().WorkersEnded < n {
+						require.Error(t, second(h.Do(t.Context(), make([]byte, 1000))))
+					}
+					return heap()
+				}
+				before := run(restarts / 10)
+				assert.Less(t, run(restarts), before+1<<20)
+			}, WithWorkers(1, play(t, bad.play)), WithLimits(testLimits))
+		})
+	}
+}
+
 func TestCallsWithoutAWorkerThatGetsReadyAreAnswered(t *testing.T) {
 	for _, bad := range badWorkers[:3] {
 		t.Run(bad.name, func(t *testing.T) {
@@ -306,7 +324,7 @@ func TestAWorkerThatDoesNotReadCostsBoundedMemory(t *testing.T) {
 
 func TestAFloodOfDiagnosticsIsLoggedWithinBounds(t *testing.T) {
 	flood := 250 << 20
-	if raceEnabled {
+	if raceEnabled || testing.Short() {
 		flood = 40 << 20
 	}
 	line := strings.Repeat("\x1b[31mred\u202e ", 100_000)

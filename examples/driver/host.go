@@ -7,10 +7,10 @@ import (
 )
 
 // A Host runs jobs in workers. Its methods may be called from any goroutine. Stop it when it is no longer needed.
-//
-// The scheduler decides which worker gets which call; a Host calls it under a mutex and does what it asks. What
-// happens between the host and one worker is its session.
 type Host struct {
+	// The scheduler decides which worker gets which call; the host calls it under mu and does what it asks. What
+	// happens between the host and one worker is its session.
+
 	config *config
 	turns  turns
 	events *limitedLog // what happens to workers

@@ -9,8 +9,10 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// A Handler runs a job and returns its result. It is called on a goroutine of its own. It must return soon when ctx
-// ends, with any error; context.Cause(ctx) says why: a *CancelError if the job was cancelled.
+// A Handler runs a job and returns its result, which must not be changed afterwards. Handlers of several jobs run at the
+// same time, see WithConcurrency. A handler must return soon when ctx ends, with any error; context.Cause(ctx) says why:
+// a *CancelError if the job was cancelled. In a browser, where goroutines share one thread, a handler that computes for
+// seconds must yield (runtime.Gosched) from time to time, or the host takes the worker for hung.
 //
 // A *JobError gives the code and the message of the job's error, any other error the message. With a *CancelError,
 // when its job was not cancelled, the handler gives the job up, which the host reports as a *CancelError. A panic is
@@ -82,6 +84,26 @@ func (j *Job) report(f func(*server)) {
 	}
 }
 
+// maxIdle is how many goroutines that have run a handler wait for the next job, so that they need not grow a new stack.
+const maxIdle = 64
+
+// work runs a job, and then others for as long as it is needed.
+func (s *server) work(job *Job) {
+	for job != nil {
+		job.run()
+		if s.idling.Add(1) <= maxIdle {
+			select {
+			case job = <-s.idle:
+			case <-s.done:
+				job = nil
+			}
+		} else {
+			job = nil
+		}
+		s.idling.Add(-1)
+	}
+}
+
 // run calls the handler and tells the host how that ended, also if the handler panics or calls runtime.Goexit.
 func (j *Job) run() {
 	s := j.server
@@ -105,20 +127,30 @@ func (j *Job) run() {
 
 // outcomeOf returns what the host hears of what a handler has returned. What cannot be sent becomes an error.
 func outcomeOf(result []byte, err error) workerchannel.Outcome {
+	if err != nil {
+		return outcomeOfError(err)
+	}
+	if len(result) > workerchannel.MaxPayloadBytes {
+		text := fmt.Sprintf("the result has %d bytes, the limit is %d", len(result), workerchannel.MaxPayloadBytes)
+		return workerchannel.OutcomeErr{Code: CodeTooLarge, Message: text}
+	}
+	return workerchannel.OutcomeOk{Payload: result}
+}
+
+func outcomeOfError(err error) workerchannel.Outcome {
 	var jobErr *JobError
 	var cancelErr *CancelError
 	switch {
 	case errors.As(err, &jobErr):
 		return workerchannel.OutcomeErr{Code: plain(jobErr.Code, maxText), Message: plain(jobErr.Message, maxText)}
 	case errors.As(err, &cancelErr):
-		return workerchannel.OutcomeCancelled{Reason: plain(cancelErr.Reason, maxText)}
-	case err != nil:
-		return workerchannel.OutcomeErr{Code: CodeFailed, Message: plain(err.Error(), maxText)}
-	case len(result) > workerchannel.MaxPayloadBytes:
-		text := fmt.Sprintf("the result has %d bytes, the limit is %d", len(result), workerchannel.MaxPayloadBytes)
-		return workerchannel.OutcomeErr{Code: CodeTooLarge, Message: text}
+		reason := cancelErr.Reason
+		if cancelErr.Cause != nil {
+			reason = cancelErr.Cause.Error()
+		}
+		return workerchannel.OutcomeCancelled{Reason: plain(reason, maxText)}
 	}
-	return workerchannel.OutcomeOk{Payload: result}
+	return workerchannel.OutcomeErr{Code: CodeFailed, Message: plain(err.Error(), maxText)}
 }
 
 // finalize calls the finalizer and tells the host when it has returned, or panicked.

@@ -29,7 +29,7 @@ type lines struct {
 	r     *bufio.Reader
 	ended error // what Recv has failed with
 	w     io.Writer
-	out   []byte
+	out   []byte // lines that are to be written
 	close func() error
 }
 
@@ -39,10 +39,37 @@ func newLines(r io.Reader, w io.Writer, closeBoth func() error) *lines {
 	return &lines{r: bufio.NewReaderSize(r, lineBuffer), w: w, close: sync.OnceValue(closeBoth)}
 }
 
-// Send writes a line by one call of Write.
+// Send writes a line, by one call of Write unless it is long.
 func (l *lines) Send(msg []byte) error {
-	l.out = append(append(reusable(l.out), msg...), '\n')
+	if len(l.out)+len(msg) < lineBuffer {
+		l.out = append(append(l.out, msg...), '\n')
+		return l.flush()
+	}
+	if err := l.flush(); err != nil {
+		return err
+	}
+	if _, err := l.w.Write(msg); err != nil {
+		return err
+	}
+	_, err := l.w.Write([]byte{'\n'})
+	return err
+}
+
+// sendLater is like Send, but may leave it to the next call to write the line.
+func (l *lines) sendLater(msg []byte) error {
+	if len(l.out)+len(msg) >= lineBuffer {
+		return l.Send(msg)
+	}
+	l.out = append(append(l.out, msg...), '\n')
+	return nil
+}
+
+func (l *lines) flush() error {
+	if len(l.out) == 0 {
+		return nil
+	}
 	_, err := l.w.Write(l.out)
+	l.out = l.out[:0]
 	return err
 }
 

@@ -9,19 +9,19 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// A Dial starts a worker, or connects to one, and returns the host's end of the connection. ctx ends when the host
-// stops; a worker that has been returned lives on until its connection is closed. It is called on several goroutines
-// if there are several workers.
+// A Dial starts a worker, or connects to one, and returns the host's end of the connection. It must return soon when
+// ctx ends, which it does when the host stops, or after the time of Limits.Boot. The worker must not depend on ctx: it
+// lives until its connection is closed. Dial is called on several goroutines if there are several workers.
 type Dial func(ctx context.Context) (Conn, error)
 
 // Limits are the times that a worker may take. 0 stands for the default, and a negative time for no limit. A worker
-// that is late is ended, and its calls run elsewhere. Times are kept to about a tenth of the shortest of them; none is
-// cut short.
+// that is late is ended, and its calls run elsewhere. No time is cut short, and each may become longer by about a tenth
+// of the shortest of them, or by a few milliseconds.
 //
 // A worker may in addition take a second for each MiB that was sent to it and that it has not shown to have reached:
 // it may still be reading.
 type Limits struct {
-	Boot     time.Duration // from the start to the announcement; 10 s
+	Boot     time.Duration // for Dial to return, and then for the worker to announce itself; 10 s
 	Cancel   time.Duration // to acknowledge a cancel; 10 s
 	Drain    time.Duration // for a cancelled handler to return; 30 s
 	Finalize time.Duration // to clean up after a cancelled job; 10 s
@@ -29,7 +29,7 @@ type Limits struct {
 	Answer   time.Duration // to give it; 10 s
 	Send     time.Duration // for the transport to take a message; 30 s
 	Shutdown time.Duration // to stop once it has no calls, and to end its connection then; 10 s
-	Close    time.Duration // for the connection's pending calls to return once it is closed; 5 s
+	Close    time.Duration // for the connection's calls to return once it is being closed; then it is left to itself; 5 s
 }
 
 var defaultLimits = Limits{
@@ -123,8 +123,8 @@ func (c *config) check(ok bool, format string, args ...any) {
 // maxWorkers is far more than a host can use.
 const maxWorkers = 10_000
 
-// WithWorkers has the host start n workers (1 to 10,000) by means of dial, and a new one for each that ends. Without it, workers
-// come by Attach only.
+// WithWorkers has the host start n workers (1 to 10,000) by means of dial, and a new one for each that ends. The new one
+// may start while the connection of the old one still closes. Without this option workers come by Attach only.
 func WithWorkers(n int, dial Dial) Option {
 	return func(c *config) {
 		c.check(n > 0 && n <= maxWorkers, "WithWorkers: expected 1 to %d workers, got %d", maxWorkers, n)
@@ -164,7 +164,8 @@ func WithWindow(n int) Option {
 }
 
 // WithTries sets how many workers may end while they have a call before it is answered with a *GivenUpError. Without
-// this option it is 3. With 1 no call runs twice.
+// this option it is 3. With 1, a call that was sent to a worker is not sent again. Otherwise a worker's end counts for
+// the calls that it is known to have begun; if there is none, for those that were sent to it.
 func WithTries(n int) Option {
 	return func(c *config) {
 		c.check(n > 0, "WithTries: expected at least 1, got %d", n)
@@ -187,8 +188,9 @@ func WithLimits(l Limits) Option { return func(c *config) { c.limits = l.withDef
 // WithSeed sets the seed of the host's messages, which is 0 otherwise.
 func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seed } }
 
-// WithLogger has the host log what workers do and say. Lines are limited in rate and length, and a worker's text is
-// quoted. Without this option nothing is logged.
+// WithLogger has the host log what workers do and say. Lines are limited in rate, for each worker and for all together,
+// and in length, and a worker's text is quoted. At slog.LevelDebug the host also logs each message that it sends and the
+// end of each job. Without this option nothing is logged.
 func WithLogger(log *slog.Logger) Option {
 	return func(c *config) {
 		c.check(log != nil, "WithLogger: logger is nil")

@@ -69,27 +69,38 @@ type process struct {
 	reaped   bool          // the id of the process may be another's
 	exited   chan struct{} // closed when the process has ended, with waitErr set
 	waitErr  error
+	ended    error // what Recv has failed with
 }
 
-// Recv says how the process ended when there is nothing more to read.
 func (p *process) Recv() ([]byte, error) {
+	if p.ended != nil {
+		return nil, p.ended
+	}
 	msg, err := p.lines.Recv()
-	if err == nil {
-		return msg, nil
+	if err != nil {
+		p.ended = p.explain(err)
+	}
+	return msg, p.ended
+}
+
+// explain says how the process ended when there is nothing more to read.
+func (p *process) explain(err error) error {
+	if errors.Is(err, ErrLineTooLong) {
+		return err
 	}
 	select {
 	case <-p.exited:
 	case <-time.After(exitDelay): // it has closed its standard output and lives on
-		return nil, err
+		return err
 	}
 	how := "exit status 0"
 	if p.waitErr != nil {
 		how = p.waitErr.Error()
 	}
-	if errors.Is(err, ErrHalfLine) || errors.Is(err, ErrLineTooLong) {
-		return nil, fmt.Errorf("%w (the process has ended: %s)", err, how)
+	if errors.Is(err, ErrHalfLine) {
+		return fmt.Errorf("%w (the process has ended: %s)", err, how)
 	}
-	return nil, fmt.Errorf("driver: process has ended: %s", how)
+	return fmt.Errorf("driver: process has ended: %s", how)
 }
 
 // kill kills the process and its group, if it has not ended.

@@ -4,15 +4,15 @@ package driver
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 		processes[kind]()
 		os.Exit(0)
 	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", "16") // tests that run at the same time wait for limits
 	os.Exit(m.Run())
 }
 
@@ -40,7 +42,7 @@ var processes = map[string]func(){
 	"good": func() { serveProcess(echo) },
 	"many": func() {
 		serveProcess(func(_ context.Context, job *Job) ([]byte, error) {
-			time.Sleep(time.Millisecond)
+			time.Sleep(10 * time.Millisecond)
 			return job.Payload, nil
 		}, WithConcurrency(50))
 	},
@@ -60,10 +62,7 @@ var processes = map[string]func(){
 	"stops in boot": stopSelf,
 	"stops in shutdown": func() {
 		conn := Stdio()
-		w := wc.NewWorker(fmt.Sprint("w-", os.Getpid()), 0)
-		_ = w.Announce()
-		text, _ := next(w)
-		_ = conn.Send(text)
+		w := announced(conn)
 		for {
 			data, err := conn.Recv()
 			if err != nil {
@@ -86,6 +85,22 @@ var processes = map[string]func(){
 			return nil, nil
 		})
 	},
+	"deaf": func() {
+		announced(Stdio())
+		time.Sleep(time.Hour)
+	},
+	"beats": func() {
+		conn := Stdio()
+		w := announced(conn)
+		for {
+			_ = w.Diagnose(wc.Diagnostic{Message: "alive"})
+			if text, _ := next(w); conn.Send(text) != nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	},
+	"garbage":     func() { announced(Stdio()); fmt.Fprintln(original[1], "\x1b[2Jdebug: got here"); time.Sleep(time.Hour) },
 	"half a line": func() { fmt.Print(`{"version":1,`) },
 	"an endless line": func() {
 		for {
@@ -102,6 +117,15 @@ var processes = map[string]func(){
 	},
 	"exits":  func() { os.Exit(7) },
 	"relays": relay,
+}
+
+// announced returns a worker that is ready.
+func announced(conn Conn) *wc.Worker {
+	w := wc.NewWorker(fmt.Sprint("w-", os.Getpid()), 0)
+	_ = w.Announce()
+	text, _ := next(w)
+	_ = conn.Send(text)
+	return w
 }
 
 func next(w *wc.Worker) ([]byte, error) {
@@ -143,19 +167,35 @@ var shortLimits = Limits{
 	Silence: time.Second, Answer: 2 * time.Second, Send: 2 * time.Second, Shutdown: 2 * time.Second,
 }
 
-// withProcesses runs f with a host of processes, and checks that no goroutine, process or descriptor is left.
+// withProcesses runs f with a host of processes, and checks that no goroutine, process, descriptor or memory is left.
 func withProcesses(t *testing.T, f func(h *Host), opts ...Option) {
 	t.Helper()
-	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	leavesNothing(t, func() { withStoppedProcesses(t, f, opts...) })
+}
+
+// withStoppedProcesses runs f with a host of processes, and stops it.
+func withStoppedProcesses(t *testing.T, f func(h *Host), opts ...Option) {
+	t.Helper()
 	h, err := NewHost(append([]Option{WithLimits(shortLimits)}, opts...)...)
 	require.NoError(t, err)
 	f(h)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	require.NoError(t, h.Stop(ctx))
-	require.Empty(t, h.Stats().Workers)
+	s := h.Stats()
+	require.Empty(t, s.Workers)
+	require.Zero(t, s.Abandoned)
+	require.Equal(t, s.Calls, s.Succeeded+s.Failed+s.Panicked+s.Cancelled+s.GivenUp+s.NoWorker+s.Stopped)
+}
+
+// leavesNothing runs f and checks that no goroutine, process, descriptor or memory is left.
+func leavesNothing(t *testing.T, f func()) {
+	t.Helper()
+	files, goroutines, before := openFiles(t), runtime.NumGoroutine(), heap()
+	f()
 	assert.Eventually(t, func() bool { return openFiles(t) <= files && runtime.NumGoroutine() <= goroutines+1 }, 5*time.Second, time.Millisecond, "something is left")
 	require.Empty(t, children(t))
+	require.Less(t, heap(), before+8<<20)
 }
 
 func openFiles(t *testing.T) int {
@@ -192,100 +232,68 @@ func TestProcessDoesJobs(t *testing.T) {
 	}
 }
 
-func TestJobsOfABadProcessRunElsewhere(t *testing.T) {
-	for _, kind := range []string{"stops in boot", "stops", "leaves a grandchild", "half a line", "an endless line", "exits"} {
-		t.Run(kind, func(t *testing.T) {
-			withProcesses(t, func(h *Host) {
-				var data []byte
-				var err error
-				d := took(func() { data, err = h.Do(t.Context(), []byte("now")) })
-				require.NoError(t, err)
-				assert.Equal(t, "now", string(data))
-				assert.Less(t, d, 8*time.Second)
-			}, WithWorkers(1, starting(t, kind, "good")))
-		})
-	}
-}
-
-func TestAProcessThatStopsInACancelIsEnded(t *testing.T) {
-	for _, phase := range []string{"in drain", "in finalize"} {
-		t.Run(phase, func(t *testing.T) {
-			withProcesses(t, func(h *Host) {
-				ctx, cancel := context.WithCancelCause(t.Context())
-				var err error
-				d := took(func() {
-					_, err = h.Do(ctx, []byte(phase), WithProgress(func(string) { cancel(errTest) }))
+// What is waited for here are limits of seconds, so these tests run at the same time.
+func TestBadProcessesAreNoticedAndLeaveNothing(t *testing.T) {
+	leavesNothing(t, func() {
+		t.Run("all", func(t *testing.T) {
+			for _, kind := range []string{"stops in boot", "stops", "leaves a grandchild", "half a line", "an endless line", "garbage", "exits", "deaf"} {
+				t.Run("job of one that "+kind+" runs elsewhere", func(t *testing.T) {
+					t.Parallel()
+					jobRunsElsewhere(t, kind)
 				})
-				assert.ErrorIs(t, err, errTest)
-				assert.Less(t, d, 5*time.Second)
-				assert.Equal(t, uint64(1), h.Stats().WorkersKilled)
-				_, err = h.Do(t.Context(), nil)
-				assert.NoError(t, err)
-			}, WithWorkers(1, starting(t, "stops", "good")))
-		})
-	}
-}
-
-func TestAProcessThatStopsInAShutdownIsEnded(t *testing.T) {
-	withProcesses(t, func(h *Host) {
-		require.Eventually(t, func() bool { s := h.Stats(); return len(s.Workers) == 1 && s.Workers[0].Ready }, 5*time.Second, time.Millisecond)
-		assert.Less(t, took(func() { assert.NoError(t, h.Stop(t.Context())) }), 5*time.Second)
-		assert.Equal(t, uint64(1), h.Stats().WorkersKilled)
-	}, WithWorkers(1, starting(t, "stops in shutdown")))
-}
-
-func TestEveryCallerHasOneAnswerThoughWorkersAreKilled(t *testing.T) {
-	const callers, workers, kills = 500, 2, 8
-	var mu sync.Mutex
-	var alive []*exec.Cmd
-	dial := func(context.Context) (Conn, error) {
-		cmd := command(t, "many")
-		conn, err := Start(cmd)
-		if err == nil {
-			mu.Lock()
-			alive = append(alive, cmd)
-			mu.Unlock()
-		}
-		return conn, err
-	}
-	withProcesses(t, func(h *Host) {
-		done := make(chan struct{})
-		var killer, callersLeft sync.WaitGroup
-		killer.Go(func() {
-			for range kills {
-				select {
-				case <-time.After(time.Duration(50+rand.IntN(100)) * time.Millisecond):
-				case <-done:
-					return
-				}
-				mu.Lock()
-				if len(alive) > 0 {
-					_ = alive[0].Process.Kill()
-					alive = alive[1:]
-				}
-				mu.Unlock()
+			}
+			for _, phase := range []string{"in drain", "in finalize"} {
+				t.Run("stopped "+phase, func(t *testing.T) {
+					t.Parallel()
+					stoppedInACancel(t, phase)
+				})
+			}
+			for _, kind := range []string{"stops in shutdown", "beats"} {
+				t.Run(kind, func(t *testing.T) {
+					t.Parallel()
+					endedThoughItIgnoresAShutdown(t, kind)
+				})
 			}
 		})
-		var answered atomic.Int64
-		for i := range callers {
-			callersLeft.Go(func() {
-				for j := range 5 {
-					payload := fmt.Sprint(i, "/", j)
-					data, err := h.Do(t.Context(), []byte(payload))
-					if assert.NoError(t, err) && assert.Equal(t, payload, string(data)) {
-						answered.Add(1)
-					}
-				}
-			})
+	})
+}
+
+func jobRunsElsewhere(t *testing.T, kind string) {
+	withStoppedProcesses(t, func(h *Host) {
+		payload := []byte("now")
+		if kind == "deaf" {
+			payload = bytes.Repeat(payload, 50_000) // more than a pipe holds
 		}
-		callersLeft.Wait()
-		close(done)
-		killer.Wait()
-		s := h.Stats()
-		assert.Equal(t, int64(5*callers), answered.Load())
-		assert.Equal(t, s.Calls, s.Succeeded)
-		t.Logf("%d workers, %d retries", s.WorkersStarted, s.Retries)
-	}, WithWorkers(workers, dial), WithWindow(50), WithTries(kills+1))
+		var data []byte
+		var err error
+		d := took(func() { data, err = h.Do(t.Context(), payload) })
+		require.NoError(t, err)
+		assert.Equal(t, string(payload), string(data))
+		assert.Less(t, d, 12*time.Second)
+	}, WithWorkers(1, starting(t, kind, "good")))
+}
+
+func stoppedInACancel(t *testing.T, phase string) {
+	withStoppedProcesses(t, func(h *Host) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var err error
+		d := took(func() {
+			_, err = h.Do(ctx, []byte(phase), WithProgress(func(string) { cancel(errTest) }))
+		})
+		assert.ErrorIs(t, err, errTest)
+		assert.Less(t, d, 10*time.Second)
+		assert.Equal(t, uint64(1), h.Stats().WorkersKilled)
+		_, err = h.Do(t.Context(), nil)
+		assert.NoError(t, err)
+	}, WithWorkers(1, starting(t, "stops", "good")))
+}
+
+func endedThoughItIgnoresAShutdown(t *testing.T, kind string) {
+	withStoppedProcesses(t, func(h *Host) {
+		require.Eventually(t, func() bool { s := h.Stats(); return len(s.Workers) == 1 && s.Workers[0].Ready }, 10*time.Second, time.Millisecond)
+		assert.Less(t, took(func() { assert.NoError(t, h.Stop(t.Context())) }), 10*time.Second)
+		assert.Equal(t, uint64(1), h.Stats().WorkersKilled)
+	}, WithWorkers(1, starting(t, kind)))
 }
 
 func TestStartRefusesACommandWithItsOwnPipes(t *testing.T) {

@@ -221,9 +221,10 @@ func (s *scheduler) callEnded(w *slot, c *call, cause workerchannel.EndCause, ou
 // cancelled is settled as cancelled, since nothing of it runs any more. Any other runs again elsewhere, unless this
 // was one worker too many for it.
 //
-// Charged with the worker's end are the calls that it had begun; if it had begun none, those that it was given. So
-// a worker that takes calls and leaves cannot go on for ever, and a call that kills its workers does not take down
-// the calls that were queued behind it.
+// Charged with the worker's end are the calls that it is known to have begun; if there are none, those that it was
+// given. So a worker that takes calls and leaves cannot go on for ever, and a call that kills its workers does not take
+// down the calls that were queued behind it. The news that a call was begun may have been lost with the worker, so if
+// no call may run twice, all that it was given are charged.
 func (s *scheduler) workerLeft(w *slot, why error) {
 	if w.left {
 		return
@@ -245,7 +246,7 @@ func (s *scheduler) workerLeft(w *slot, why error) {
 		begun = begun || c.begun
 	}
 	for _, c := range calls {
-		if c.begun || c.given && !begun {
+		if c.begun || c.given && (!begun || s.tries == 1) {
 			c.charged++
 		}
 		switch {

@@ -70,6 +70,7 @@ func Serve(ctx context.Context, conn Conn, id string, handler Handler, opts ...S
 		wake:        make(chan struct{}, 1),
 		notice:      make(chan struct{}, 1),
 		done:        make(chan struct{}),
+		idle:        make(chan *Job),
 	}
 	for _, opt := range opts {
 		if opt != nil {
@@ -150,25 +151,14 @@ func (s *server) receiveAll() {
 
 // sendAll takes the next message from the outbox when the transport has taken the one before.
 func (s *server) sendAll() {
-	var text []byte
-	for {
+	err := sendFrom(s.conn, s.wake, s.done, func(text []byte) ([]byte, int) {
 		s.mu.Lock()
-		var ok bool
-		text, ok = s.next(reusable(text))
-		s.mu.Unlock()
-		if !ok {
-			select {
-			case <-s.wake:
-				continue
-			case <-s.done:
-				return
-			}
-		}
-		if err := s.conn.Send(text); err != nil {
-			s.mu.Lock()
-			s.hostGone(err)
-			s.mu.Unlock()
-			return
-		}
+		defer s.mu.Unlock()
+		return s.next(text)
+	})
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hostGone(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/workerchannel/workerchannel"
@@ -30,6 +31,8 @@ type server struct {
 	wake   chan struct{} // capacity 1: there may be something to send
 	notice chan struct{} // capacity 1: it may be over
 	done   chan struct{} // closed when it is
+	idle   chan *Job     // to goroutines that have run a handler
+	idling atomic.Int32
 
 	mu       sync.Mutex
 	w        *workerchannel.Worker
@@ -43,16 +46,18 @@ type server struct {
 	hostLost bool            // there is nobody to talk to
 }
 
-// next writes the next message into text, if there is one. The transport has taken the message before.
-func (s *server) next(text []byte) ([]byte, bool) {
+// next writes the next message into text, if there is one, and returns how many there are. The transport has taken the
+// message before.
+func (s *server) next(text []byte) ([]byte, int) {
 	s.sending = false
 	if s.hostLost {
-		return text, false
+		return text, 0
 	}
 	for _, job := range s.begun {
 		s.reportStart(job)
 	}
 	s.begun = emptied(s.begun)
+	messages := s.w.OutboxLen()
 	env, ok := s.w.DrainOutbox()
 	if s.room != nil && s.w.OutboxLen() < maxOutbox {
 		close(s.room)
@@ -60,11 +65,11 @@ func (s *server) next(text []byte) ([]byte, bool) {
 	}
 	if !ok {
 		s.look()
-		return text, false
+		return text, 0
 	}
 	s.sending = true
 	text, _ = env.AppendJSON(text) // the worker queues nothing that cannot be written
-	return text, true
+	return text, messages
 }
 
 // look has Serve see whether it is over, if that can be.
@@ -169,7 +174,11 @@ func (s *server) begin() {
 		job.begun = true
 		s.begun = append(s.begun, job)
 		signal(s.wake)
-		go job.run()
+		select {
+		case s.idle <- job:
+		default:
+			go s.work(job)
+		}
 	}
 }
 

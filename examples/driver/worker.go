@@ -157,36 +157,16 @@ func (w *worker) receiveAll() {
 // sendAll takes the next message from the outbox when the transport has taken the one before.
 func (w *worker) sendAll() {
 	defer close(w.sent)
-	var text []byte
-	for {
+	err := sendFrom(w.conn, w.wake, w.silenced, func(text []byte) ([]byte, int) {
 		w.mu.Lock()
-		var ok bool
-		text, ok = w.next(reusable(text))
-		w.mu.Unlock()
-		if !ok {
-			select {
-			case <-w.wake:
-				continue
-			case <-w.silenced:
-				return
-			}
-		}
-		if err := w.conn.Send(text); err != nil {
-			w.mu.Lock()
-			w.end(fmt.Errorf("driver: cannot send: %w", err))
-			w.mu.Unlock()
-			return
-		}
+		defer w.mu.Unlock()
+		return w.next(text)
+	})
+	if err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.end(fmt.Errorf("driver: cannot send: %w", err))
 	}
-}
-
-// reusable returns the buffer of a message that has been sent for the next one, unless it is larger than most need.
-func reusable(text []byte) []byte {
-	const most = 64 << 10
-	if cap(text) > most {
-		return nil
-	}
-	return text[:0]
 }
 
 // Why a host ends a worker, beside a workerchannel.Overdue and the errors of workerchannel.Coordinator.
