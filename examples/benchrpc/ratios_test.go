@@ -1,11 +1,16 @@
+//go:build unix
+
 package benchrpc
 
 import (
 	"flag"
 	"fmt"
+	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -13,69 +18,90 @@ import (
 var ratios = flag.Bool("ratios", false, "print the table of README.md")
 
 const (
-	rounds = 10                    // the best one counts, since other work on the machine only adds
-	round  = 50 * time.Millisecond // at least
+	rounds = 20                    // the best one counts, since other work on the machine only adds
+	round  = 20 * time.Millisecond // at least
 )
 
-// TestRatios measures all contenders in turns, so that other work on the machine meets them alike, and prints how much
-// time they take.
+// A load is a row of the table.
+type load struct {
+	name         string
+	size, atOnce int
+}
+
+var loads = []load{
+	{"64 B, one at a time", 64, 1},
+	{"64 B, 64 at once", 64, inFlight},
+	{"1 KiB, one at a time", 1024, 1},
+	{"1 KiB, 64 at once", 1024, inFlight},
+	{"256 KiB, one at a time", 262144, 1},
+	{"256 KiB, 64 at once", 262144, inFlight},
+}
+
+// TestRatios measures all contenders in turns, so that other work on the machine meets them alike. It prints the time
+// of a call, and the processor time of both sides together: of the first contender, and of the others as ratios to it.
 func TestRatios(t *testing.T) {
 	if !*ratios {
-		t.Skip("run it with -ratios; it takes a few minutes")
+		t.Skip("run it with -ratios; it takes some minutes")
 	}
-	best := map[string]time.Duration{} // for a call
 	var callers []caller
 	for _, c := range contenders {
 		callers = append(callers, connect(t, c, echo))
 	}
-	cell := func(size, atOnce, i int) string { return fmt.Sprint(size, atOnce, i) }
+	wall, cpu := newTable(), newTable()
 	for n := range rounds {
-		for _, size := range sizes {
-			payload := payloadOf(size, 1)
-			for _, atOnce := range []int{1, inFlight} {
-				for i := range contenders {
-					i = (i + n) % len(contenders) // each of them comes first
-					took := measure(t, callers[i], payload, atOnce)
-					key := cell(size, atOnce, i)
-					if b, ok := best[key]; !ok || took < b {
-						best[key] = took
-					}
-				}
+		for l, load := range loads {
+			if load.size*load.atOnce > 1<<20 && n >= rounds/2 {
+				continue // a round takes long enough
+			}
+			for i := range contenders {
+				i = (i + n) % len(contenders) // each of them comes first
+				w, c := measure(t, callers[i], payloadOf(load.size, 1), load.atOnce)
+				wall[l][i], cpu[l][i] = min(wall[l][i], w), min(cpu[l][i], c)
 			}
 		}
 	}
-
-	table := new(strings.Builder)
-	fmt.Fprintf(table, "| payload, calls | %s |", contenders[0].name)
-	for _, c := range contenders[1:] {
-		fmt.Fprintf(table, " %s |", c.name)
-	}
-	fmt.Fprintf(table, "\n|%s\n", strings.Repeat("---|", len(contenders)+1))
-	for s, size := range sizes {
-		for _, atOnce := range []int{1, inFlight} {
-			own := best[cell(size, atOnce, 0)]
-			fmt.Fprintf(table, "| %s, %s | %.1f µs |", []string{"64 B", "1 KiB", "256 KiB"}[s],
-				map[bool]string{true: "one at a time", false: fmt.Sprint(atOnce, " at once")}[atOnce == 1], float64(own)/1e3)
-			for i := range contenders[1:] {
-				fmt.Fprintf(table, " %.2f |", float64(best[cell(size, atOnce, i+1)])/float64(own))
-			}
-			fmt.Fprintln(table)
-		}
-	}
-	for _, size := range sizes {
-		fmt.Fprintf(table, "%d B: with %d at once, the rate of one at a time times:", size, inFlight)
+	wall.print("time")
+	cpu.print("processor time")
+	fmt.Print("\nWith 64 at once, calls take less time than one at a time by a factor of\n\n")
+	for l := 0; l < len(loads); l += 2 {
+		fmt.Printf("%d B:", loads[l].size)
 		for i, c := range contenders {
-			fmt.Fprintf(table, " %s %.2f", c.name, float64(best[cell(size, 1, i)])/float64(best[cell(size, inFlight, i)]))
+			fmt.Printf(" %s %.2f", c.name, wall[l][i].Seconds()/wall[l+1][i].Seconds())
 		}
-		fmt.Fprintln(table)
+		fmt.Println()
 	}
-	fmt.Print(table)
 }
 
-// measure returns the time for a call.
-func measure(t *testing.T, c caller, payload []byte, atOnce int) time.Duration {
+// A table has a row for each load and a column for each contender.
+type table [][]time.Duration
+
+func newTable() table {
+	t := make(table, len(loads))
+	for l := range t {
+		t[l] = slices.Repeat([]time.Duration{math.MaxInt64}, len(contenders))
+	}
+	return t
+}
+
+func (t table) print(what string) {
+	fmt.Printf("\n| %s of a call |", what)
+	for _, c := range contenders {
+		fmt.Printf(" %s |", c.name)
+	}
+	fmt.Printf("\n|%s\n", strings.Repeat("---|", 1+len(contenders)))
+	for l, row := range t {
+		fmt.Printf("| %s | %.1f µs |", loads[l].name, float64(row[0])/1e3)
+		for _, other := range row[1:] {
+			fmt.Printf(" %.2f |", float64(other)/float64(row[0]))
+		}
+		fmt.Println()
+	}
+}
+
+// measure returns the time of a call, and the processor time.
+func measure(t *testing.T, c caller, payload []byte, atOnce int) (wall, cpu time.Duration) {
 	runtime.GC() // what the others have left
-	began := time.Now()
+	before, began := cpuTime(t), time.Now()
 	var calls atomic.Int64
 	callAtOnce(t, c, payload, atOnce, func() bool {
 		if calls.Load() >= int64(2*atOnce) && time.Since(began) >= round {
@@ -84,5 +110,15 @@ func measure(t *testing.T, c caller, payload []byte, atOnce int) time.Duration {
 		calls.Add(1)
 		return true
 	})
-	return time.Since(began) / time.Duration(calls.Load())
+	n := time.Duration(calls.Load())
+	return time.Since(began) / n, (cpuTime(t) - before) / n
+}
+
+// cpuTime returns the processor time of the process so far.
+func cpuTime(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
