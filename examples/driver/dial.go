@@ -14,6 +14,7 @@ func (h *Host) keepWorker() {
 	wait := time.Duration(0)
 	var before <-chan struct{} // closed when the worker before the last has ended
 	for {
+		useful := false
 		if w := h.startWorker(); w != nil {
 			<-w.replace
 			if before != nil {
@@ -21,15 +22,11 @@ func (h *Host) keepWorker() {
 			}
 			before = w.gone
 			w.mu.Lock()
-			useful := w.ended > 0
+			useful = w.ended > 0
 			w.mu.Unlock()
-			if useful {
-				wait = 0
-			} else {
-				wait = min(max(2*wait, h.config.minBackoff), h.config.maxBackoff)
-			}
-		} else {
-			wait = min(max(2*wait, h.config.minBackoff), h.config.maxBackoff)
+		}
+		if wait = min(max(2*wait, h.config.minBackoff), h.config.maxBackoff); useful {
+			wait = 0
 		}
 		if !h.pause(wait) {
 			return

@@ -2,10 +2,10 @@ package driver
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 )
 
@@ -27,7 +27,8 @@ func Lines(rw io.ReadWriteCloser) Conn { return newLines(rw, rw, rw.Close) }
 // lines is a connection over a reader and a writer.
 type lines struct {
 	r     *bufio.Reader
-	ended error // what Recv has failed with
+	long  []byte // room for a line that is longer than the buffer of r
+	ended error  // what Recv has failed with
 	w     io.Writer
 	out   []byte // lines that are to be written
 	close func() error
@@ -83,26 +84,32 @@ func (l *lines) Recv() ([]byte, error) {
 	return line, err
 }
 
-func (l *lines) read() (line []byte, err error) {
-	for {
-		part, err := l.r.ReadSlice('\n')
-		if len(line)+len(part) > MaxLine+1 {
+func (l *lines) read() ([]byte, error) {
+	line, err := l.r.ReadSlice('\n')
+	if err == nil {
+		return bytes.Clone(line[:len(line)-1]), nil
+	}
+	whole := l.long[:0]
+	if whole == nil && errors.Is(err, bufio.ErrBufferFull) {
+		whole = make([]byte, 0, 18*lineBuffer) // enough for the largest payload
+	}
+	for errors.Is(err, bufio.ErrBufferFull) {
+		whole = append(whole, line...)
+		if line, err = l.r.ReadSlice('\n'); len(whole)+len(line) > MaxLine+1 {
 			return nil, ErrLineTooLong
 		}
-		if line != nil {
-			line = slices.Grow(line, max(len(line), len(part))) // twice as much each time
-		}
-		line = append(line, part...)
-		switch {
-		case err == nil:
-			return line[:len(line)-1], nil
-		case errors.Is(err, bufio.ErrBufferFull):
-		case len(line) > 0:
-			return nil, fmt.Errorf("%w: %w", ErrHalfLine, err)
-		default:
-			return nil, err
-		}
 	}
+	whole = append(whole, line...)
+	switch {
+	case err == nil:
+		if l.long = whole; l.r.Buffered() == 0 {
+			l.long = nil // no other may follow soon
+		}
+		return bytes.Clone(whole[:len(whole)-1]), nil
+	case len(whole) > 0:
+		return nil, fmt.Errorf("%w: %w", ErrHalfLine, err)
+	}
+	return nil, err
 }
 
 func (l *lines) Close() error { return l.close() }

@@ -253,9 +253,11 @@ func TestReportsWaitForAHostThatDoesNotReadAndUseBoundedMemory(t *testing.T) {
 func TestReportsAfterTheEndOfAJobAreIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var kept *Job
-		h := serve(t, t.Context(), func(_ context.Context, job *Job) ([]byte, error) { kept = job; return nil, nil })
+		var keptCtx context.Context
+		h := serve(t, t.Context(), func(ctx context.Context, job *Job) ([]byte, error) { kept, keptCtx = job, ctx; return nil, nil })
 		h.spawn(1)
 		h.outcome(1)
+		assert.Error(t, keptCtx.Err(), "it has been released")
 		kept.Progress("late")
 		h.spawn(2)
 		assert.Equal(t, wc.OutcomeOk{Payload: []byte{}}, h.outcome(2))

@@ -127,13 +127,9 @@ func (s *session) obey() {
 			_ = s.c.ShutdownWhenIdle("the host stops") // refused if it has been requested
 		}
 	}
-	clear(orders) // or they would keep calls alive
 }
 
 func (s *session) spawn(c *call) {
-	if s.c.InflightCount() == 0 {
-		s.heard = s.c.Turn() // it had nothing to say
-	}
 	job := workerchannel.SpawnJob{JobID: c.id, TaskID: c.id, ObligationID: c.id, Payload: c.payload}
 	if c.region != nil {
 		job.RegionID = c.region.id
