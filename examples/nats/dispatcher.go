@@ -77,7 +77,7 @@ func (d *dispatcher) run(m jetstream.Msg) {
 	delete(d.taken, job)
 	d.mu.Unlock()
 	if err == nil || errors.Is(err, errRecorded) {
-		_ = m.Ack() // if that is lost, the job comes again
+		_ = m.DoubleAck(d.ctx) // if it does not arrive, the job comes again
 	} else {
 		_ = m.Nak() // for another dispatcher, or the next one
 	}
@@ -101,16 +101,16 @@ func (d *dispatcher) hold() {
 	}
 }
 
-// close gives jobs that have not been done back to the queue, and asks the workers to shut down.
-func (d *dispatcher) close() error {
+// close gives jobs that have not been done back to the queue, and asks the workers to shut down. Those that do not in time
+// are told that the dispatcher is gone.
+func (d *dispatcher) close() {
 	_ = d.join.Unsubscribe()
 	d.stop()
-	ctx, cancel := context.WithTimeoutCause(d.ctx, 5*time.Second, errors.New("some workers did not shut down in time"))
+	ctx, cancel := context.WithTimeout(d.ctx, 5*time.Second)
 	defer cancel()
-	err := d.host.Stop(ctx)
+	_ = d.host.Stop(ctx)
 	d.end()
 	d.idle.Wait()
-	return err
 }
 
 func (d *dispatcher) String() string {

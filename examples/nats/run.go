@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -55,7 +54,7 @@ func (t *tally) count() int {
 }
 
 // dispatch submits the jobs, has workers do them, and adds the results up.
-func dispatch(ctx context.Context, o *options, out io.Writer) (err error) {
+func dispatch(ctx context.Context, o *options, out io.Writer) error {
 	serverURL := o.url
 	if serverURL == "" {
 		s, stop, err := startServer(o.listen, o.store)
@@ -70,7 +69,7 @@ func dispatch(ctx context.Context, o *options, out io.Writer) (err error) {
 		return err
 	}
 	defer nc.Close()
-	q, err := openQueue(ctx, nc, o.prefix, fmt.Sprintf("primes: %d jobs of %d numbers", o.jobs, o.size), o.fresh)
+	q, err := openQueue(ctx, nc, o.prefix, labelOf(o.jobs, o.size), o.fresh)
 	if err != nil {
 		return err
 	}
@@ -93,8 +92,8 @@ func dispatch(ctx context.Context, o *options, out io.Writer) (err error) {
 	stopProgress := sync.OnceFunc(showProgress(os.Stderr, report))
 	workers := &workforce{}
 	defer workers.end()
-	closing := sync.OnceValue(d.close)
-	defer func() { stopProgress(); err = errors.Join(err, closing()) }()
+	end := sync.OnceFunc(func() { d.close(); stopProgress() })
+	defer end()
 	if err := workers.start(o, serverURL); err != nil {
 		return err
 	}
@@ -107,6 +106,7 @@ func dispatch(ctx context.Context, o *options, out io.Writer) (err error) {
 		select {
 		case <-come:
 		case <-ctx.Done():
+			end()
 			return fmt.Errorf("interrupted: %s%s", report(), goOn(o))
 		}
 		if come == results.quarter {
@@ -114,10 +114,10 @@ func dispatch(ctx context.Context, o *options, out io.Writer) (err error) {
 		}
 	}
 	took := time.Since(began)
-	if err := errors.Join(<-submitted, closing()); err != nil {
+	end()
+	if err := <-submitted; err != nil {
 		return err
 	}
-	stopProgress()
 	text := fmt.Sprintf("primes below %d: %d\n", o.jobs*o.size, results.primes)
 	if o.stats {
 		text += fmt.Sprintf("%d jobs in %v: %.0f a second\n", o.jobs, took.Round(time.Millisecond), float64(o.jobs)/took.Seconds())
@@ -126,11 +126,13 @@ func dispatch(ctx context.Context, o *options, out io.Writer) (err error) {
 		text += d.String() + "\n"
 	}
 	if results.failed > 0 {
-		return fmt.Errorf("%d of %d jobs failed, the first was %w", results.failed, o.jobs, results.first)
+		return fmt.Errorf("%d of %d jobs failed, the first was %w; -new runs all again", results.failed, o.jobs, results.first)
 	}
 	_, err = io.WriteString(out, text)
 	return err
 }
+
+func labelOf(jobs, size int) string { return fmt.Sprintf("primes: %d jobs of %d numbers", jobs, size) }
 
 func goOn(o *options) string {
 	if o.url == "" && o.store == "" {

@@ -23,14 +23,8 @@ type worker struct {
 // asks it to shut down.
 func (w *worker) work(ctx context.Context, nc *nats.Conn, prefix string, beat time.Duration, once bool) error {
 	for ctx.Err() == nil && !nc.IsClosed() {
-		conn, err := natsconn.Join(ctx, nc, prefix, natsconn.WithBeat(beat))
-		if err == nil {
-			w.joined.Store(true)
-			err = driver.Serve(ctx, conn, "", w.run)
-			w.joined.Store(false)
-			if err == nil && once {
-				return nil
-			}
+		if w.serve(ctx, nc, prefix, beat) && once {
+			return nil
 		}
 		select {
 		case <-time.After(beat): // there is no dispatcher at present
@@ -41,6 +35,20 @@ func (w *worker) work(ctx context.Context, nc *nats.Conn, prefix string, beat ti
 		return nil
 	}
 	return errors.New("the connection to the NATS server is closed")
+}
+
+// serve works for one dispatcher, if there is one, and reports whether it was asked to shut down.
+func (w *worker) serve(ctx context.Context, nc *nats.Conn, prefix string, beat time.Duration) bool {
+	if !nc.IsConnected() {
+		return false // Join would wait, whatever ctx does
+	}
+	conn, err := natsconn.Join(ctx, nc, prefix, natsconn.WithBeat(beat))
+	if err != nil {
+		return false
+	}
+	w.joined.Store(true)
+	defer w.joined.Store(false)
+	return driver.Serve(ctx, conn, "", w.run) == nil
 }
 
 func (w *worker) run(ctx context.Context, job *driver.Job) ([]byte, error) {

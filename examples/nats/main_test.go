@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestProgramCountsPrimesThoughAWorkerIsKilled(t *testing.T) {
+	p := start(t, "-workers", "3", "-kill", "1", "-jobs", "40", "-size", "25000", "-beat", "100ms", "-stats")
+	require.NoError(t, p.Wait(), "%s", &p.stderr)
+	assert.Regexp(t, `^primes below 1000000: 78498\n40 jobs in .*\n\d workers joined, \d+ jobs ran again\n$`, p.stdout.String())
+}
+
+// The command that the program prints for joining works as it is printed.
+func TestHintWorksAsPrinted(t *testing.T) {
+	r, w := io.Pipe()
+	ctx, interrupt := context.WithCancel(t.Context())
+	o, err := parse(strings.Fields("-prefix other -beat 100ms -workers 0 -jobs 5 -size 100"), io.Discard)
+	require.NoError(t, err)
+	defer interrupt()
+	logTo(t, w)
+	done := make(chan error)
+	var out bytes.Buffer
+	go func() { done <- dispatch(ctx, o, &out); _ = w.Close() }()
+	line := make([]byte, 1024)
+	n, err := r.Read(line)
+	require.NoError(t, err)
+	go io.Copy(io.Discard, r)
+	found := regexp.MustCompile(`: go run \. (.*)\n`).FindSubmatch(line[:n])
+	require.NotNil(t, found, "%s", line[:n])
+	p := start(t, strings.Fields(string(found[1]))...)
+	require.NoError(t, <-done)
+	assert.Equal(t, "primes below 500: 95\n", out.String())
+	assert.NoError(t, p.interrupt(t))
+	assert.Equal(t, "worker: 5 jobs done\n", p.stderr.String())
+}
+
+func logTo(t *testing.T, w io.Writer) {
+	old := log.Writer()
+	log.SetFlags(0)
+	log.SetOutput(w)
+	t.Cleanup(func() { log.SetOutput(old) })
+}
+
+func TestResultThatCannotBeWrittenIsAnError(t *testing.T) {
+	r, w := io.Pipe()
+	require.NoError(t, r.Close())
+	logTo(t, io.Discard)
+	o, err := parse(strings.Fields("-workers 1 -jobs 1 -size 10"), io.Discard)
+	require.NoError(t, err)
+	assert.ErrorIs(t, dispatch(t.Context(), o, w), io.ErrClosedPipe)
+}
+
+func TestWrongArgumentsAreReported(t *testing.T) {
+	for args, want := range map[string]string{
+		"-quick":                  "flag provided but not defined: -quick",
+		"-stats true":             `unexpected argument "true"`,
+		"-worker":                 "-worker needs the -url",
+		"-url x -store y":         "does not go with -url",
+		"-prefix a.b":             "-prefix must be",
+		"-prefix a*":              "-prefix must be",
+		"-beat 1ms":               "-beat must be 10ms or more",
+		"-workers -1":             "-workers must not be negative",
+		"-kill -1":                "-kill must not be negative",
+		"-kill 4":                 "-kill must be less than -workers",
+		"-workers 0 -kill 1":      "-kill must be less than -workers",
+		"-jobs 0":                 "-jobs must be from 1",
+		"-size -1":                "-size must be from 1",
+		"-size 100000000":         "-size must be from 1 to 67108864",
+		"-size 4295 -jobs 999999": "-jobs times -size",
+	} {
+		var stderr bytes.Buffer
+		_, err := parse(strings.Fields(args), &stderr)
+		assert.ErrorContains(t, err, want, args)
+		assert.Equal(t, 1, strings.Count(stderr.String(), want), "%s: %s", args, &stderr)
+	}
+}
+
+func TestHelpSaysWhatTheProgramDoes(t *testing.T) {
+	p := start(t, "-h")
+	require.NoError(t, p.Wait())
+	assert.True(t, strings.HasPrefix(p.stderr.String(), usage), "%s", &p.stderr)
+}
+
+func TestPrimesMatchTrialDivision(t *testing.T) {
+	prime := func(n int) bool {
+		for d := 2; d*d <= n; d++ {
+			if n%d == 0 {
+				return false
+			}
+		}
+		return n >= 2
+	}
+	for _, span := range [][2]int{{0, 0}, {0, 3}, {2, 3}, {24, 26}, {0, 1000}, {961, 962}, {9000, 11000}, {30, 20}} {
+		want := 0
+		for n := span[0]; n < span[1]; n++ {
+			if prime(n) {
+				want++
+			}
+		}
+		got, err := countPrimes(t.Context(), fmt.Appendf(nil, "%d %d", span[0], span[1]))
+		require.NoError(t, err)
+		assert.Equal(t, strconv.Itoa(want), string(got), "%d to %d", span[0], span[1])
+	}
+	for _, bad := range []string{"", "1", "-1 5", "0 99999999999", "0 4294967295"} {
+		_, err := countPrimes(t.Context(), []byte(bad))
+		assert.Error(t, err, bad)
+	}
+}
