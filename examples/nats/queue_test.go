@@ -19,8 +19,11 @@ func TestJobHasOneResult(t *testing.T) {
 	assert.ErrorIs(t, q.record(t.Context(), 7, []byte("second"), nil), errRecorded)
 	require.NoError(t, q.record(t.Context(), 8, []byte("another"), nil))
 
-	// When the server has forgotten the Nats-Msg-Id, the subject tells.
-	_, err := q.js.Publish(t.Context(), "test.result.7", []byte("third"))
+	// The Nats-Msg-Id tells a second result, and the subject does when the server has forgotten that.
+	ack, err := q.js.Publish(t.Context(), "test.result.9", nil, jetstream.WithMsgID("7"))
+	require.NoError(t, err)
+	assert.True(t, ack.Duplicate)
+	_, err = q.js.Publish(t.Context(), "test.result.7", []byte("third"))
 	var refused *jetstream.APIError
 	require.ErrorAs(t, err, &refused)
 	assert.EqualValues(t, perSubject, refused.ErrorCode)
