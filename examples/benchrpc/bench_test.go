@@ -1,5 +1,3 @@
-//go:build unix
-
 package benchrpc
 
 import (
@@ -7,54 +5,40 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 )
 
-func BenchmarkWorkerchannel(b *testing.B) { benchmark(b, workerchannelOverPipes) }
-func BenchmarkJSONRPC2(b *testing.B)      { benchmark(b, jsonrpc2OverPipes) }
-func BenchmarkJSONRPC2Async(b *testing.B) { benchmark(b, jsonrpc2AsyncOverPipes) }
-
-func benchmark(b *testing.B, connect func(testing.TB) caller) {
-	for _, size := range sizes {
-		payload := payloadOf(size, 1)
-		b.Run(strconv.Itoa(size), func(b *testing.B) {
-			b.Run("serial", func(b *testing.B) { run(b, connect(b), payload, 1) })
-			b.Run("inflight64", func(b *testing.B) { run(b, connect(b), payload, 64) })
-		})
+func BenchmarkCall(b *testing.B) {
+	for _, c := range contenders {
+		for _, size := range sizes {
+			payload := payloadOf(size, 1)
+			for _, callers := range []int{1, inFlight} {
+				b.Run(c.name+"/"+strconv.Itoa(size)+"/"+strconv.Itoa(callers), func(b *testing.B) {
+					caller := connect(b, c, echo)
+					b.ReportAllocs()
+					b.ResetTimer()
+					var left atomic.Int64
+					left.Store(int64(b.N))
+					callAtOnce(b, caller, payload, callers, func() bool { return left.Add(-1) >= 0 })
+				})
+			}
+		}
 	}
 }
 
-// run makes b.N calls, inflight of them at a time.
-func run(b *testing.B, c caller, payload []byte, inflight int) {
-	b.ReportAllocs()
-	b.ResetTimer()
-	before := cpuTime(b)
-	var left atomic.Int64
-	left.Store(int64(b.N))
-	var callers sync.WaitGroup
-	for range inflight {
-		callers.Go(func() {
-			for left.Add(-1) >= 0 {
-				got, err := c.Call(b.Context(), payload)
+// callAtOnce makes calls on so many goroutines, each of them while more reports true.
+func callAtOnce(t testing.TB, c caller, payload []byte, callers int, more func() bool) {
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			for more() {
+				got, err := c.Call(t.Context(), payload)
 				if err != nil || !bytes.Equal(got, payload) {
-					b.Errorf("call: %d bytes and error %v", len(got), err)
+					t.Errorf("call: %d bytes and error %v", len(got), err)
 					return
 				}
 			}
 		})
 	}
-	callers.Wait()
-	b.StopTimer()
-	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
-}
-
-// cpuTime returns the processor time of both sides so far, in nanoseconds. It can be compared even if the machine has
-// other work.
-func cpuTime(b *testing.B) int64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
+	all.Wait()
 }

@@ -1,4 +1,3 @@
-// Package benchrpc compares two ways to make the same call: as a job of a workerchannel coordinator, and with
-// github.com/sourcegraph/jsonrpc2. In both, the worker returns the payload of the call, and two pipes connect the two
-// sides. README.md has the command and the figures.
+// Package benchrpc compares ways to make the same call over the same pipes: as a job of examples/driver, and with
+// github.com/sourcegraph/jsonrpc2, net/rpc and gRPC. README.md has the commands, the figures and what the wire costs.
 package benchrpc

@@ -4,43 +4,42 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-
-	"github.com/sourcegraph/jsonrpc2"
-	"github.com/workerchannel/workerchannel"
 )
 
-type caller interface {
-	Call(ctx context.Context, payload []byte) ([]byte, error)
-	Close() error
-}
-
-// overPipes connects a caller and a worker by pipes. Both end with the test.
-func overPipes[C caller](t testing.TB, call func(pipe) C, serve func(pipe) error) caller {
-	h, w, err := newPipe()
+// connect returns a caller whose worker does what do says. Both end with the test.
+func connect(t testing.TB, c contender, do work) caller {
+	host, worker, err := newPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var worker sync.WaitGroup
-	worker.Go(func() { serve(w) })
-	c := call(h)
+	caller, err := c.connect(host, worker, do)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
+		if err := caller.Close(); err != nil {
 			t.Error(err)
 		}
-		worker.Wait()
 	})
-	return c
+	return caller
 }
 
-func workerchannelOverPipes(t testing.TB) caller { return overPipes(t, newHost, serveEcho) }
-func jsonrpc2OverPipes(t testing.TB) caller      { return overPipes(t, newClient, serveEchoJSONRPC2) }
-func jsonrpc2AsyncOverPipes(t testing.TB) caller {
-	return overPipes(t, newClient, serveEchoJSONRPC2Async)
+// echo is the work of the benchmarks.
+func echo(payload []byte) ([]byte, error) { return payload, nil }
+
+// flip is a work whose result shows that it was done.
+func flip(payload []byte) []byte {
+	flipped := make([]byte, len(payload))
+	for i, b := range payload {
+		flipped[i] = ^b
+	}
+	return flipped
 }
 
 var sizes = []int{64, 1024, 262144}
@@ -49,121 +48,70 @@ var sizes = []int{64, 1024, 262144}
 func payloadOf(size int, seed uint64) []byte {
 	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
 	p := make([]byte, size)
-	r.Read(p)
+	_, _ = r.Read(p)
 	return p
 }
 
-var ways = []struct {
-	name    string
-	connect func(testing.TB) caller
-}{
-	{"workerchannel", workerchannelOverPipes},
-	{"jsonrpc2", jsonrpc2OverPipes},
-	{"jsonrpc2 async", jsonrpc2AsyncOverPipes},
-}
-
-func TestCallReturnsItsPayload(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			c := way.connect(t)
-			for _, size := range append([]int{0, 1}, sizes...) {
-				want := payloadOf(size, 2)
-				got, err := c.Call(t.Context(), want)
-				if err != nil || !bytes.Equal(got, want) {
-					t.Errorf("%d bytes: %d came back, error %v", size, len(got), err)
-				}
-			}
-		})
-	}
-}
-
-// There are more callers than calls in flight may be, and more bytes than the pipes hold, so a deadlock shows.
-func TestConcurrentCallsReturnTheirOwnPayloads(t *testing.T) {
-	for _, load := range []struct{ size, callers int }{
-		{64, maxInflight + 8},
-		{1024, maxInflight + 8},
-		{262144, 4},
-	} {
-		for _, way := range ways {
-			t.Run(way.name+"/"+strconv.Itoa(load.size), func(t *testing.T) {
-				c := way.connect(t)
-				var callers sync.WaitGroup
+// Every contender takes each payload to the worker and the worker's result back, whole and to its own caller. There are
+// more bytes under way than the pipes hold, so a deadlock shows.
+func TestEveryContenderDoesTheSameWork(t *testing.T) {
+	for _, c := range contenders {
+		for _, load := range []struct{ size, callers, calls int }{
+			{0, 1, 2}, {1, 1, 2}, {64, 1, 10}, {64, inFlight + 8, 10}, {1024, inFlight + 8, 10}, {262144, 1, 2}, {262144, 8, 2},
+		} {
+			t.Run(c.name+"/"+strconv.Itoa(load.size)+"/"+strconv.Itoa(load.callers), func(t *testing.T) {
+				var calls, received atomic.Int64
+				caller := connect(t, c, func(payload []byte) ([]byte, error) {
+					calls.Add(1)
+					received.Add(int64(len(payload)))
+					return flip(payload), nil
+				})
+				var all sync.WaitGroup
 				for i := range load.callers {
-					callers.Go(func() {
-						want := payloadOf(load.size, uint64(i))
-						for range 2 {
-							got, err := c.Call(t.Context(), want)
-							if err != nil || !bytes.Equal(got, want) {
-								t.Errorf("caller %d: %d bytes came back, error %v", i, len(got), err)
+					all.Go(func() {
+						for n := range load.calls {
+							payload := payloadOf(load.size, uint64(i*load.calls+n))
+							got, err := caller.Call(t.Context(), payload)
+							if err != nil || !bytes.Equal(got, flip(payload)) {
+								t.Errorf("call %d of caller %d: %d bytes came back, error %v", n, i, len(got), err)
 								return
 							}
 						}
 					})
 				}
-				callers.Wait()
+				all.Wait()
+				want := int64(load.callers * load.calls)
+				if calls.Load() != want || received.Load() != want*int64(load.size) {
+					t.Errorf("the worker had %d calls and %d bytes, not %d and %d", calls.Load(), received.Load(), want, want*int64(load.size))
+				}
 			})
 		}
 	}
 }
 
-func TestCallEndsWithItsContext(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			c := way.connect(t)
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			for range 3 * maxInflight { // more than may be in flight, if they stayed there
-				if _, err := c.Call(ctx, []byte("never mind")); err != nil && !errors.Is(err, context.Canceled) {
-					t.Fatal(err)
-				}
-			}
-			if got, err := c.Call(t.Context(), []byte("still there?")); string(got) != "still there?" {
+func TestErrorOfTheWorkReachesTheCaller(t *testing.T) {
+	for _, c := range contenders {
+		t.Run(c.name, func(t *testing.T) {
+			caller := connect(t, c, func([]byte) ([]byte, error) { return nil, errors.New("out of paper") })
+			if got, err := caller.Call(t.Context(), []byte("x")); err == nil || !strings.Contains(err.Error(), "out of paper") {
 				t.Errorf("%q came back, error %v", got, err)
 			}
 		})
 	}
 }
 
-// The worker dies when it gets a call.
-func TestCallFailsWhenItsWorkerDies(t *testing.T) {
-	dies := func(first string) func(pipe) error {
-		return func(p pipe) error {
-			defer p.Close()
-			if _, err := io.WriteString(p, first); err != nil {
-				return err
+func TestCallEndsWithItsContext(t *testing.T) {
+	for _, c := range contenders {
+		t.Run(c.name, func(t *testing.T) {
+			caller := connect(t, c, echo)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			for range 3 * inFlight { // more than may be in flight, if they stayed there
+				_, _ = caller.Call(ctx, []byte("never mind")) // the result may come first
 			}
-			_, err := p.Read(make([]byte, 1))
-			return err
-		}
+			if got, err := caller.Call(t.Context(), []byte("still there?")); string(got) != "still there?" {
+				t.Errorf("%q came back, error %v", got, err)
+			}
+		})
 	}
-	t.Run("workerchannel", func(t *testing.T) {
-		c := overPipes(t, newHost, dies(announcement(t)))
-		if _, err := c.Call(t.Context(), []byte("x")); !errors.Is(err, errWorkerGone) {
-			t.Errorf("error %v", err)
-		}
-	})
-	t.Run("jsonrpc2", func(t *testing.T) {
-		h, w, err := newPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		go dies("")(w)
-		if _, err := newClient(h).Call(t.Context(), []byte("x")); !errors.Is(err, jsonrpc2.ErrClosed) {
-			t.Errorf("error %v", err)
-		}
-	})
-}
-
-// announcement returns the message with which a worker announces itself.
-func announcement(t *testing.T) string {
-	w := workerchannel.NewWorker("short-lived", 1)
-	if err := w.Announce(); err != nil {
-		t.Fatal(err)
-	}
-	env, _ := w.DrainOutbox()
-	text, err := env.AppendJSON(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text) + "\n"
 }

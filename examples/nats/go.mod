@@ -7,6 +7,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/stretchr/testify v1.12.1
 	github.com/workerchannel/workerchannel v0.0.0
+	github.com/workerchannel/workerchannel/examples/driver/nats v0.0.0
 )
 
 require (
@@ -23,4 +24,7 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 )
 
-replace github.com/workerchannel/workerchannel => ../..
+replace (
+	github.com/workerchannel/workerchannel => ../..
+	github.com/workerchannel/workerchannel/examples/driver/nats => ../driver/nats
+)

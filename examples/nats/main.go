@@ -1,13 +1,7 @@
-// Nats counts primes in worker processes on any number of machines, connected by NATS. The program is the dispatcher
-// and starts itself as the workers; more workers may be started by hand, and each may leave at any time.
+// Nats counts primes in worker processes on any number of machines, connected by NATS. Jobs and results are kept in
+// streams of the NATS server, so that every job gets exactly one result though workers and the dispatcher die.
 //
-//	go run .                      # a NATS server within the program, and four workers
-//	go run . -kill 2 -stats       # kill two of them while they work
-//	go run . -url nats://host     # a NATS server or cluster that you have
-//	go run . -worker -url URL     # one more worker, on any machine
-//
-// The event loop of the dispatcher is in dispatcher.go and that of the worker in worker.go; link.go has what they need
-// in addition to NATS.
+// The queue is in queue.go, what a dispatcher does with it in dispatcher.go, the worker in worker.go.
 package main
 
 import (
@@ -18,14 +12,25 @@ import (
 	"io"
 	"log"
 	"math"
+	"net/url"
 	"os"
-	"os/exec"
 	"os/signal"
-	"strconv"
-	"sync"
+	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
+
+const usage = `Counts primes in worker processes, connected by NATS. Every job gets one result, though workers
+and dispatchers die: run the same command again and it goes on where it was.
+
+  go run .                        a NATS server within the program, and four workers
+  go run . -kill 2 -stats         kill two of them while they work
+  go run . -store DIR             keep jobs and results in DIR, to go on after a crash
+  go run . -url nats://host:4222  a NATS server that you have (nats-server -js)
+  go run . -worker -url URL       one more worker, on any machine, until it is interrupted
+
+`
 
 func main() {
 	log.SetFlags(0)
@@ -38,7 +43,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	if o.worker {
+	if o.worker || o.child {
 		err = beWorker(ctx, o)
 	} else {
 		err = dispatch(ctx, o, os.Stdout)
@@ -51,10 +56,11 @@ func main() {
 type options struct {
 	worker, child       bool
 	url, listen, prefix string
-	turn                time.Duration
+	store               string
+	fresh, stats        bool
+	beat                time.Duration
 	workers, kill       int
 	jobs, size          int
-	stats               bool
 }
 
 // parse reads the arguments. It prints what is wrong with them to stderr.
@@ -62,16 +68,22 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	o := new(options)
 	flags := flag.NewFlagSet("nats", flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		flags.PrintDefaults()
+	}
 	flags.BoolVar(&o.worker, "worker", false, "be a worker")
-	flags.BoolVar(&o.child, "child", false, "be a worker that ends when its standard input ends")
+	flags.BoolVar(&o.child, "child", false, "be a worker that ends with the dispatcher or when standard input ends")
 	flags.StringVar(&o.url, "url", "", "NATS server; one within this program if empty")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the server within this program")
-	flags.StringVar(&o.prefix, "prefix", "primes", "prefix of the subjects; each dispatcher needs its own")
-	flags.DurationVar(&o.turn, "turn", 250*time.Millisecond, "length of a turn, in which each side sends a sign of life")
+	flags.StringVar(&o.store, "store", "", "directory of the server within this program; a temporary one if empty")
+	flags.StringVar(&o.prefix, "prefix", defaultPrefix, "prefix of the subjects and streams, a name of its own for each set of jobs")
+	flags.DurationVar(&o.beat, "beat", defaultBeat, "how often each side sends a sign of life; must be the same everywhere")
 	flags.IntVar(&o.workers, "workers", 4, "worker processes to start")
 	flags.IntVar(&o.kill, "kill", 0, "how many of them to kill when a quarter of the jobs is done")
 	flags.IntVar(&o.jobs, "jobs", 2000, "number of jobs")
 	flags.IntVar(&o.size, "size", 50_000, "numbers to search in each")
+	flags.BoolVar(&o.fresh, "new", false, "delete the jobs and results of an earlier run first")
 	flags.BoolVar(&o.stats, "stats", false, "print the throughput")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -87,13 +99,23 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	return o, nil
 }
 
+const (
+	defaultPrefix = "primes"
+	defaultBeat   = time.Second
+	maxJobs       = 1_000_000
+)
+
+var isPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString
+
 func (o *options) check() error {
 	for _, c := range []struct {
 		bad  bool
 		want string
 	}{
 		{(o.worker || o.child) && o.url == "", "-worker needs the -url of the NATS server that the dispatcher uses"},
-		{o.turn < time.Millisecond, "-turn must be 1ms or more"},
+		{o.url != "" && o.store != "", "-store is for the server within this program, so it does not go with -url"},
+		{!isPrefix(o.prefix), "-prefix must be 1 to 64 letters, digits, - and _"},
+		{o.beat < 10*time.Millisecond, "-beat must be 10ms or more"},
 		{o.workers < 0, "-workers must not be negative"},
 		{o.kill < 0, "-kill must not be negative"},
 		{o.kill > 0 && o.kill >= o.workers, "-kill must be less than -workers: the others do the rest"},
@@ -108,122 +130,47 @@ func (o *options) check() error {
 	return nil
 }
 
-// maxJobs bounds the memory of the dispatcher, which has a goroutine for each job.
-const maxJobs = 1_000_000
-
 func beWorker(ctx context.Context, o *options) error {
 	nc, err := connect(o.url)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
+	w := new(worker)
 	if o.child {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			os.Exit(1) // the parent is dead: it closes the pipe only when this process has ended
 		}()
+		return w.work(ctx, nc, o.prefix, o.beat, true)
 	}
-	return work(ctx, nc, o.prefix, time.Tick(o.turn), countPrimes)
-}
-
-// startWorker starts this program as a worker. When ctx ends it is asked to stop, and killed if it does not. It ends
-// with this process, however that ends.
-func startWorker(ctx context.Context, o *options) (*exec.Cmd, error) {
-	executable, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, executable, "-worker", "-child", "-url", o.url, "-prefix", o.prefix, "-turn", o.turn.String())
-	cmd.Stderr = os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
-	if _, err := cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	return cmd, cmd.Start()
-}
-
-// dispatch hands out the jobs and adds the results up.
-func dispatch(ctx context.Context, o *options, out io.Writer) error {
-	if o.url == "" {
-		s, err := startServer(o.listen)
-		if err != nil {
-			return err
-		}
-		defer s.Shutdown()
-		o.url = s.ClientURL()
-		log.Printf("more workers join with: go run . -worker -url %s", o.url)
-	}
-	nc, err := connect(o.url)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-
-	d, err := NewDispatcher(nc, o.prefix)
-	if err != nil {
-		return err
-	}
-	var workers []*exec.Cmd
-	employed, dismiss := context.WithCancel(context.WithoutCancel(ctx))
-	defer func() {
-		dismiss() // a worker that was lost has not been asked to stop
-		for _, w := range workers {
-			_ = w.Wait()
-		}
-	}()
-	for range o.workers {
-		w, err := startWorker(employed, o)
-		if err != nil {
-			return err
-		}
-		workers = append(workers, w)
-	}
-
-	var callers sync.WaitGroup
-	var mu sync.Mutex // of what follows
-	var total, done int
-	var failures []error
-	began := time.Now()
-	for job := range o.jobs {
-		callers.Go(func() {
-			n, err := primesBetween(ctx, d, job*o.size, (job+1)*o.size)
-			mu.Lock()
-			defer mu.Unlock()
-			total, failures = total+n, append(failures, err)
-			if done++; done == max(1, o.jobs/4) {
-				for _, w := range workers[:o.kill] {
-					_ = w.Process.Kill()
-				}
-			}
-		})
-	}
-	go func() {
-		callers.Wait()
-		d.Stop()
-	}()
-	stats, err := d.Run(time.Tick(o.turn))
-	callers.Wait()
-	if ctx.Err() != nil {
-		return errors.New("interrupted")
-	}
-	if err := errors.Join(append(failures, err)...); err != nil {
-		return err
-	}
-	report := fmt.Sprintf("primes below %d: %d\n", o.jobs*o.size, total)
-	if o.stats {
-		took := time.Since(began)
-		report += fmt.Sprintf("%d jobs in %v: %.0f a second\n", o.jobs, took.Round(time.Millisecond), float64(o.jobs)/took.Seconds())
-		report += fmt.Sprintf("workers: %d joined, %d left, %d lost; %d jobs ran again\n", stats.Joined, stats.Left, stats.Lost, stats.Rerun)
-	}
-	_, err = io.WriteString(out, report)
+	stop := showProgress(os.Stderr, w.String)
+	err = w.work(ctx, nc, o.prefix, o.beat, false)
+	stop()
+	log.Printf("worker: %d jobs done", w.done.Load())
 	return err
 }
 
-func primesBetween(ctx context.Context, d *Dispatcher, lo, hi int) (int, error) {
-	result, err := d.Do(ctx, fmt.Appendf(nil, "%d %d", lo, hi))
-	if err != nil {
-		return 0, fmt.Errorf("primes from %d to %d: %w", lo, hi, err)
+// hint returns the command with which a worker joins.
+func hint(o *options, serverURL string) string {
+	s := "go run . -worker -url " + serverURL
+	if o.prefix != defaultPrefix {
+		s += " -prefix " + o.prefix
 	}
-	return strconv.Atoi(string(result))
+	if o.beat != defaultBeat {
+		s += " -beat " + o.beat.String()
+	}
+	return s
+}
+
+// joinURL returns the URL for others: without a password, and with a host name that they can use.
+func joinURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return s
+	}
+	if name, err := os.Hostname(); err == nil && (u.Hostname() == "0.0.0.0" || u.Hostname() == "::") {
+		u.Host = strings.Join([]string{name, u.Port()}, ":")
+	}
+	return u.Redacted()
 }

@@ -6,105 +6,59 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
-	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// The test binary starts itself as the workers.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "-worker" {
-		main()
-		return
-	}
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // otherwise each worker ends a second later under the race detector
-	log.SetOutput(io.Discard)
-	os.Exit(m.Run())
+func TestProgramCountsPrimesThoughAWorkerIsKilled(t *testing.T) {
+	p := start(t, "-workers", "3", "-kill", "1", "-jobs", "40", "-size", "25000", "-beat", "100ms", "-stats")
+	require.NoError(t, p.Wait(), "%s", &p.stderr)
+	assert.Regexp(t, `^primes below 1000000: 78498\n40 jobs in .*\n\d workers joined, \d+ jobs ran again\n$`, p.stdout.String())
 }
 
-const prefix = "test"
-
-func TestEveryResultArrivesOnceThoughTwoOfFourWorkersAreKilled(t *testing.T) {
-	const jobs, size = 2000, 5000
-	o := options{url: newServer(t), prefix: prefix, turn: 250 * time.Millisecond}
-	d := newTestDispatcher(t, o.url, time.Tick(o.turn))
-
-	// The dispatcher sends beats to the workers that have joined.
-	joined := subscribe(t, dial(t, o.url), downward(prefix, "*"))
-	var workers []*exec.Cmd
-	for range 4 {
-		w, err := startWorker(t.Context(), &o)
-		require.NoError(t, err)
-		workers = append(workers, w)
-	}
-	for seen := map[string]bool{}; len(seen) < len(workers); {
-		seen[next(t, joined).Subject] = true
-	}
-
-	type result struct{ job, primes int }
-	results := make(chan result)
-	for job := range jobs {
-		go func() {
-			n, err := primesBetween(t.Context(), d.Dispatcher, job*size, (job+1)*size)
-			assert.NoError(t, err)
-			results <- result{job, n}
-		}()
-	}
-	total, came := 0, map[int]int{}
-	for n := range jobs {
-		r := <-results
-		total += r.primes
-		came[r.job]++
-		if n == jobs/4 {
-			require.NoError(t, workers[0].Process.Kill()) // SIGKILL
-			require.NoError(t, workers[1].Process.Kill())
-		}
-	}
-	stats := d.stop(t)
-
-	assert.Len(t, came, jobs)
-	assert.Equal(t, 664_579, total, "the primes below 10 million")
-	assert.GreaterOrEqual(t, stats.Lost, 2)
-	assert.Positive(t, stats.Rerun)
-	t.Logf("%+v", stats)
-	for i, w := range workers {
-		_ = w.Process.Signal(syscall.SIGTERM) // in case a worker was lost because the machine is slow
-		err := w.Wait()
-		assert.Equal(t, i < 2, err != nil, "worker %d ended with %v", i, err)
-	}
-}
-
-func TestProgramCountsPrimesEvenIfAWorkerIsKilled(t *testing.T) {
-	var out bytes.Buffer
-	require.NoError(t, program(t, t.Context(), &out, "-workers", "3", "-kill", "1", "-jobs", "40", "-size", "25000", "-turn", "50ms", "-stats"))
-	assert.True(t, strings.HasPrefix(out.String(), "primes below 1000000: 78498\n40 jobs in "), out.String())
-}
-
-func TestInterruptedProgramEnds(t *testing.T) {
+// The command that the program prints for joining works as it is printed.
+func TestHintWorksAsPrinted(t *testing.T) {
+	r, w := io.Pipe()
 	ctx, interrupt := context.WithCancel(t.Context())
-	interrupt()
-	assert.EqualError(t, program(t, ctx, io.Discard, "-workers", "1"), "interrupted")
+	o, err := parse(strings.Fields("-prefix other -beat 100ms -workers 0 -jobs 5 -size 100"), io.Discard)
+	require.NoError(t, err)
+	defer interrupt()
+	logTo(t, w)
+	done := make(chan error)
+	var out bytes.Buffer
+	go func() { done <- dispatch(ctx, o, &out); _ = w.Close() }()
+	line := make([]byte, 1024)
+	n, err := r.Read(line)
+	require.NoError(t, err)
+	go io.Copy(io.Discard, r)
+	found := regexp.MustCompile(`: go run \. (.*)\n`).FindSubmatch(line[:n])
+	require.NotNil(t, found, "%s", line[:n])
+	p := start(t, strings.Fields(string(found[1]))...)
+	require.NoError(t, <-done)
+	assert.Equal(t, "primes below 500: 95\n", out.String())
+	assert.NoError(t, p.interrupt(t))
+	assert.Equal(t, "worker: 5 jobs done\n", p.stderr.String())
+}
+
+func logTo(t *testing.T, w io.Writer) {
+	old := log.Writer()
+	log.SetFlags(0)
+	log.SetOutput(w)
+	t.Cleanup(func() { log.SetOutput(old) })
 }
 
 func TestResultThatCannotBeWrittenIsAnError(t *testing.T) {
 	r, w := io.Pipe()
 	require.NoError(t, r.Close())
-	assert.ErrorIs(t, program(t, t.Context(), w, "-workers", "1", "-jobs", "1", "-size", "10"), io.ErrClosedPipe)
-}
-
-// program runs the program as a dispatcher.
-func program(t *testing.T, ctx context.Context, out io.Writer, args ...string) error {
-	o, err := parse(args, io.Discard)
+	logTo(t, io.Discard)
+	o, err := parse(strings.Fields("-workers 1 -jobs 1 -size 10"), io.Discard)
 	require.NoError(t, err)
-	return dispatch(ctx, o, out)
+	assert.ErrorIs(t, dispatch(t.Context(), o, w), io.ErrClosedPipe)
 }
 
 func TestWrongArgumentsAreReported(t *testing.T) {
@@ -112,13 +66,14 @@ func TestWrongArgumentsAreReported(t *testing.T) {
 		"-quick":                  "flag provided but not defined: -quick",
 		"-stats true":             `unexpected argument "true"`,
 		"-worker":                 "-worker needs the -url",
-		"-turn 0":                 "-turn must be",
-		"-turn 0s":                "-turn must be 1ms or more",
+		"-url x -store y":         "does not go with -url",
+		"-prefix a.b":             "-prefix must be",
+		"-prefix a*":              "-prefix must be",
+		"-beat 1ms":               "-beat must be 10ms or more",
 		"-workers -1":             "-workers must not be negative",
 		"-kill -1":                "-kill must not be negative",
 		"-kill 4":                 "-kill must be less than -workers",
 		"-workers 0 -kill 1":      "-kill must be less than -workers",
-		"-jobs -1":                "-jobs must be from 1",
 		"-jobs 0":                 "-jobs must be from 1",
 		"-size -1":                "-size must be from 1",
 		"-size 100000000":         "-size must be from 1 to 67108864",
@@ -131,14 +86,10 @@ func TestWrongArgumentsAreReported(t *testing.T) {
 	}
 }
 
-func TestServerWithTooSmallMaxPayloadIsRefused(t *testing.T) {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
-	require.NoError(t, err)
-	s.Start()
-	defer s.Shutdown()
-	require.True(t, s.ReadyForConnections(10*time.Second))
-	_, err = connect(s.ClientURL())
-	assert.ErrorContains(t, err, "set its max_payload to ")
+func TestHelpSaysWhatTheProgramDoes(t *testing.T) {
+	p := start(t, "-h")
+	require.NoError(t, p.Wait())
+	assert.True(t, strings.HasPrefix(p.stderr.String(), usage), "%s", &p.stderr)
 }
 
 func TestPrimesMatchTrialDivision(t *testing.T) {
