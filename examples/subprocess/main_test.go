@@ -107,11 +107,12 @@ func TestEveryResultArrivesOnce(t *testing.T) {
 	assert.Empty(t, stderr)
 }
 
+// There are more jobs than are under way at a time, so that the worker has some whenever it is killed.
 func TestKillEndsTheWorkerAndSaysWhatRanAgain(t *testing.T) {
-	code, stdout, stderr := runProgram(t, "-kill -jobs 4 -size 2500000")
+	code, stdout, stderr := runProgram(t, "-kill -jobs 40 -size 250000")
 	assert.Zero(t, code)
-	requireResults(t, stdout, 4, 2_500_000, 664579)
-	assert.Contains(t, stderr, "signal: killed")
+	requireResults(t, stdout, 40, 250_000, 664579)
+	assert.Contains(t, stderr, "worker has ended") // by that signal, or with a broken pipe
 	again := regexp.MustCompile(`(?m)^(\d) jobs ran again in another worker: (\d+ to \d+.*)$`).FindStringSubmatch(stderr)
 	require.NotNil(t, again, stderr)
 	assert.Len(t, strings.Split(again[2], ", "), int(again[1][0]-'0'), "as many as it says")

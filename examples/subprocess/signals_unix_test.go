@@ -60,11 +60,11 @@ func TestSecondInterruptKillsTheWorker(t *testing.T) {
 
 func TestWorkerThatHangsIsReplaced(t *testing.T) {
 	t.Parallel()
-	p := start(t, "-v -jobs 4 -size 2500000")
+	p := start(t, "-v -jobs 40 -size 2500000")
 	require.NoError(t, syscall.Kill(p.worker(), syscall.SIGSTOP))
 	code, stderr := p.end()
 	assert.Zero(t, code)
-	requireResults(t, p.stdout.String(), 4, 2_500_000, 664579)
+	requireResults(t, p.stdout.String(), 40, 2_500_000, 5761455)
 	assert.Contains(t, stderr, "worker is late: PollStatus")
 	assert.Contains(t, stderr, "ran again in another worker")
 }

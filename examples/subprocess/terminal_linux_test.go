@@ -80,17 +80,16 @@ func TestControlCAtTheTerminalEndsTheProgramWithOneSummary(t *testing.T) {
 	rest, _ := io.ReadAll(person)
 	_ = p.cmd.Wait()
 	assert.Equal(t, 130, p.cmd.ProcessState.ExitCode())
-	lines := strings.Split(left(shown+string(rest)), "\n")
-	last := len(lines) - 2 // what follows is empty
-	assert.Equal(t, fmt.Sprintf("subprocess: interrupted; %d of 1000 jobs had ended", last), strings.TrimPrefix(lines[last], "^C"))
-	for _, line := range lines[:last] {
-		assert.Contains(t, line, "primes from")
+	shown = left(shown + string(rest)) // without some of what was on its way at that moment, which terminals drop
+	assert.Regexp(t, `subprocess: interrupted; \d+ of 1000 jobs had ended\n$`, shown)
+	for _, other := range []string{"WARN", "cancelled", "primes below"} {
+		assert.NotContains(t, shown, other)
 	}
 }
 
 // A process that holds the worker's standard output open, as one that the worker has started can.
 func TestHeldStandardOutputDoesNotHideTheDeathOfTheWorker(t *testing.T) {
-	p := start(t, "-v -jobs 4 -size 2500000")
+	p := start(t, "-v -jobs 40 -size 2500000")
 	pid := p.worker()
 	held, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", pid), os.O_WRONLY, 0)
 	require.NoError(t, err)
@@ -98,7 +97,7 @@ func TestHeldStandardOutputDoesNotHideTheDeathOfTheWorker(t *testing.T) {
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	code, stderr := p.end()
 	assert.Zero(t, code)
-	requireResults(t, p.stdout.String(), 4, 2_500_000, 664579)
+	requireResults(t, p.stdout.String(), 40, 2_500_000, 5761455)
 	assert.Contains(t, stderr, "ran again in another worker")
 }
 
