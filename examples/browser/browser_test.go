@@ -31,8 +31,6 @@ var screenshots = flag.String("screenshots", "", "write pictures of the page to 
 
 var site = sync.OnceValues(newSite)
 
-const tileCount = mandel.Width / mandel.TileSize * (mandel.Height / mandel.TileSize)
-
 func TestEveryFileIsServedWithItsType(t *testing.T) {
 	handler, err := site()
 	require.NoError(t, err)

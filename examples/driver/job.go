@@ -66,7 +66,7 @@ func (j *Job) report(f func(*server)) {
 		if s.w.OutboxLen() < maxOutbox {
 			f(s)
 			s.mu.Unlock()
-			signal(s.wake)
+			notify(s.wake)
 			return
 		}
 		if s.room == nil {

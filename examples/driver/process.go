@@ -135,5 +135,6 @@ var original = [...]*os.File{os.Stdin, os.Stdout}
 func Stdio() Conn {
 	in, out := unblocked(original[0]), unblocked(original[1])
 	os.Stdout = os.Stderr
+	survivePipe()
 	return newLines(in, out, func() error { return errors.Join(in.Close(), out.Close()) })
 }

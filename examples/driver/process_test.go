@@ -6,13 +6,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -60,6 +63,15 @@ var processes = map[string]func(){
 		}, WithFinalizer(func(*Job) { stopSelf() }))
 	},
 	"stops in boot": stopSelf,
+	"reports": func() {
+		err := Serve(context.Background(), Stdio(), "", func(ctx context.Context, job *Job) ([]byte, error) {
+			for ctx.Err() == nil {
+				job.Progress(strings.Repeat("still at it ", 1000))
+			}
+			return nil, nil
+		})
+		fmt.Fprintln(os.Stderr, err)
+	},
 	"stops in shutdown": func() {
 		conn := Stdio()
 		w := announced(conn)
@@ -324,3 +336,37 @@ func TestLinesBoundsWhatItReads(t *testing.T) {
 		assert.ErrorIs(t, err, want)
 	}
 }
+
+func TestServeEndsByItselfWhenTheHostIsGone(t *testing.T) {
+	t.Parallel()
+	cmd := command(t, "reports")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	host, err := NewHost()
+	require.NoError(t, err)
+	require.NoError(t, host.Attach(Lines(stream{out, in})))
+	reported := make(chan struct{})
+	var once sync.Once
+	go host.Do(context.Background(), nil, WithProgress(func(string) { once.Do(func() { close(reported) }) }))
+	<-reported
+	_ = out.Close() // as when the host is killed: what the worker writes has no reader
+	_ = in.Close()
+	assert.NoError(t, cmd.Wait(), "it was not killed by a signal")
+	assert.Contains(t, said.String(), "host is gone")
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = host.Stop(ended)
+}
+
+type stream struct {
+	io.ReadCloser
+	w io.WriteCloser
+}
+
+func (s stream) Write(p []byte) (int, error) { return s.w.Write(p) }
+func (s stream) Close() error                { return errors.Join(s.ReadCloser.Close(), s.w.Close()) }

@@ -5,6 +5,7 @@ package driver
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 )
 
@@ -20,6 +21,10 @@ func leadGroup(cmd *exec.Cmd) bool {
 // killGroup kills the processes of a group. Its id is not used again as long as the group has a process, so killGroup
 // must be called before the leader is reaped, or right after.
 func killGroup(id int) { _ = syscall.Kill(-id, syscall.SIGKILL) }
+
+// survivePipe has a write to the standard output return an error when its reader has gone, instead of ending the
+// process. Processes that this one starts do not inherit it.
+func survivePipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // unblocked returns a file for the same pipe or socket whose Close makes a pending Read return. Other files, which
 // may be shared with other programs, it returns as they are.

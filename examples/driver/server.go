@@ -75,7 +75,7 @@ func (s *server) next(text []byte) ([]byte, int) {
 // look has Serve see whether it is over, if that can be.
 func (s *server) look() {
 	if s.err != nil || s.hostLost || s.w.ShutdownRequested() || s.w.Closed() {
-		signal(s.notice)
+		notify(s.notice)
 	}
 }
 
@@ -83,7 +83,7 @@ func (s *server) look() {
 func (s *server) finish() bool {
 	if s.running == 0 && !s.w.Closed() && (s.err != nil || s.w.ShutdownRequested()) {
 		_ = s.w.CompleteShutdown() // announced and not closed, so it is accepted
-		signal(s.wake)
+		notify(s.wake)
 	}
 	quiet := s.w.Closed() && s.w.OutboxLen() == 0 && !s.sending
 	return s.running == 0 && (quiet || s.hostLost)
@@ -131,7 +131,7 @@ func (s *server) take(v workerchannel.Verified, err error) {
 		s.obey(v.Envelope().Op)
 	}
 	if s.w.OutboxLen() > 0 {
-		signal(s.wake)
+		notify(s.wake)
 	}
 	s.begin()
 	s.look()
@@ -173,7 +173,7 @@ func (s *server) begin() {
 		s.running++
 		job.begun = true
 		s.begun = append(s.begun, job)
-		signal(s.wake)
+		notify(s.wake)
 		select {
 		case s.idle <- job:
 		default:
@@ -238,7 +238,7 @@ func (s *server) finalized(job *Job) {
 
 // goOn does what can be done when a goroutine of a job has ended.
 func (s *server) goOn() {
-	signal(s.wake)
+	notify(s.wake)
 	s.begin()
 	s.look()
 }

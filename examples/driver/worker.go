@@ -43,18 +43,18 @@ func newWorker(h *Host, conn Conn, number uint64, s *slot) *worker {
 		sent:     make(chan struct{}),
 		gone:     make(chan struct{}),
 	}
-	s.wake = func() { signal(w.wake) }
+	s.wake = func() { notify(w.wake) }
 	w.session = session{
 		host: h, turns: h.turns, number: number, slot: s, said: &limitedLog{log: h.config.log, budgets: []*budget{newWorkerBudget(), h.said}, total: &h.suppressed},
 		c:        workerchannel.NewCoordinator(h.config.seed, workerchannel.WithLimits(h.turns.core)),
-		notify:   func() { signal(w.notice) },
+		notify:   func() { notify(w.notice) },
 		replaced: sync.OnceFunc(func() { close(w.replace) }),
 	}
 	return w
 }
 
-// signal wakes a goroutine, unless it has been woken already.
-func signal(c chan<- struct{}) {
+// notify wakes a goroutine, unless it has been woken already.
+func notify(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
@@ -149,7 +149,7 @@ func (w *worker) receiveAll() {
 		more := w.c.OutboxLen() > 0
 		w.mu.Unlock()
 		if more {
-			signal(w.wake)
+			notify(w.wake)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func accept(nc *nats.Conn, prefix, id string, attach func(driver.Conn) error, op
 // nats.ErrNoResponders. The connection is that of one worker; to serve again, join again.
 func Join(ctx context.Context, nc *nats.Conn, prefix string, opts ...Option) (driver.Conn, error) {
 	id := strings.TrimPrefix(nats.NewInbox(), nats.InboxPrefix)
-	conn, err := New(nc, up(prefix, id), down(prefix, id), opts...)
+	conn, err := newConn(ctx, nc, up(prefix, id), down(prefix, id), opts)
 	if err != nil {
 		return nil, err
 	}

@@ -100,11 +100,18 @@ type conn struct {
 // Send does not wait for the peer: a peer that does not receive is noticed by the limits of the driver, or when more
 // waits than 64 MiB.
 func New(nc *nats.Conn, send, receive string, opts ...Option) (driver.Conn, error) {
+	return newConn(context.Background(), nc, send, receive, opts)
+}
+
+// newConn is New that waits for the server no longer than ctx lasts.
+func newConn(ctx context.Context, nc *nats.Conn, send, receive string, opts []Option) (driver.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	sub, err := nc.SubscribeSync(receive)
 	if err != nil {
 		return nil, fmt.Errorf("natsconn: subscribing to %q: %w", receive, err)
 	}
-	if err := errors.Join(sub.SetPendingLimits(maxPendingFrames, maxPendingBytes), nc.Flush()); err != nil {
+	if err := errors.Join(sub.SetPendingLimits(maxPendingFrames, maxPendingBytes), nc.FlushWithContext(ctx)); err != nil {
 		return nil, errors.Join(err, sub.Unsubscribe())
 	}
 	c := &conn{nc: nc, to: send, sub: sub, beat: 2 * time.Second}
