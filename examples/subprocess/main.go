@@ -70,7 +70,7 @@ func parse() {
 	case flag.NArg() > 0:
 		log.Printf("unexpected argument %q", flag.Arg(0))
 	case *jobs < 1 || *jobs > most:
-		log.Printf("-jobs must be from 1 to %d", most)
+		log.Printf("-jobs must be from 1 to %d", uint32(most))
 	case *size < 1 || *size > most / *jobs:
 		log.Printf("-size must be from 1 to %d for %d jobs: the numbers have 32 bits", most / *jobs, *jobs)
 	default:
