@@ -46,6 +46,7 @@ func TestDocumentsOfAnIndependentImplementation(t *testing.T) {
 			Accept bool            `json:"accept"`
 			Wire   string          `json:"wire"`
 			Error  json.RawMessage `json:"error"`
+			Reason string          `json:"reason"` // ours, for people
 		}
 		require.NoError(t, json.Unmarshal(line, &want))
 		text, err := hex.DecodeString(want.Hex)
@@ -53,7 +54,7 @@ func TestDocumentsOfAnIndependentImplementation(t *testing.T) {
 		var env Envelope
 		err = env.UnmarshalJSON(text)
 		if !want.Accept {
-			assert.Error(t, err, "%q", text)
+			assert.EqualError(t, err, "workerchannel: "+want.Reason, "%q", text)
 			assert.Zero(t, env, "a refused text leaves the envelope alone")
 			return
 		}
