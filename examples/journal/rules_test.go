@@ -440,6 +440,12 @@ var workerRules = []struct {
 		_ = s.CompleteShutdown()
 		s.send()
 	}},
+	{"Complete checks in order", func(s *workerScript) {
+		tooLarge := wc.OutcomeOk{Payload: make([]byte, wc.MaxPayloadBytes+1)}
+		_ = s.Complete(1, tooLarge)
+		_ = s.Announce()
+		_ = s.Complete(1, tooLarge)
+	}},
 	{"a closed worker ignores every valid message", func(s *workerScript) {
 		_ = s.Announce()
 		s.gets(wc.SpawnJob{JobID: 1})
