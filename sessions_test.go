@@ -144,7 +144,15 @@ func (step *journalStep) arguments(t *testing.T) arguments {
 	for _, b := range step.Payload {
 		a.payload = append(a.payload, byte(b))
 	}
-	if step.Outcome != nil {
+	var ok struct {
+		Status  string
+		Payload []uint16 // not bytes, which encoding/json takes for base64
+	}
+	_ = json.Unmarshal(step.Outcome, &ok)
+	switch {
+	case len(ok.Payload) > MaxPayloadBytes: // no envelope has it
+		a.outcome = OutcomeOk{make([]byte, len(ok.Payload))}
+	case step.Outcome != nil:
 		a.outcome = readOp(t, `{"type":"JobCompleted","job_id":0,"outcome":`+string(step.Outcome)+`}`).(JobCompleted).Outcome
 	}
 	if step.Diagnostic != nil {

@@ -263,7 +263,7 @@ func (r *recording) base64(p []byte) {
 // outcome writes the member outcome.
 func (r *recording) outcome(o wc.Outcome) {
 	ok, is := o.(wc.OutcomeOk)
-	if r.full || !is {
+	if !is {
 		r.line.marshal(`,"outcome":`, outcomeOnWire(o))
 		return
 	}
