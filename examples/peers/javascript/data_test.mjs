@@ -9,7 +9,8 @@ import { Coordinator } from "./coordinator.js";
 
 // sessions reads the journals; all integers become BigInt.
 function sessions() {
-  const text = readFileSync(new URL("../../../testdata/sessions.jsonl", import.meta.url), "utf8");
+  const read = (name) => readFileSync(new URL(`../../../testdata/${name}.jsonl`, import.meta.url), "utf8");
+  const text = read("sessions") + read("rules");
   return text.trimEnd().split("\n").map((line) => JSON.parse(line.replace(/("(?:[^"\\]|\\.)*")|(\d+)/g, (_, s, n) => s ?? `{"bigint":"${n}"}`), revive));
 }
 const revive = (_, value) => (value?.bigint ? BigInt(value.bigint) : value);

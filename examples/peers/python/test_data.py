@@ -1,4 +1,4 @@
-"""Runs the conformance data of the repository, which an independent implementation has made (PROTOCOL.md, section 12).
+"""Runs the conformance data of the repository (PROTOCOL.md, section 12).
 
     python3 examples/peers/python/test_data.py
 """
@@ -52,7 +52,7 @@ class TestData(unittest.TestCase):
                     self.assertIn(verdict(read, data)["kind"], ("Malformed", "PayloadTooLarge"))
 
     def test_worker_sessions(self):
-        for number, session in lines("worker_sessions.jsonl"):
+        for number, session in [*lines("worker_sessions.jsonl"), *lines("worker_rules.jsonl")]:
             worker = Worker(session["worker_id"], session["seed"])
             for i, step in enumerate(session["steps"]):
                 with self.subTest(f"{number}, step {i}, {step['call']}"):
@@ -65,7 +65,7 @@ class TestData(unittest.TestCase):
                     })
 
     def test_sessions(self):
-        for number, session in lines("sessions.jsonl"):
+        for number, session in [*lines("sessions.jsonl"), *lines("rules.jsonl")]:
             c = Coordinator(session["seed"], session["limits"], session["first_decision_seq"])
             for i, step in enumerate(session["steps"]):
                 with self.subTest(f"{number}, step {i}, {step['call']}"):
