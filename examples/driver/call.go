@@ -28,15 +28,19 @@ func InRegion(r *Region) CallOption {
 	return func(o *callOptions) { o.region = r }
 }
 
-// Do has a worker run a job and returns its result, which is the caller's. It waits for a worker if none has room.
+// Do has a worker run a job and returns its result, which is the caller's. It waits for a worker if none has room, and
+// for the job as long as its worker shows signs of life: to bound that, give ctx a deadline.
 // The payload must not be changed before Do returns. A job runs again if its worker ends, so it must bear to run more
 // than once, in part or in whole; but see WithTries.
 //
 // When ctx ends, the job is cancelled: at once if it waits, otherwise Do returns when the worker has let go of it or
-// has ended, so that nothing of it runs any more. It still returns the result if that came first.
+// its connection has ended. If the worker is a process of Start, nothing of the job runs any more then; elsewhere a handler
+// that ignores its context may still run when the connection has ended. The text of ctx's cause goes to the worker as the
+// reason. Do still returns the result if that came first.
 //
 // The error is a *JobError, *PanicError, *CancelError, *GivenUpError, *NoWorkerError, ErrBusy, ErrStopped,
-// ErrRegionClosed, or a *workerchannel.PayloadError if the payload is larger than workerchannel.MaxPayloadBytes.
+// ErrRegionClosed, ErrOptions for a region of another host, or a *workerchannel.PayloadError if the payload is larger than
+// workerchannel.MaxPayloadBytes.
 func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]byte, error) {
 	if len(payload) > workerchannel.MaxPayloadBytes {
 		return nil, &workerchannel.PayloadError{Size: len(payload), Max: workerchannel.MaxPayloadBytes}
@@ -60,16 +64,12 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	if o.progress != nil {
 		defer h.forsake(c) // if progress panics
 	}
-	ended := ctx.Done()
+	stop := context.AfterFunc(ctx, func() { h.cancel(c, context.Cause(ctx)) }) // even while o.progress takes its time
+	defer stop()
 	for {
 		select {
 		case detail := <-c.shell.progress:
 			o.progress(detail)
-		case <-ended:
-			ended = nil
-			h.mu.Lock()
-			h.sched.cancelCall(c, context.Cause(ctx))
-			h.unlock()
 		case <-c.shell.done:
 			for len(c.shell.progress) > 0 {
 				o.progress(<-c.shell.progress)
@@ -79,12 +79,21 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	}
 }
 
-// forsake cancels a call that nobody waits for any more, unless it has ended.
-func (h *Host) forsake(c *call) {
+// cancel cancels a call. The text of the cause is made before, since the cause is the caller's.
+func (h *Host) cancel(c *call, cause error) {
+	if cause == nil {
+		cause = errNoCause
+	}
+	reason := causeText(cause)
 	h.mu.Lock()
 	defer h.unlock()
-	h.sched.cancelCall(c, errForsaken)
+	h.sched.cancelCall(c, cause, reason)
 }
+
+// forsake cancels a call that nobody waits for any more, unless it has ended.
+func (h *Host) forsake(c *call) { h.cancel(c, errForsaken) }
+
+var errNoCause = errors.New("cancelled")
 
 var errForsaken = errors.New("the function given to WithProgress did not return")
 
@@ -123,4 +132,5 @@ type callShell struct {
 	done     chan struct{} // closed when the call is settled
 	progress chan string   // nil: nobody wants it
 	position uint64        // in the bytes sent to the worker that has it: where its message ends
+	sent     bool          // its message has left for the worker that has it
 }

@@ -55,10 +55,13 @@ func (h *Host) startWorker() *worker {
 	conn, err := h.dial()
 	if err != nil {
 		h.mu.Lock()
-		defer h.unlock()
-		if !h.sched.stopping {
+		stopping := h.sched.stopping
+		if !stopping {
 			h.sched.counts.DialFailures++
 			h.sched.attemptFailed(err)
+		}
+		h.unlock()
+		if !stopping {
 			h.events.line(slog.LevelWarn, "cannot start a worker", reasonAttr(err))
 		}
 		return nil
@@ -87,6 +90,10 @@ func (h *Host) dial() (Conn, error) {
 	got := make(chan dialed, 1)
 	go func() {
 		conn, err := h.config.dial(ctx)
+		if conn != nil && err != nil {
+			h.discard(conn)
+			conn = nil
+		}
 		if conn == nil && err == nil {
 			err = fmt.Errorf("%w: dial returned neither a connection nor an error", ErrOptions)
 		}

@@ -9,7 +9,7 @@ import (
 var (
 	ErrJobFailed    = errors.New("driver: job failed")                       // *JobError: the handler returned an error
 	ErrPanicked     = errors.New("driver: job panicked")                     // *PanicError: the handler panicked
-	ErrCancelled    = errors.New("driver: job was cancelled")                // *CancelError: and nothing of it runs any more
+	ErrCancelled    = errors.New("driver: job was cancelled")                // *CancelError: see Do for what may still run
 	ErrGivenUp      = errors.New("driver: job was given up")                 // *GivenUpError: too many workers ended while they had it
 	ErrNoWorker     = errors.New("driver: no worker can be started")         // *NoWorkerError
 	ErrBusy         = errors.New("driver: too many calls wait for a worker") // see WithBacklog; the job was not run
@@ -87,7 +87,7 @@ func (e *GivenUpError) Is(target error) bool { return target == ErrGivenUp }
 // Unwrap returns Last.
 func (e *GivenUpError) Unwrap() error { return e.Last }
 
-// A NoWorkerError says that as many attempts in a row as WithAttempts allows have not given a worker that is ready.
+// A NoWorkerError says that as many attempts in a row as WithAttempts allows were of no use.
 type NoWorkerError struct {
 	Attempts int
 	Last     error // why the last attempt failed

@@ -3,8 +3,11 @@ package driver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,6 +128,98 @@ func TestNothingIsBelievedAfterAMessageThatWasRefused(t *testing.T) {
 		}
 	}()))
 }
+
+func TestAWorkerThatAnswersForAJobThatItWasNotGivenIsEnded(t *testing.T) {
+	for name, answer := range map[string]func(id uint64) wc.Op{
+		"completed": func(id uint64) wc.Op {
+			return wc.JobCompleted{JobID: id, Outcome: wc.OutcomeOk{Payload: []byte("a lie")}}
+		},
+		"queued": func(id uint64) wc.Op { return wc.StatusSnapshot{JobID: id, State: wc.StateQueued} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withHost(t, func(t *testing.T, h *Host) {
+				var calls []<-chan result
+				for range 3 {
+					calls = append(calls, do(h, t.Context(), "payload"))
+				}
+				for _, c := range calls {
+					assert.Equal(t, result{[]byte("payload"), nil}, <-c)
+				}
+				assert.Equal(t, uint64(1), h.Stats().WorkersKilled)
+			}, WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) {
+				p.announce()
+				p.spawned() // the coordinator has all three jobs, and the next message is not taken
+				env := wc.NewWorkerEnvelope(p.half.ID(), wc.Header{MessageID: 9, SeqNo: 9, DecisionSeq: 9}, answer(3))
+				text, err := env.AppendJSON(nil)
+				require.NoError(p.t, err)
+				p.send(text)
+				p.deaf()
+			}, serving(echo))))
+		})
+	}
+}
+
+func TestALimitHoldsWhateverAWorkerSaysItHasReached(t *testing.T) {
+	s := &session{turns: turns{perMiB: 10}, sentBytes: 10, reached: 1 << 20}
+	assert.Equal(t, uint64(1), s.allowance())
+}
+
+func TestACallIsCancelledWhileItsProgressIsSlow(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := h.Do(ctx, []byte("payload"), WithProgress(func(string) { time.Sleep(time.Minute) }))
+		assert.ErrorIs(t, err, ErrCancelled)
+		assert.Less(t, time.Since(began), 2*time.Minute, "the handler was not told at the end of the minute only")
+	}, WithWorkers(1, play(t, serving(func(ctx context.Context, job *Job) ([]byte, error) {
+		job.Progress("begun")
+		began := time.Now()
+		<-ctx.Done()
+		assert.LessOrEqual(t, time.Since(began), 2*time.Second)
+		return nil, ctx.Err()
+	}))))
+}
+
+func TestALoggerThatAsksTheHostIsNoDeadlock(t *testing.T) {
+	var h *Host
+	asks := slog.New(asking(func() { h.Stats() }))
+	var started sync.WaitGroup
+	started.Add(1)
+	h, err := NewHost(WithLogger(asks), WithBackoff(time.Millisecond, time.Millisecond), WithAttempts(2), WithWorkers(1, func(context.Context) (Conn, error) {
+		started.Wait()
+		return nil, errors.New("no program")
+	}))
+	require.NoError(t, err)
+	started.Done()
+	_, err = h.Do(t.Context(), nil)
+	assert.ErrorIs(t, err, ErrNoWorker)
+	assert.NoError(t, h.Stop(t.Context()))
+}
+
+// asking is a slog.Handler that calls a function.
+type asking func()
+
+func (a asking) Enabled(context.Context, slog.Level) bool  { return true }
+func (a asking) Handle(context.Context, slog.Record) error { a(); return nil }
+func (a asking) WithAttrs([]slog.Attr) slog.Handler        { return a }
+func (a asking) WithGroup(string) slog.Handler             { return a }
+
+func TestACauseIsAskedForItsTextByTheCaller(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		r := h.NewRegion()
+		answer := make(chan error, 1)
+		go func() { _, err := h.Do(t.Context(), []byte("hang"), InRegion(r)); answer <- err }()
+		synctest.Wait()
+		r.Close(askingError(func() { h.Stats() }))
+		assert.ErrorIs(t, <-answer, ErrCancelled)
+		assert.Panics(t, func() { r.Cancel((*JobError)(nil)) }, "in the goroutine that passed it")
+	}, WithWorkers(1, play(t, serving(func(ctx context.Context, _ *Job) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }))))
+}
+
+type askingError func()
+
+func (f askingError) Error() string { f(); return "asked" }
 
 func TestAWorkerThatHasReadWhatWasSentHasNoMoreTime(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {

@@ -76,7 +76,7 @@ func (h *Host) Attach(conn Conn) error {
 		return fmt.Errorf("%w: Attach: conn is nil", ErrOptions)
 	}
 	if h.newWorker(conn, false) == nil {
-		_ = conn.Close()
+		h.discard(conn)
 		return ErrStopped
 	}
 	return nil

@@ -143,9 +143,9 @@ func WithBackoff(first, most time.Duration) Option {
 	}
 }
 
-// WithAttempts sets after how many attempts in a row that have not given a worker that is ready, calls that wait are
-// answered with a *NoWorkerError, if there is no other worker. The host goes on to try. 0 stands for any number.
-// Without this option it is 5.
+// WithAttempts sets after how many attempts in a row that were of no use, calls that wait are answered with a
+// *NoWorkerError, if no other worker is ready. An attempt is of no use if Dial fails, or if the worker does not get ready or
+// ends before it is given a call. The host goes on to try. 0 stands for any number. Without this option it is 5.
 func WithAttempts(n int) Option {
 	return func(c *config) {
 		c.check(n >= 0, "WithAttempts: expected no negative number, got %d", n)
@@ -173,8 +173,8 @@ func WithTries(n int) Option {
 	}
 }
 
-// WithBacklog sets how many calls may wait for a worker; Do refuses the next with ErrBusy. Without this option any
-// number waits.
+// WithBacklog sets how many calls may wait for a worker, also for one that is still starting; Do refuses the next with
+// ErrBusy. Without this option any number waits.
 func WithBacklog(n int) Option {
 	return func(c *config) {
 		c.check(n >= 0, "WithBacklog: expected no negative number, got %d", n)
@@ -189,7 +189,7 @@ func WithLimits(l Limits) Option { return func(c *config) { c.limits = l.withDef
 func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seed } }
 
 // WithLogger has the host log what workers do and say. Lines are limited in rate, for each worker and for all together,
-// and in length, and a worker's text is quoted. At slog.LevelDebug the host also logs each message that it sends and the
+// and in length, and a worker's text is quoted. A logger that blocks holds up the worker that the line is about. At slog.LevelDebug the host also logs each message that it sends and the
 // end of each job. Without this option nothing is logged.
 func WithLogger(log *slog.Logger) Option {
 	return func(c *config) {
@@ -200,7 +200,8 @@ func WithLogger(log *slog.Logger) Option {
 
 // WithHook has hook called with every message that is sent to or accepted from a worker, whose number (see
 // WorkerStats) it gets. The messages of one worker come in order; for several workers it is called at the same time.
-// It must return soon, must not call the host, and must not change the message.
+// It must return soon and must not call the host. The message shares memory with the call's payload or result: hook must
+// not change it, nor keep it.
 func WithHook(hook func(worker uint64, env workerchannel.Envelope)) Option {
 	return func(c *config) { c.hook = hook }
 }

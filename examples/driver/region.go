@@ -24,14 +24,16 @@ func (h *Host) NewRegion() *Region {
 }
 
 // Cancel cancels the calls of the region as if their contexts had ended with the cause, and returns how many were
-// not cancelled before. It does not wait for them. A nil cause stands for one that says so.
+// not cancelled before. It does not wait for them. The text of the cause goes to the workers; a nil cause stands for one
+// that says so.
 func (r *Region) Cancel(cause error) (cancelled int) {
 	if cause == nil {
 		cause = errRegionCancelled
 	}
+	reason := causeText(cause)
 	r.host.mu.Lock()
 	defer r.host.unlock()
-	return r.host.sched.cancelRegion(&r.state, cause)
+	return r.host.sched.cancelRegion(&r.state, cause, reason)
 }
 
 // Close does what Cancel does, has further calls of the region refused with ErrRegionClosed, and returns when all its
@@ -40,8 +42,9 @@ func (r *Region) Close(cause error) {
 	if cause == nil {
 		cause = errRegionCancelled
 	}
+	reason := causeText(cause)
 	r.host.mu.Lock()
-	r.host.sched.closeRegion(&r.state, cause)
+	r.host.sched.closeRegion(&r.state, cause, reason)
 	r.host.unlock()
 	<-r.quiet
 }

@@ -14,7 +14,7 @@ type scheduler struct {
 	lastID   uint64
 	backlog  callList // the calls that wait, by ascending id
 	slots    []*slot  // the workers, in the order in which they joined
-	attempts int      // workers in a row that did not get ready
+	attempts int      // workers in a row that were of no use
 	stopping bool
 	counts   Counters
 	effects  effects
@@ -25,7 +25,7 @@ type rules struct {
 	window   int // the calls that a worker may have at a time
 	tries    int // the workers that may end while they have a call
 	waiting  int // the calls that may wait; negative: any number
-	attempts int // the workers in a row that may fail to get ready; 0: any number
+	attempts int // the workers in a row that may be of no use; 0: any number
 }
 
 // effects are what the scheduler asks of its host.
@@ -53,6 +53,7 @@ func emptied[T any](list []T) []T {
 type slot struct {
 	dialed                bool // the host starts another one in its place
 	ready, stopping, left bool
+	useful                bool             // it has ended a call
 	calls                 map[uint64]*call // assigned to it and not settled
 	orders, spare         []order          // not yet taken by takeOrders; taken before
 	wake                  func()           // the Host's
@@ -90,6 +91,7 @@ type call struct {
 	region   *regionState // nil: none
 	slot     *slot        // the worker that has it; nil while it waits, and once it is settled
 	cancel   error        // the cause of its cancellation; nil: it is not cancelled
+	reason   string       // the text of cancel, for the worker
 	given    bool         // its message has left for slot
 	begun    bool         // slot says that it runs
 	charged  int          // the workers that ended while they had it
@@ -137,11 +139,11 @@ func (s *scheduler) submit(c *call) error {
 }
 
 // cancelCall cancels a call: at once if it waits, otherwise through the handshake. The first cause counts.
-func (s *scheduler) cancelCall(c *call, cause error) {
+func (s *scheduler) cancelCall(c *call, cause error, reason string) {
 	if c.settled || c.cancel != nil {
 		return
 	}
-	c.cancel = cause
+	c.cancel, c.reason = cause, reason
 	if c.slot != nil {
 		s.order(c.slot, orderCancel, c)
 		return
@@ -151,10 +153,10 @@ func (s *scheduler) cancelCall(c *call, cause error) {
 }
 
 // cancelRegion cancels the calls of a region, and returns how many were not cancelled before.
-func (s *scheduler) cancelRegion(r *regionState, cause error) (cancelled int) {
+func (s *scheduler) cancelRegion(r *regionState, cause error, reason string) (cancelled int) {
 	for _, c := range sortedCalls(r.calls) {
 		if c.cancel == nil {
-			s.cancelCall(c, cause)
+			s.cancelCall(c, cause, reason)
 			cancelled++
 		}
 	}
@@ -162,14 +164,14 @@ func (s *scheduler) cancelRegion(r *regionState, cause error) (cancelled int) {
 }
 
 // closeRegion also has the region refuse calls from now on.
-func (s *scheduler) closeRegion(r *regionState, cause error) (cancelled int) {
+func (s *scheduler) closeRegion(r *regionState, cause error, reason string) (cancelled int) {
 	if !r.closed {
 		r.closed = true
 		if len(r.calls) == 0 {
 			r.quiet()
 		}
 	}
-	return s.cancelRegion(r, cause)
+	return s.cancelRegion(r, cause, reason)
 }
 
 // join adds a worker, which is not ready yet.
@@ -182,7 +184,7 @@ func (s *scheduler) join(dialed bool) *slot {
 
 // workerReady gives a worker its first calls.
 func (s *scheduler) workerReady(w *slot) {
-	w.ready, s.attempts = true, 0
+	w.ready = true
 	s.dispatch()
 }
 
@@ -200,6 +202,7 @@ func (s *scheduler) callEnded(w *slot, c *call, cause workerchannel.EndCause, ou
 	if c.slot != w {
 		return
 	}
+	w.useful, s.attempts = true, 0
 	switch o := outcome.(type) {
 	case workerchannel.OutcomeOk:
 		s.settle(c, o.Payload, nil)
@@ -237,17 +240,15 @@ func (s *scheduler) workerLeft(w *slot, why error) {
 		}
 	}
 	s.counts.WorkersEnded++
-	if !w.ready && w.dialed {
-		s.attemptFailed(why)
-	}
 	calls := sortedCalls(w.calls)
-	begun := false
+	begun, charged := false, false
 	for _, c := range calls {
 		begun = begun || c.begun
 	}
 	for _, c := range calls {
 		if c.begun || c.given && (!begun || s.tries == 1) {
 			c.charged++
+			charged = true
 		}
 		switch {
 		case c.cancel != nil:
@@ -264,10 +265,14 @@ func (s *scheduler) workerLeft(w *slot, why error) {
 		}
 	}
 	w.orders = nil
+	if w.dialed && !w.useful && !charged {
+		s.attemptFailed(why)
+	}
 	s.dispatch()
 }
 
-// attemptFailed notes that an attempt to get a worker came to nothing. After too many in a row, calls that wait are
+// attemptFailed notes that an attempt to get a worker came to nothing: it did not get ready, or it left before it was given
+// a call. After too many in a row, calls that wait are
 // settled if there is no worker for them.
 func (s *scheduler) attemptFailed(why error) {
 	s.attempts++

@@ -141,8 +141,8 @@ func TestSchedulerSettlesACancelledCallWhenItsWorkerLetsGoOrLeaves(t *testing.T)
 			s := newScheduler(rules{})
 			w := readySlot(s)
 			c := submitted(t, s)
-			s.cancelCall(c, context.DeadlineExceeded)
-			s.cancelCall(c, context.Canceled) // the first counts
+			s.cancelCall(c, context.DeadlineExceeded, "no longer needed")
+			s.cancelCall(c, context.Canceled, "no longer needed") // the first counts
 			assert.False(t, c.settled, "it may still run")
 			assert.Equal(t, []order{{orderSpawn, c}, {orderCancel, c}}, s.takeOrders(w))
 			end(s, w, c)
@@ -154,7 +154,7 @@ func TestSchedulerSettlesACancelledCallWhenItsWorkerLetsGoOrLeaves(t *testing.T)
 func TestSchedulerSettlesAWaitingCallThatIsCancelledAtOnce(t *testing.T) {
 	s := newScheduler(rules{})
 	c := submitted(t, s)
-	s.cancelCall(c, context.Canceled)
+	s.cancelCall(c, context.Canceled, "no longer needed")
 	assert.Equal(t, []*call{c}, s.takeEffects().settled)
 	assert.Equal(t, 0, s.backlog.len)
 }
@@ -181,6 +181,7 @@ func TestSchedulerGivesUpWithoutWorkers(t *testing.T) {
 
 	w := readySlot(s)
 	c = submitted(t, s)
+	s.callGiven(c)
 	waiting := submitted(t, s)
 	_ = submitted(t, s)
 	for range 5 {
@@ -189,6 +190,18 @@ func TestSchedulerGivesUpWithoutWorkers(t *testing.T) {
 	assert.False(t, waiting.settled, "there is a worker")
 	s.workerLeft(w, errDied)
 	assert.False(t, c.settled)
+}
+
+func TestSchedulerGivesUpOnWorkersThatLeaveBeforeTheyAreGivenACall(t *testing.T) {
+	s := newScheduler(rules{attempts: 3, window: 1, tries: 3})
+	c := submitted(t, s)
+	for range 3 {
+		assert.False(t, c.settled)
+		w := s.join(true)
+		s.workerReady(w) // c is assigned to it, and not sent
+		s.workerLeft(w, errLeft)
+	}
+	assert.Equal(t, &NoWorkerError{3, errLeft}, c.result.err)
 }
 
 func TestSchedulerGivesNothingToAWorkerThatEnds(t *testing.T) {
@@ -223,7 +236,7 @@ func TestSchedulerClosesARegion(t *testing.T) {
 		require.NoError(t, s.submit(c))
 	}
 	cause := errors.New("enough")
-	assert.Equal(t, 2, s.closeRegion(r, cause))
+	assert.Equal(t, 2, s.closeRegion(r, cause, "no longer needed"))
 	assert.ErrorIs(t, waiting.result.err, cause)
 	assert.Equal(t, ErrRegionClosed, s.submit(&call{region: r}))
 	assert.Zero(t, quiet, "one still runs")
@@ -231,7 +244,7 @@ func TestSchedulerClosesARegion(t *testing.T) {
 	assert.ErrorIs(t, running.result.err, cause)
 	assert.Equal(t, 1, quiet)
 	assert.Equal(t, w, other.slot)
-	s.closeRegion(r, cause)
+	s.closeRegion(r, cause, "no longer needed")
 	assert.Equal(t, 1, quiet)
 }
 
@@ -264,7 +277,7 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 			},
 			"cancel": func(t *rapid.T) {
 				if len(all) > 0 {
-					s.cancelCall(rapid.SampledFrom(all).Draw(t, "call"), context.Canceled)
+					s.cancelCall(rapid.SampledFrom(all).Draw(t, "call"), context.Canceled, "no longer needed")
 				}
 			},
 			"join": func(*rapid.T) { s.join(true) },
@@ -291,7 +304,7 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 				}
 			},
 			"fail":          func(*rapid.T) { s.attemptFailed(errDied) },
-			"cancel region": func(*rapid.T) { s.cancelRegion(region, context.Canceled) },
+			"cancel region": func(*rapid.T) { s.cancelRegion(region, context.Canceled, "no longer needed") },
 			"": func(t *rapid.T) {
 				for _, c := range s.takeEffects().settled {
 					settled[c]++

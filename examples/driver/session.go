@@ -23,7 +23,7 @@ type session struct {
 
 	sending      bool   // the transport has a message that it has not taken
 	sendingSince uint64 // the turn
-	sentBytes    uint64 // the length of all messages given to Send
+	sentBytes    uint64 // the length of all jobs given to Send
 	reached      uint64 // how much of that the worker has shown to have received
 
 	ticking              bool // turns pass
@@ -91,14 +91,14 @@ func (s *session) next(text []byte) ([]byte, int) {
 		return text, 0
 	}
 	s.sending, s.sendingSince = true, s.c.Turn()
-	s.sentBytes += uint64(len(text))
 	s.host.sent.add(len(text))
 	s.keepTime()
 	s.host.config.hook(s.number, env)
 	s.logSent(&env, len(text))
 	if op, ok := env.Op.(workerchannel.SpawnJob); ok {
+		s.sentBytes += uint64(len(text)) // other messages are short
 		if c := s.call(op.JobID); c != nil {
-			c.shell.position = s.sentBytes
+			c.shell.position, c.shell.sent = s.sentBytes, true
 			s.decide(func(d *scheduler) { d.callGiven(c) })
 		}
 	}
@@ -122,7 +122,7 @@ func (s *session) obey() {
 		case orderSpawn:
 			s.spawn(o.call)
 		case orderCancel:
-			_ = s.c.CancelJob(o.call.id, plain(o.call.cancel.Error(), maxText)) // refused if the job has ended meanwhile
+			_ = s.c.CancelJob(o.call.id, o.call.reason) // refused if the job has ended meanwhile
 		case orderStop:
 			_ = s.c.ShutdownWhenIdle("the host stops") // refused if it has been requested
 		}
@@ -134,6 +134,7 @@ func (s *session) spawn(c *call) {
 	if c.region != nil {
 		job.RegionID = c.region.id
 	}
+	c.shell.position, c.shell.sent = 0, false
 	if err := s.c.SpawnTagged(job, c); err != nil {
 		s.end(err) // the session has ended, or else the call would be lost here
 	}
@@ -147,6 +148,10 @@ func (s *session) take(v workerchannel.Verified) {
 	env := v.Envelope()
 	if s.booted && env.Op.Type() == workerchannel.OpBootstrapReady {
 		s.breakOff(errSecondBootstrap) // under whatever id: the channel belongs to one worker
+		return
+	}
+	if s.early(env.Op) {
+		s.breakOff(errEarly) // the coordinator cannot know which of its messages have left
 		return
 	}
 	switch err := s.c.HandleVerified(v); {
@@ -165,6 +170,23 @@ func (s *session) take(v workerchannel.Verified) {
 		s.observe(env.Op)
 	}
 	s.settle()
+}
+
+// early reports whether a message is about a job that the worker has not been given yet.
+func (s *session) early(op workerchannel.Op) bool {
+	var jobID uint64
+	switch op := op.(type) {
+	case workerchannel.StatusSnapshot:
+		jobID = op.JobID
+	case workerchannel.JobCompleted:
+		jobID = op.JobID
+	case workerchannel.CancelAcknowledged:
+		jobID = op.JobID
+	default: // what follows an acknowledgement, or is about no job
+		return false
+	}
+	job, ok := s.c.Job(jobID)
+	return ok && !job.State.Terminal() && !job.Tag.(*call).shell.sent
 }
 
 func (s *session) observe(op workerchannel.Op) {
@@ -241,7 +263,7 @@ func (s *session) nextTurn() {
 // allowance returns how many turns, in addition to a limit, the worker may need to receive what was sent to it; 1 more,
 // in place of 0, does no harm.
 func (s *session) allowance() uint64 {
-	return 1 + (s.sentBytes-s.reached)*s.turns.perMiB>>20
+	return 1 + (s.sentBytes-min(s.reached, s.sentBytes))*s.turns.perMiB>>20
 }
 
 // poll asks for a sign of life. Any message is one.

@@ -6,6 +6,9 @@ import "strings"
 // transports have.
 const maxText = 16 << 10
 
+// causeText returns the text of a cause as the reason for a worker.
+func causeText(cause error) string { return plain(cause.Error(), maxText) }
+
 // plain makes a text fit for the wire.
 func plain(s string, most int) string {
 	if len(s) > most {

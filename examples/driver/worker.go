@@ -138,16 +138,23 @@ func (w *worker) receiveAll() {
 			w.mu.Unlock()
 			return
 		}
-		w.host.received.add(len(data))
 		v, err := workerchannel.Verify(data)
 		w.mu.Lock()
+		if w.over {
+			w.mu.Unlock()
+			return // Recv goes on after Close
+		}
+		w.host.received.add(len(data))
 		if err != nil {
 			w.breakOff(err)
 		} else {
 			w.take(v)
 		}
-		more := w.c.OutboxLen() > 0
+		more, broken := w.c.OutboxLen() > 0, w.broken
 		w.mu.Unlock()
+		if broken {
+			return // nothing of it is believed any more
+		}
 		if more {
 			notify(w.wake)
 		}
@@ -172,6 +179,7 @@ func (w *worker) sendAll() {
 // Why a host ends a worker, beside a workerchannel.Overdue and the errors of workerchannel.Coordinator.
 var (
 	errSecondBootstrap = errors.New("driver: worker announced itself twice")
+	errEarly           = errors.New("driver: worker answered for a job that it had not been given")
 	errSendLate        = errors.New("driver: worker did not read a message within the limit")
 	errKilled          = errors.New("driver: host stopped before the worker had")
 	errLeft            = errors.New("driver: worker shut down")
