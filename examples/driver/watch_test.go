@@ -189,20 +189,26 @@ func TestLogNamesWorkerJobOperationTurnOutcomeAndSize(t *testing.T) {
 		p.flush()
 		p.hang()
 	})))
-	var sent, ended, gone map[string]any
+	var sent, came, ended, gone map[string]any
 	for line := range strings.Lines(log.String()) {
 		var attrs map[string]any
 		require.NoError(t, json.Unmarshal([]byte(line), &attrs))
 		switch {
-		case attrs["msg"] == "message to a worker" && attrs["operation"] == "SpawnJob" && sent == nil:
+		case attrs["operation"] == "SpawnJob" && sent == nil:
 			sent = attrs
+		case attrs["operation"] == "JobCompleted":
+			came = attrs
 		case attrs["msg"] == "job has ended":
 			ended = attrs
 		case attrs["msg"] == "worker has ended" && gone == nil:
 			gone = attrs
 		}
 	}
+	assert.Equal(t, "coordinator → SpawnJob job 1: 5 bytes", sent["msg"])
+	assert.Regexp(t, `^worker-\w+ → JobCompleted job 1: ok, 5 bytes$`, came["msg"])
+	assert.Equal(t, "ok", came["outcome"])
 	for _, name := range []string{"worker", "job", "turn", "size"} {
+		assert.Contains(t, came, name)
 		assert.Contains(t, sent, name)
 		assert.Contains(t, ended, name)
 	}
