@@ -128,10 +128,11 @@ func (b *browser) wait(expression string) {
 	b.t.Helper()
 	var text string
 	b.eval(fmt.Sprintf(`new Promise(done => {
-		const look = () => { if (%s) { watch.disconnect(); clearTimeout(late); done(""); } };
+		const holds = () => { try { return %s } catch { return false } };
+		const look = () => { if (holds()) { watch.disconnect(); clearTimeout(late); done(""); } };
 		const watch = new MutationObserver(look);
-		const late = setTimeout(() => done(document.body.innerText), 60000);
-		watch.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+		const late = setTimeout(() => done(document.body.innerText), 30000);
+		watch.observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
 		look();
 	})`, expression), &text)
 	require.Empty(b.t, text, "waiting for %s", expression)

@@ -98,7 +98,6 @@ function showFacts(s) {
   const c = s.counters;
   const fact = (name, value, unit, more) => make("div", {}, make("dt", {}, name), make("dd", {}, value, make("small", {}, " " + unit)), more || "");
   const lost = c.Failed + c.Panicked + c.GivenUp + c.NoWorker + c.Stopped;
-  const ended = (name, value) => make("small", {}, value.toLocaleString("en") + " " + name + " ");
   const outcomes = make("small", {class: "dim"}, lost ? plural(lost, "without a result", "without a result") : "none without a result");
   const killed = make("small", {class: "dim"}, c.WorkersKilled ? plural(c.WorkersKilled, "ended by the host", "ended by the host") : "none ended by the host");
   fill($("facts"), [
@@ -128,13 +127,13 @@ function showVerdict(s) {
   const late = s.due.filter(d => d.overdue && d.limit !== "Close");
   const silent = s.due.filter(d => isSilent(d) && !d.overdue);
   const slow = s.due.filter(isSlow);
-  const more = n => n > 1 ? " So are " + (n - 1) + " others." : "";
+  const others = (n, one, many, end) => n < 2 ? "" : n === 2 ? one : many + (n - 1) + end;
   const v = $("verdict");
   if (late.length) {
-    say(v, "bad", "▲", about(late[0]) + " is overdue. It had to " + late[0].text + "." + more(late.length));
+    say(v, "bad", "▲", about(late[0]) + " is overdue. It had to " + late[0].text + "." + others(late.length, " Another is late, too.", " ", " others are late, too."));
   } else if (silent.length) {
     const d = silent[0];
-    say(v, "bad", "▲", about(d) + " does not answer. It has job " + d.job + ", and has been asked for a sign of life." + (silent.length > 1 ? " Nor do " + (silent.length - 1) + " others." : ""));
+    say(v, "bad", "▲", about(d) + " does not answer. It has job " + d.job + ", and has been asked for a sign of life." + others(silent.length, " Nor does another.", " Nor do ", " others."));
   } else if (slow.length) {
     say(v, "warn", "◷", about(slow[0]) + " takes long to " + slow[0].text + ".");
   } else if (s.stopping) {
@@ -156,7 +155,7 @@ function showDue(s) {
       : "due in " + turnsAndTime(d.left, s);
     const item = make("li", {class: kind || false},
       make("div", {class: "head"},
-        make("span", {}, make("span", {class: "mark", "aria-hidden": "true"}, kind === "bad" ? "▲" : "◷"), " " + upper(named(d.worker, d.id)) + (isSilent(d) ? " does not answer; it has to " : " has to ") + d.text),
+        make("span", {}, make("span", {class: "mark", "aria-hidden": "true"}, kind === "bad" ? "▲" : "◷"), " " + upper(named(d.worker, d.id)) + (isSilent(d) ? " does not answer: it has to " : " has to ") + d.text),
         make("span", {class: "time"}, time)),
       make("progress", {max: Math.max(1, d.allowed), value: Math.min(d.waited, d.allowed), "aria-label": "turns that have passed of " + d.allowed}));
     return item;
@@ -172,8 +171,8 @@ function showWorkers(s) {
     make("td", {class: "num"}, String(w.number)),
     make("td", {class: "id"}, w.id || "–"),
     make("td", {class: "s-" + (w.trouble ? "trouble" : w.status)}, make("span", {class: "mark", "aria-hidden": "true"}, marks[w.status] || "·"), " " + w.status),
-    make("td", {class: "num"}, String(w.calls)),
-    make("td", {class: "num dim"}, w.quiet ? plural(w.quiet, "turn") + " ago" : "this turn"),
+    make("td", {class: "num count"}, String(w.calls)),
+    make("td", {class: "num dim heard"}, w.quiet ? plural(w.quiet, "turn") + " ago" : "this turn"),
   )) : [make("tr", {}, make("td", {class: "empty", colspan: 5}, "No worker is connected."))]);
   const which = $("which"), value = which.value;
   const numbers = new Map(events.map(e => [String(e.worker), ""]));

@@ -69,9 +69,9 @@ func newHost(t *testing.T, opts ...driver.Option) *driver.Host {
 }
 
 func shout(ctx context.Context, job *driver.Job) ([]byte, error) {
+	job.Progress("half of it")
 	switch {
 	case bytes.HasPrefix(job.Payload, []byte("wait")):
-		job.Progress("half of it")
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
 	case bytes.HasPrefix(job.Payload, []byte("fail")):
@@ -125,7 +125,7 @@ func TestPageFiltersPausesAndExports(t *testing.T) {
 	b.size(1320, 985, false)
 	b.open(server.URL)
 	rows := `document.querySelectorAll("#log li:not(.empty)").length`
-	b.wait(rows + " == 7") // bootstrap, and for each job: spawn, running, completed
+	b.wait(rows + " == 9") // bootstrap, and for each job: spawn, running, half of it, completed
 	b.wait(`!document.body.innerText.includes("secret") && !document.body.innerText.includes("SECRET")`)
 	b.wait(`document.querySelector("#verdict").classList.contains("ok")`)
 
@@ -133,7 +133,7 @@ func TestPageFiltersPausesAndExports(t *testing.T) {
 		b.eval(fmt.Sprintf(`{ const e = document.getElementById(%q); if (e.type == "checkbox") e.checked = %[2]q != ""; else e.value = %[2]q; e.dispatchEvent(new Event("input")); }`, id, value), nil)
 	}
 	set("filter", "job 2")
-	b.wait(rows + " == 3")
+	b.wait(rows + " == 4")
 	var export string
 	b.eval(`document.querySelector("#export").href`, &export)
 	assert.Equal(t, server.URL+"/messages.jsonl?job=2", export)
@@ -144,15 +144,15 @@ func TestPageFiltersPausesAndExports(t *testing.T) {
 	b.wait(rows + ` == 1 && document.querySelector("#log li.trouble").innerText.includes("▲")`)
 	set("bad", "")
 	set("which", "1")
-	b.wait(rows + " == 7")
+	b.wait(rows + " == 9")
 	set("which", "")
 
 	b.eval(`document.querySelector("#pause").click()`, nil)
 	do("more")
-	b.wait(`document.querySelector("#shown").innerText.includes("paused; 3 newer ones")`)
-	b.wait(rows + " == 7")
+	b.wait(`document.querySelector("#shown").innerText.includes("paused; 4 newer ones")`)
+	b.wait(rows + " == 9")
 	b.eval(`document.querySelector("#pause").click()`, nil)
-	b.wait(rows + " == 10")
+	b.wait(rows + " == 13")
 
 	var title string
 	b.eval("document.title", &title)
@@ -169,12 +169,12 @@ func TestPageFitsEveryWidthAndScheme(t *testing.T) {
 	server := httptest.NewServer(debug.Handler(host))
 	defer server.Close()
 	attach(t, host, "w-with-a-long-name-of-sixty-four-bytes-that-cannot-be-divided-01", shout)
-	attachHanging(t, host, "w-2")
-	attachHanging(t, host, hostile)
-	attach(t, host, strings.Repeat("界", 100), shout)
 	for i := range 6 {
 		_, _ = host.Do(t.Context(), bytes.Repeat([]byte("fail"), 1+i*1000))
 	}
+	attachHanging(t, host, "w-2")
+	attachHanging(t, host, hostile)
+	attach(t, host, strings.Repeat("界", 100), shout)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for i := range 20 {

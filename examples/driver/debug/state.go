@@ -147,7 +147,7 @@ var duties = map[string]string{
 	"Cancel":   "acknowledge the cancel of job %d",
 	"Drain":    "return from job %d, which is cancelled",
 	"Finalize": "clean up after job %d, which is cancelled",
-	"Answer":   "give a sign of life; it was asked about job %d",
+	"Answer":   "give a sign of life, and was asked about job %d",
 	"Send":     "read a message",
 	"Shutdown": "shut down",
 	"Close":    "let go of its connection, which is being closed",
