@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,7 @@ const (
 	EventReceived                      // a message of the worker was accepted
 	EventRefused                       // a message of the worker was refused, for Err, and the worker is being ended
 	EventStray                         // a message of another session was ignored, for Err
-	EventEnded                         // the connection of the worker has ended, for Err
+	EventEnded                         // the connection of the worker has ended, for Err; nil: the worker has shut down
 )
 
 // String returns one word.
@@ -86,4 +87,12 @@ func (s *session) tell(kind EventKind, env *workerchannel.Envelope, size int, er
 	for _, o := range *list {
 		o.f(e)
 	}
+}
+
+func (s *session) tellEnd() {
+	if errors.Is(s.why, errLeft) {
+		s.tell(EventEnded, nil, 0, nil)
+		return
+	}
+	s.tell(EventEnded, nil, 0, s.why)
 }

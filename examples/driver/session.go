@@ -55,7 +55,7 @@ func (s *session) finish() {
 	s.c.WorkerLost()
 	s.leave()
 	s.record()
-	s.tell(EventEnded, nil, 0, s.why)
+	s.tellEnd()
 	s.logEnd()
 }
 

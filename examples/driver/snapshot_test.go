@@ -169,5 +169,5 @@ func TestObserversSeeEveryEventUntilTheyStop(t *testing.T) {
 	assert.Equal(t, want, first[:len(want)])
 	assert.Equal(t, first, second[:len(first)])
 	assert.Contains(t, second, "2 sent ShutdownWorker")
-	assert.Equal(t, "2 ended true", second[len(second)-1])
+	assert.Equal(t, "2 ended false", second[len(second)-1])
 }

@@ -204,7 +204,7 @@ function showLog() {
   const which = $("which").value;
   const all = paused || events;
   const match = e => (!which || String(e.worker) === which)
-    && (!$("bad").checked || e.bad || e.error)
+    && (!$("bad").checked || e.bad || e.kind === "stray")
     && (!text || (job ? String(e.job) === job[1] : (e.kind + " " + described(e) + " " + (e.error || "")).toLowerCase().includes(text)));
   const list = all.filter(match);
   const rows = list.slice(-drawn).reverse().map(e => make("li", {class: e.bad ? "trouble" : e.kind},
@@ -212,7 +212,7 @@ function showLog() {
     make("span", {class: "arrow", title: e.kind}, arrows[e.kind] || "·"),
     make("span", {class: "who"}, "#" + e.worker),
     make("span", {class: "turn"}, "turn " + e.turn),
-    make("span", {class: "what"}, (e.bad ? "▲ " : "") + described(e), e.error ? make("span", {class: "error"}, " [" + e.error + "]") : ""),
+    make("span", {class: "what"}, (e.bad && e.kind !== "ended" ? "▲ " : "") + described(e), e.error ? make("span", {class: "error"}, " [" + e.error + "]") : ""),
     make("span", {class: "size"}, e.bytes ? bytes(e.bytes) : ""),
   ));
   fill($("log"), rows.length ? rows : [make("li", {class: "empty"}, all.length ? "No message fits the filter." : "No message yet.")]);

@@ -108,7 +108,7 @@ func TestPageNamesTheWorkerThatHangsBeforeItIsEnded(t *testing.T) {
 
 	err := <-ended
 	assert.ErrorIs(t, err, driver.ErrGivenUp)
-	b.wait(`document.querySelector("#log li.ended").innerText.includes("worker is late: PollStatus of job 1")`)
+	b.wait(`document.querySelector("#log li.trouble").innerText.includes("worker is late: PollStatus of job 1")`)
 	b.wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
 	assert.Empty(t, b.logged)
 }

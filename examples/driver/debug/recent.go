@@ -61,7 +61,9 @@ func (r *recent) add(e driver.Event) {
 	case driver.EventRefused:
 		one.Bad = true
 	case driver.EventEnded:
-		one.Text = "the worker has ended"
+		if one.Text, one.Bad = "the worker has shut down", e.Err != nil; one.Bad {
+			one.Text = "the worker has ended"
+		}
 	}
 	if op := e.Envelope.Op; op != nil {
 		one.Op, one.Text = op.Type().String(), e.Envelope.String()
