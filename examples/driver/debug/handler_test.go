@@ -194,8 +194,8 @@ func TestKeptMessagesAreBounded(t *testing.T) {
 		assert.Equal(t, 10, strings.Count(get(h, "/messages.jsonl").Body.String(), "\n"))
 	}, debug.Keep(10))
 	withHost(t, func(t *testing.T, host *driver.Host, h http.Handler) {
-		for range 80 {
-			_, _ = host.Do(t.Context(), make([]byte, wc.MaxPayloadBytes)) // 40 MiB in all
+		for range 36 {
+			_, _ = host.Do(t.Context(), make([]byte, wc.MaxPayloadBytes)) // 18 MiB in all
 		}
 		kept := 0
 		for line := range strings.Lines(get(h, "/messages.jsonl").Body.String()) {
