@@ -171,3 +171,23 @@ func TestObserversSeeEveryEventUntilTheyStop(t *testing.T) {
 	assert.Contains(t, second, "2 sent ShutdownWorker")
 	assert.Equal(t, "2 ended false", second[len(second)-1])
 }
+
+func TestNothingIsDueThatHasNotBeenSent(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		region := h.NewRegion()
+		_ = do(h, t.Context(), "first", InRegion(region))
+		_ = do(h, t.Context(), "second", InRegion(region))
+		time.Sleep(2 * time.Second)
+		region.Cancel(errTest)
+		time.Sleep(2 * time.Second)
+		one := h.Snapshot(10).Sessions[0]
+		assert.Equal(t, wc.StateCancelRequested, one.Jobs[0].State)
+		assert.Equal(t, wc.StateCancelRequested, one.Jobs[1].State)
+		assert.Equal(t, 1, one.Outbox, "the worker does not read the first cancel, so the second waits")
+		var due []string
+		for _, d := range one.Due {
+			due = append(due, fmt.Sprint(d.Limit, " ", d.JobID))
+		}
+		assert.Equal(t, []string{"Send 0", "Cancel 1"}, due)
+	}, WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) { p.begin(); p.spawned(); p.deaf() })))
+}
