@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -216,4 +217,22 @@ func TestLogNamesWorkerJobOperationTurnOutcomeAndSize(t *testing.T) {
 	assert.Equal(t, 5.0, ended["size"])
 	assert.Equal(t, "CancelJob", gone["operation"], "the worker was late with it")
 	assert.Equal(t, 2.0, gone["job"])
+}
+
+func TestReportsOfJobsAreLoggedWithinBounds(t *testing.T) {
+	var log bytes.Buffer
+	withHost(t, func(t *testing.T, h *Host) {
+		require.ErrorIs(t, second(h.Do(t.Context(), nil)), ErrJobFailed)
+		assert.NotZero(t, h.Stats().LinesSuppressed)
+	}, WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))), WithWorkers(1, play(t, serving(
+		func(_ context.Context, job *Job) ([]byte, error) {
+			for range 1000 {
+				job.Progress("a bit more\x1b[31m")
+			}
+			return nil, errors.New("bad")
+		}))))
+	assert.LessOrEqual(t, strings.Count(log.String(), "a bit more"), 20)
+	assert.Contains(t, log.String(), "a bit more")
+	assert.NotContains(t, log.String(), "\x1b")
+	assert.Contains(t, log.String(), "outcome=error")
 }

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -176,7 +175,7 @@ func TestExportedMessagesCanBeInspected(t *testing.T) {
 			assert.Equal(t, 4, strings.Count(one.String(), "\n"))
 			file := filepath.Join(t.TempDir(), "messages.jsonl")
 			require.NoError(t, os.WriteFile(file, export.Bytes(), 0o600))
-			out, err := exec.Command(filepath.Join(runtime.GOROOT(), "bin", "go"), "run", "github.com/workerchannel/workerchannel/examples/inspect", file).CombinedOutput()
+			out, err := exec.Command("go", "run", "github.com/workerchannel/workerchannel/examples/inspect", file).CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			for _, want := range []string{"SpawnJob job 1: 25 bytes", "JobCompleted job 2: err", "JobCompleted job 3: ok, 20000 bytes"} {
 				assert.Contains(t, string(out), want)
@@ -270,5 +269,41 @@ func TestMetricsAreInTheFormatOfPrometheus(t *testing.T) {
 		} {
 			assert.Contains(t, text, want)
 		}
+	})
+}
+
+func TestTheDriverAloneDoesWithoutNetHTTP(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "github.com/workerchannel/workerchannel/examples/driver").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.NotContains(t, strings.Fields(string(out)), "net/http")
+	assert.NotContains(t, strings.Fields(string(out)), "net")
+}
+
+func TestEveryMessageOfAWorkerIsKeptAsItIs(t *testing.T) {
+	detail := "metadata"
+	ops := []wc.Op{
+		wc.BootstrapReady{WorkerID: "w"}, wc.Diagnostic{Level: wc.LevelError, Category: "c", Message: "m", Metadata: &detail},
+		wc.ShutdownCompleted{},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		host, err := driver.NewHost()
+		require.NoError(t, err)
+		h := debug.Handler(host)
+		conn, worker := driver.Pipe(8)
+		require.NoError(t, host.Attach(conn))
+		var want strings.Builder
+		for i, op := range ops {
+			text, err := wc.NewWorkerEnvelope("w", wc.Header{MessageID: uint64(i), SeqNo: uint64(i) + 1}, op).AppendJSON(nil)
+			require.NoError(t, err)
+			require.NoError(t, worker.Send(text))
+			want.Write(append(text, '\n'))
+		}
+		synctest.Wait()
+		require.NoError(t, worker.Send([]byte("no message")))
+		_ = worker.Close()
+		_ = host.Stop(t.Context())
+		assert.Equal(t, want.String(), get(h, "/messages.jsonl").Body.String())
+		state := get(h, "/state.json").Body.String()
+		assert.Contains(t, state, `"bad":true`)
 	})
 }
