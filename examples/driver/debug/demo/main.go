@@ -1,9 +1,10 @@
 // Demo runs a host whose workers are busy, slow, wrong, and sometimes hang, so that there is something to see on the page
 // of package debug.
 //
-//	go run ./examples/driver/debug/demo -debug localhost:6060
+//	go run ./examples/driver/debug/demo [-debug localhost:6060] [-journal FILE]
 //
-// Then open http://localhost:6060/. The workers run in this process, over driver.Pipe.
+// Then open http://localhost:6060/. The workers run in this process, over driver.Pipe. With -journal all sessions are
+// recorded, for examples/replay and examples/inspect.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"log"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -22,21 +24,37 @@ import (
 
 	"github.com/workerchannel/workerchannel/examples/driver"
 	"github.com/workerchannel/workerchannel/examples/driver/debug"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 func main() {
 	address := flag.String("debug", "localhost:6060", "serve the page at this address")
+	file := flag.String("journal", "", "record all sessions in this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *address); err != nil {
+	listener, err := net.Listen("tcp", *address)
+	if err == nil {
+		fmt.Printf("open http://%s/\n", *address)
+		err = run(ctx, listener, *file)
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, address string) error {
+func run(ctx context.Context, listener net.Listener, file string) error {
+	var opts []driver.Option
+	if file != "" {
+		w, err := journal.Create(file, journal.Options{})
+		if err != nil {
+			return err
+		}
+		defer w.Close()
+		opts = append(opts, driver.WithJournal(w))
+	}
 	var started atomic.Int64
-	host, err := driver.NewHost(
+	opts = append(opts,
 		driver.WithLimits(driver.Limits{Silence: 3 * time.Second, Answer: 15 * time.Second}),
 		driver.WithWorkers(4, func(ctx context.Context) (driver.Conn, error) {
 			host, worker := driver.Pipe(8)
@@ -44,10 +62,15 @@ func run(ctx context.Context, address string) error {
 			go func() { _ = driver.Serve(context.WithoutCancel(ctx), conn, id, work(conn), driver.WithConcurrency(2)) }()
 			return host, nil
 		}))
+	host, err := driver.NewHost(opts...)
 	if err != nil {
 		return err
 	}
-	defer host.Stop(context.Background())
+	defer func() {
+		soon, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		_ = host.Stop(soon) // one that hangs is killed
+	}()
 	for range 12 {
 		go func() {
 			for ctx.Err() == nil {
@@ -55,10 +78,9 @@ func run(ctx context.Context, address string) error {
 			}
 		}()
 	}
-	server := &http.Server{Addr: address, Handler: debug.Handler(host), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: debug.Handler(host), ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
-	fmt.Printf("open http://%s/\n", address)
-	if err = server.ListenAndServe(); errors.Is(err, http.ErrServerClosed) {
+	if err = server.Serve(listener); errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
 	return err
