@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // benchSizes are the lengths of payloads, which the worker returns as they are.
@@ -32,6 +33,15 @@ func BenchmarkCall(b *testing.B) {
 	benchCalls(b, func() (host, worker Conn) { return Pipe(64) })
 }
 
+// BenchmarkRecordedCall is BenchmarkCall with a journal that is written nowhere.
+func BenchmarkRecordedCall(b *testing.B) {
+	w, err := journal.NewWriter(io.Discard, journal.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	benchCalls(b, func() (host, worker Conn) { return Pipe(64) }, WithJournal(w))
+}
+
 // BenchmarkCallOverTCP is the same over lines on a loopback connection.
 func BenchmarkCallOverTCP(b *testing.B) {
 	benchCalls(b, func() (host, worker Conn) {
@@ -43,13 +53,13 @@ func BenchmarkCallOverTCP(b *testing.B) {
 	})
 }
 
-func benchCalls(b *testing.B, pair func() (host, worker Conn)) {
+func benchCalls(b *testing.B, pair func() (host, worker Conn), opts ...Option) {
 	eachBench(b, func(b *testing.B, payload []byte, inFlight int) {
-		h, err := NewHost(WithWindow(64), WithWorkers(1, func(context.Context) (Conn, error) {
+		h, err := NewHost(append(opts, WithWindow(64), WithWorkers(1, func(context.Context) (Conn, error) {
 			host, worker := pair()
 			go func() { _ = Serve(context.Background(), worker, "", echo, WithConcurrency(64)) }()
 			return host, nil
-		}))
+		}))...)
 		if err != nil {
 			b.Fatal(err)
 		}

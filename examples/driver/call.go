@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/workerchannel/workerchannel"
 )
@@ -54,7 +55,7 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	if ctx.Err() != nil {
 		return nil, &CancelError{Cause: context.Cause(ctx)}
 	}
-	c := &call{payload: payload, shell: callShell{done: make(chan struct{})}}
+	c := &call{payload: payload, shell: callShell{done: make(chan struct{}), made: time.Now()}}
 	if o.progress != nil {
 		c.shell.progress = make(chan string, 8)
 	}
@@ -129,8 +130,11 @@ func (c *call) deliver(detail string) {
 
 // callShell is what a Host adds to a call.
 type callShell struct {
-	done     chan struct{} // closed when the call is settled
-	progress chan string   // nil: nobody wants it
-	position uint64        // in the bytes sent to the worker that has it: where its message ends
-	sent     bool          // its message has left for the worker that has it
+	done     chan struct{}        // closed when the call is settled
+	progress chan string          // nil: nobody wants it
+	made     time.Time            // when Do was called
+	request  workerchannel.OpType // the last of the cancel handshake that was sent
+	asked    uint64               // in which turn
+	position uint64               // in the bytes sent to the worker that has it: where its message ends
+	sent     bool                 // its message has left for the worker that has it
 }

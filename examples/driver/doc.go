@@ -30,6 +30,12 @@
 // quotes what a worker says. The transport must bound the size of a message, as [Lines] does. The protocol authenticates
 // nobody: whoever can write to the connection can be the worker.
 //
+// # What happens in it
+//
+// [WithJournal] records every session so that it can be replayed (examples/journal) and looked at (examples/inspect).
+// [WithLogger] logs messages and ends as attributes and readable lines. Package examples/driver/debug is a page that shows it
+// live, by [Host.Snapshot] and [Host.Observe].
+//
 // # Other transports
 //
 // Anything with the methods of [Conn] will do; examples/transporttest tests it. Modules of their own, so that their
@@ -39,5 +45,5 @@
 //
 // scheduler.go decides who gets which call; it is a plain state machine. host.go, call.go and dial.go are the API around
 // it. session.go is what happens between a host and one worker, and worker.go its goroutines; server.go and serve.go are
-// the same of a worker. lines.go and process.go are transports.
+// the same of a worker. record.go, observe.go, snapshot.go and log.go show what happens. lines.go and process.go are transports.
 package driver

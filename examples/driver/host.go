@@ -11,11 +11,13 @@ type Host struct {
 	// The scheduler decides which worker gets which call; the host calls it under mu and does what it asks. What
 	// happens between the host and one worker is its session.
 
-	config *config
-	turns  turns
-	events *limitedLog // what happens to workers
-	said   *budget     // what workers say
+	config  *config
+	turns   turns
+	events  *limitedLog // what happens to workers
+	said    *budget     // what workers say
+	reports *budget     // what their jobs report
 	traffic
+	observers observers
 
 	mu         sync.Mutex // of what follows, but the channels
 	sched      scheduler
@@ -42,6 +44,7 @@ func NewHost(opts ...Option) (*Host, error) {
 		config:   c,
 		turns:    c.limits.turns(),
 		said:     newHostBudget(),
+		reports:  newHostBudget(),
 		sched:    scheduler{rules: c.rules},
 		workers:  map[*worker]struct{}{},
 		stopping: make(chan struct{}),

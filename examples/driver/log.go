@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // printable returns a peer's text so that it can go to a terminal: on one line, of bounded length, without control
@@ -133,55 +134,58 @@ func (s *session) logDiagnostic(d workerchannel.Diagnostic) {
 
 // debug logs what the host does. That has no limit, as there is no more of it than calls and turns.
 func (s *session) debug(msg string, attrs ...slog.Attr) {
-	s.host.config.log.LogAttrs(context.Background(), slog.LevelDebug, msg, append(attrs, slog.Uint64("worker", s.number), slog.Uint64("turn", s.c.Turn()))...)
+	s.host.config.log.LogAttrs(context.Background(), slog.LevelDebug, msg, s.debugAttrs(attrs)...)
+}
+
+func (s *session) debugAttrs(attrs []slog.Attr) []slog.Attr {
+	return append(append(s.attrs(), slog.Uint64("turn", s.c.Turn())), attrs...)
 }
 
 func (s *session) debugging() bool {
 	return s.host.config.log.Enabled(context.Background(), slog.LevelDebug)
 }
 
-func (s *session) logSent(env *workerchannel.Envelope, size int) {
+// logMessage logs a message that is sent or was accepted. What a worker can send any number of is limited.
+func (s *session) logMessage(env *workerchannel.Envelope, size int) {
 	if !s.debugging() {
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", env.Op.Type().String()), slog.Int("size", size)}
-	if id, ok := jobOf(env.Op); ok {
+	if id, ok := journal.JobOf(env.Op); ok {
 		attrs = append(attrs, slog.Uint64("job", id))
 	}
-	s.debug("message to a worker", attrs...)
+	switch op := env.Op.(type) {
+	case workerchannel.Diagnostic: // has a line of its own
+		return
+	case workerchannel.StatusSnapshot:
+		s.reports.line(slog.LevelDebug, env.String(), s.debugAttrs(attrs)...)
+		return
+	case workerchannel.JobCompleted:
+		name, _ := outcome(op.Outcome)
+		attrs = append(attrs, slog.String("outcome", name))
+	}
+	s.debug(env.String(), attrs...)
 }
 
 func (s *session) logOutcome(job *workerchannel.TrackedJob) {
 	if !s.debugging() {
 		return
 	}
-	outcome, size := "ok", 0
-	switch o := job.Outcome.(type) {
-	case workerchannel.OutcomeOk:
-		size = len(o.Payload)
-	case workerchannel.OutcomeErr:
-		outcome = "error"
-	case workerchannel.OutcomeCancelled:
-		outcome = "cancelled"
-	case workerchannel.OutcomePanicked:
-		outcome = "panicked"
-	}
-	s.debug("job has ended", slog.Uint64("job", job.JobID), slog.String("outcome", outcome), slog.Int("size", size))
+	name, size := outcome(job.Outcome)
+	s.debug("job has ended", slog.Uint64("job", job.JobID), slog.String("outcome", name), slog.Int("size", size))
 }
 
-// jobOf returns the job that a message of a host is about.
-func jobOf(op workerchannel.Op) (id uint64, ok bool) {
-	switch op := op.(type) {
-	case workerchannel.SpawnJob:
-		return op.JobID, true
-	case workerchannel.PollStatus:
-		return op.JobID, true
-	case workerchannel.CancelJob:
-		return op.JobID, true
-	case workerchannel.DrainJob:
-		return op.JobID, true
-	case workerchannel.FinalizeJob:
-		return op.JobID, true
+// outcome returns the name of an outcome and the size of the result.
+func outcome(o workerchannel.Outcome) (name string, size int) {
+	switch o := o.(type) {
+	case workerchannel.OutcomeErr:
+		return "error", 0
+	case workerchannel.OutcomeCancelled:
+		return "cancelled", 0
+	case workerchannel.OutcomePanicked:
+		return "panicked", 0
+	case workerchannel.OutcomeOk:
+		return "ok", len(o.Payload)
 	}
-	return 0, false
+	return "none", 0
 }

@@ -108,6 +108,7 @@ type config struct {
 	seed       uint64
 	log        *slog.Logger
 	hook       func(worker uint64, env workerchannel.Envelope)
+	record     recordFunc
 	err        error // the first option that is out of range
 }
 
@@ -189,8 +190,11 @@ func WithLimits(l Limits) Option { return func(c *config) { c.limits = l.withDef
 func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seed } }
 
 // WithLogger has the host log what workers do and say. Lines are limited in rate, for each worker and for all together,
-// and in length, and a worker's text is quoted. A logger that blocks holds up the worker that the line is about. At slog.LevelDebug the host also logs each message that it sends and the
-// end of each job. Without this option nothing is logged.
+// and in length, and a worker's text is quoted. A logger that blocks holds up the worker that the line is about.
+// At slog.LevelDebug the host also logs each message that it sends or accepts,
+// as a line such as "w-1 → JobCompleted job 7: ok, 5 bytes", and the end of each job; only the reports of jobs and diagnostics
+// are limited in rate there. What a line tells is also in attributes: worker, id, operation, job, turn, outcome, size.
+// Without this option nothing is logged.
 func WithLogger(log *slog.Logger) Option {
 	return func(c *config) {
 		c.check(log != nil, "WithLogger: logger is nil")
@@ -214,6 +218,7 @@ func newConfig(opts []Option) (*config, error) {
 		limits:     defaultLimits,
 		log:        slog.New(slog.DiscardHandler),
 		hook:       func(uint64, workerchannel.Envelope) {},
+		record:     recordNothing,
 	}
 	for _, opt := range opts {
 		if opt != nil {

@@ -16,10 +16,12 @@ type session struct {
 	number   uint64
 	id       string // host.mu's
 	slot     *slot
-	c        *workerchannel.Coordinator
-	said     *limitedLog
-	notify   func() // has the worker's run look at why, ticking and abandoned
-	replaced func() // lets the host start another worker in its place; called again it does nothing
+	c        coordinator // nil before start
+	record   func()      // ends the record of c
+	said     *limitedLog // what the worker says
+	reports  *limitedLog // its jobs' progress
+	notify   func()      // has the worker's run look at why, ticking and abandoned
+	replaced func()      // lets the host start another worker in its place; called again it does nothing
 
 	sending      bool   // the transport has a message that it has not taken
 	sendingSince uint64 // the turn
@@ -31,6 +33,8 @@ type session struct {
 	leftSince            uint64
 	heard                uint64 // the turn in which a message last came
 	polled               bool   // a sign of life has been asked for and has not come
+	asking               asked  // the last request of its kind that was sent
+	askedJob, askedSince uint64 // for which job, if any, and in which turn
 	ended                int    // calls that it has ended
 	why                  error  // why the connection is being closed; nil: it is not
 	whySince             uint64
@@ -39,6 +43,8 @@ type session struct {
 
 // start begins the session: the worker has been started.
 func (s *session) start() {
+	core := workerchannel.NewCoordinator(s.host.config.seed, workerchannel.WithLimits(s.turns.core))
+	s.c, s.record = s.host.config.record(core, s.turns.core)
 	s.c.ExpectWorker()
 	s.ticking = true
 }
@@ -48,6 +54,8 @@ func (s *session) finish() {
 	s.over = true
 	s.c.WorkerLost()
 	s.leave()
+	s.record()
+	s.tellEnd()
 	s.logEnd()
 }
 
@@ -94,13 +102,16 @@ func (s *session) next(text []byte) ([]byte, int) {
 	s.host.sent.add(len(text))
 	s.keepTime()
 	s.host.config.hook(s.number, env)
-	s.logSent(&env, len(text))
+	s.tell(EventSent, &env, len(text), nil)
+	s.logMessage(&env, len(text))
 	if op, ok := env.Op.(workerchannel.SpawnJob); ok {
 		s.sentBytes += uint64(len(text)) // other messages are short
 		if c := s.call(op.JobID); c != nil {
 			c.shell.position, c.shell.sent = s.sentBytes, true
 			s.decide(func(d *scheduler) { d.callGiven(c) })
 		}
+	} else {
+		s.noteRequest(env.Op)
 	}
 	return text, messages
 }
@@ -134,38 +145,42 @@ func (s *session) spawn(c *call) {
 	if c.region != nil {
 		job.RegionID = c.region.id
 	}
-	c.shell.position, c.shell.sent = 0, false
+	c.shell.position, c.shell.sent, c.shell.request = 0, false, 0
 	if err := s.c.SpawnTagged(job, c); err != nil {
 		s.end(err) // the session has ended, or else the call would be lost here
 	}
 }
 
-// take takes a message in. After a refused one nothing of the worker is believed.
-func (s *session) take(v workerchannel.Verified) {
+// take takes a message of so many bytes in. After a refused one nothing of the worker is believed.
+func (s *session) take(v workerchannel.Verified, size int) {
 	if s.broken || s.over {
 		return
 	}
 	env := v.Envelope()
 	if s.booted && env.Op.Type() == workerchannel.OpBootstrapReady {
+		s.tell(EventRefused, &env, size, errSecondBootstrap)
 		s.breakOff(errSecondBootstrap) // under whatever id: the channel belongs to one worker
 		return
 	}
 	if s.early(env.Op) {
+		s.tell(EventRefused, &env, size, errEarly)
 		s.breakOff(errEarly) // the coordinator cannot know which of its messages have left
 		return
 	}
 	switch err := s.c.HandleVerified(v); {
 	case workerchannel.IsStray(err):
 		s.host.strays.Add(1)
+		s.tell(EventStray, &env, size, err)
 		return
 	case errors.Is(err, workerchannel.ErrBootstrapFailed):
-		s.host.config.hook(s.number, env)
+		s.accepted(&env, size)
 		s.end(err)
 	case err != nil:
+		s.tell(EventRefused, &env, size, err)
 		s.breakOff(err)
 		return
 	default:
-		s.host.config.hook(s.number, env)
+		s.accepted(&env, size)
 		s.heard, s.polled = s.c.Turn(), false
 		s.observe(env.Op)
 	}
@@ -187,6 +202,23 @@ func (s *session) early(op workerchannel.Op) bool {
 	}
 	job, ok := s.c.Job(jobID)
 	return ok && !job.State.Terminal() && !job.Tag.(*call).shell.sent
+}
+
+// accepted shows a message that was accepted to those who look.
+func (s *session) accepted(env *workerchannel.Envelope, size int) {
+	s.host.config.hook(s.number, *env)
+	s.tell(EventReceived, env, size, nil)
+	s.logMessage(env, size)
+}
+
+// refuse takes in a message that cannot be verified, so that it is recorded, too.
+func (s *session) refuse(data []byte, why error) {
+	if s.broken || s.over {
+		return
+	}
+	_, _ = s.c.Receive(data) // refused for the same reason, and has changed nothing
+	s.tell(EventRefused, nil, len(data), why)
+	s.breakOff(why)
 }
 
 func (s *session) observe(op workerchannel.Op) {

@@ -81,12 +81,17 @@ func (h *Host) Stats() Stats {
 	s.LinesSuppressed = h.suppressed.Load()
 	for w := range h.workers {
 		s.Assigned += len(w.slot.calls)
-		s.Workers = append(s.Workers, WorkerStats{
-			Number: w.number, ID: w.id, Ready: w.slot.ready && !w.slot.left, Stopping: w.slot.stopping || w.slot.left, Calls: len(w.slot.calls),
-		})
+		s.Workers = append(s.Workers, w.stats())
 	}
 	slices.SortFunc(s.Workers, func(a, b WorkerStats) int { return cmp.Compare(a.Number, b.Number) })
 	return s
+}
+
+// stats returns what the host knows about the worker; host.mu is held.
+func (s *session) stats() WorkerStats {
+	return WorkerStats{
+		Number: s.number, ID: s.id, Ready: s.slot.ready && !s.slot.left, Stopping: s.slot.stopping || s.slot.left, Calls: len(s.slot.calls),
+	}
 }
 
 // traffic counts what is counted without the mutex of the host.

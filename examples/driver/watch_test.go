@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -189,20 +190,26 @@ func TestLogNamesWorkerJobOperationTurnOutcomeAndSize(t *testing.T) {
 		p.flush()
 		p.hang()
 	})))
-	var sent, ended, gone map[string]any
+	var sent, came, ended, gone map[string]any
 	for line := range strings.Lines(log.String()) {
 		var attrs map[string]any
 		require.NoError(t, json.Unmarshal([]byte(line), &attrs))
 		switch {
-		case attrs["msg"] == "message to a worker" && attrs["operation"] == "SpawnJob" && sent == nil:
+		case attrs["operation"] == "SpawnJob" && sent == nil:
 			sent = attrs
+		case attrs["operation"] == "JobCompleted":
+			came = attrs
 		case attrs["msg"] == "job has ended":
 			ended = attrs
 		case attrs["msg"] == "worker has ended" && gone == nil:
 			gone = attrs
 		}
 	}
+	assert.Equal(t, "coordinator → SpawnJob job 1: 5 bytes", sent["msg"])
+	assert.Regexp(t, `^worker-\w+ → JobCompleted job 1: ok, 5 bytes$`, came["msg"])
+	assert.Equal(t, "ok", came["outcome"])
 	for _, name := range []string{"worker", "job", "turn", "size"} {
+		assert.Contains(t, came, name)
 		assert.Contains(t, sent, name)
 		assert.Contains(t, ended, name)
 	}
@@ -210,4 +217,22 @@ func TestLogNamesWorkerJobOperationTurnOutcomeAndSize(t *testing.T) {
 	assert.Equal(t, 5.0, ended["size"])
 	assert.Equal(t, "CancelJob", gone["operation"], "the worker was late with it")
 	assert.Equal(t, 2.0, gone["job"])
+}
+
+func TestReportsOfJobsAreLoggedWithinBounds(t *testing.T) {
+	var log bytes.Buffer
+	withHost(t, func(t *testing.T, h *Host) {
+		require.ErrorIs(t, second(h.Do(t.Context(), nil)), ErrJobFailed)
+		assert.NotZero(t, h.Stats().LinesSuppressed)
+	}, WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))), WithWorkers(1, play(t, serving(
+		func(_ context.Context, job *Job) ([]byte, error) {
+			for range 1000 {
+				job.Progress("a bit more\x1b[31m")
+			}
+			return nil, errors.New("bad")
+		}))))
+	assert.LessOrEqual(t, strings.Count(log.String(), "a bit more"), 20)
+	assert.Contains(t, log.String(), "a bit more")
+	assert.NotContains(t, log.String(), "\x1b")
+	assert.Contains(t, log.String(), "outcome=error")
 }

@@ -45,8 +45,9 @@ func newWorker(h *Host, conn Conn, number uint64, s *slot) *worker {
 	}
 	s.wake = func() { notify(w.wake) }
 	w.session = session{
-		host: h, turns: h.turns, number: number, slot: s, said: &limitedLog{log: h.config.log, budgets: []*budget{newWorkerBudget(), h.said}, total: &h.suppressed},
-		c:        workerchannel.NewCoordinator(h.config.seed, workerchannel.WithLimits(h.turns.core)),
+		host: h, turns: h.turns, number: number, slot: s,
+		said:     &limitedLog{log: h.config.log, budgets: []*budget{newWorkerBudget(), h.said}, total: &h.suppressed},
+		reports:  &limitedLog{log: h.config.log, budgets: []*budget{newWorkerBudget(), h.reports}, total: &h.suppressed},
 		notify:   func() { notify(w.notice) },
 		replaced: sync.OnceFunc(func() { close(w.replace) }),
 	}
@@ -146,9 +147,9 @@ func (w *worker) receiveAll() {
 		}
 		w.host.received.add(len(data))
 		if err != nil {
-			w.breakOff(err)
+			w.refuse(data, err)
 		} else {
-			w.take(v)
+			w.take(v, len(data))
 		}
 		more, broken := w.c.OutboxLen() > 0, w.broken
 		w.mu.Unlock()

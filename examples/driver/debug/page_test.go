@@ -1,0 +1,203 @@
+package debug_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/driver"
+	"github.com/workerchannel/workerchannel/examples/driver/debug"
+)
+
+var screenshots = flag.String("screenshots", "", "write pictures of the page into this directory")
+
+// attach attaches a worker that serves.
+func attach(t *testing.T, host *driver.Host, id string, handler driver.Handler) {
+	conn, worker := driver.Pipe(8)
+	require.NoError(t, host.Attach(conn))
+	go func() { _ = driver.Serve(context.Background(), worker, id, handler) }()
+}
+
+// attachHanging attaches a worker that begins a job and hangs.
+func attachHanging(t *testing.T, host *driver.Host, id string) {
+	conn, end := driver.Pipe(8)
+	require.NoError(t, host.Attach(conn))
+	go func() {
+		w := wc.NewWorker(id, 0)
+		_ = w.Announce()
+		for begun := false; ; {
+			for env := range w.Outbox() {
+				text, _ := env.AppendJSON(nil)
+				_ = end.Send(text)
+			}
+			data, err := end.Recv()
+			if err != nil {
+				return
+			}
+			if begun {
+				continue
+			}
+			if env, err := w.Receive(data); err == nil {
+				if spawn, ok := env.Op.(wc.SpawnJob); ok {
+					begun = w.Start(spawn.JobID) == nil
+				}
+			}
+		}
+	}()
+}
+
+func newHost(t *testing.T, opts ...driver.Option) *driver.Host {
+	host, err := driver.NewHost(opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = host.Stop(ctx)
+	})
+	return host
+}
+
+func shout(ctx context.Context, job *driver.Job) ([]byte, error) {
+	job.Progress("half of it")
+	switch {
+	case bytes.HasPrefix(job.Payload, []byte("wait")):
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	case bytes.HasPrefix(job.Payload, []byte("fail")):
+		return nil, errors.New("no such <b>file</b>\x1b[31m")
+	}
+	return bytes.ToUpper(job.Payload), nil
+}
+
+const (
+	hostile = "<img src=x onerror=document.title='owned'>\u202e\x1b[2J"
+	secret  = "the secret of the payload"
+)
+
+func TestPageNamesTheWorkerThatHangsBeforeItIsEnded(t *testing.T) {
+	b := newBrowser(t)
+	host := newHost(t, driver.WithTries(1), driver.WithLimits(driver.Limits{Silence: 500 * time.Millisecond, Answer: 8 * time.Second}))
+	server := httptest.NewServer(debug.Handler(host))
+	defer server.Close()
+	b.size(1320, 985, false)
+	b.open(server.URL)
+	b.wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
+
+	attachHanging(t, host, "w-1")
+	ended := make(chan error)
+	go func() {
+		_, err := host.Do(t.Context(), []byte(secret))
+		ended <- err
+	}()
+	b.wait(`/Worker 1 \(w-1\) does not answer. It has job 1/.test(document.querySelector("#verdict").innerText)`)
+	b.wait(`/due in \d+ turns?/.test(document.querySelector("#due li.bad").innerText)`)
+	b.wait(`document.querySelector("#workers tr.bad").innerText.includes("does not answer")`)
+	b.wait(`document.querySelector("#jobs tr.bad").innerText.includes("running")`)
+	assert.Zero(t, host.Stats().WorkersKilled, "the page names it before")
+
+	err := <-ended
+	assert.ErrorIs(t, err, driver.ErrGivenUp)
+	b.wait(`document.querySelector("#log li.trouble").innerText.includes("worker is late: PollStatus of job 1")`)
+	b.wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
+	assert.Empty(t, b.logged)
+}
+
+func TestPageFiltersPausesAndExports(t *testing.T) {
+	b := newBrowser(t)
+	host := newHost(t)
+	server := httptest.NewServer(debug.Handler(host))
+	defer server.Close()
+	attach(t, host, hostile, shout)
+	do := func(text string) { _, _ = host.Do(t.Context(), []byte(text)) }
+	do(secret)
+	do("fail")
+	b.size(1320, 985, false)
+	b.open(server.URL)
+	rows := `document.querySelectorAll("#log li:not(.empty)").length`
+	b.wait(rows + " == 9") // bootstrap, and for each job: spawn, running, half of it, completed
+	b.wait(`!document.body.innerText.includes("secret") && !document.body.innerText.includes("SECRET")`)
+	b.wait(`document.querySelector("#verdict").classList.contains("ok")`)
+
+	set := func(id, value string) {
+		b.eval(fmt.Sprintf(`{ const e = document.getElementById(%q); if (e.type == "checkbox") e.checked = %[2]q != ""; else e.value = %[2]q; e.dispatchEvent(new Event("input")); }`, id, value), nil)
+	}
+	set("filter", "job 2")
+	b.wait(rows + " == 4")
+	var export string
+	b.eval(`document.querySelector("#export").href`, &export)
+	assert.Equal(t, server.URL+"/messages.jsonl?job=2", export)
+	set("filter", "BOOTSTRAP")
+	b.wait(rows + " == 1")
+	set("filter", "")
+	set("bad", "on")
+	b.wait(rows + ` == 1 && document.querySelector("#log li.trouble").innerText.includes("▲")`)
+	set("bad", "")
+	set("which", "1")
+	b.wait(rows + " == 9")
+	set("which", "")
+
+	b.eval(`document.querySelector("#pause").click()`, nil)
+	do("more")
+	b.wait(`document.querySelector("#shown").innerText.includes("paused; 4 newer ones")`)
+	b.wait(rows + " == 9")
+	b.eval(`document.querySelector("#pause").click()`, nil)
+	b.wait(rows + " == 13")
+
+	var title string
+	b.eval("document.title", &title)
+	assert.NotEqual(t, "owned", title)
+	assert.Empty(t, b.logged, "nothing is loaded from elsewhere, and nothing is refused by the policy")
+
+	server.Close()
+	b.wait(`document.querySelector("#verdict").innerText.includes("does not answer")`)
+}
+
+func TestPageFitsEveryWidthAndScheme(t *testing.T) {
+	b := newBrowser(t)
+	host := newHost(t, driver.WithWindow(3), driver.WithLimits(driver.Limits{Silence: 300 * time.Millisecond, Answer: time.Minute, Cancel: time.Minute}))
+	server := httptest.NewServer(debug.Handler(host))
+	defer server.Close()
+	attach(t, host, "w-with-a-long-name-of-sixty-four-bytes-that-cannot-be-divided-01", shout)
+	for i := range 6 {
+		_, _ = host.Do(t.Context(), bytes.Repeat([]byte("fail"), 1+i*1000))
+	}
+	attachHanging(t, host, "w-2")
+	attachHanging(t, host, hostile)
+	attach(t, host, strings.Repeat("界", 100), shout)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for i := range 20 {
+		go func() { _, _ = host.Do(ctx, bytes.Repeat([]byte("wait"), 1+i*3000)) }()
+	}
+	short, end := context.WithTimeout(t.Context(), time.Second)
+	defer end()
+	go func() { _, _ = host.Do(short, []byte("wait")) }()
+	b.size(1320, 985, false)
+	b.open(server.URL)
+	b.wait(`document.querySelectorAll("#due li.bad").length >= 2 && document.querySelectorAll("#jobs tr").length > 15`)
+	for _, width := range []int{1320, 1000, 800, 721, 480, 390, 320} {
+		for _, scheme := range []string{"dark", "light"} {
+			b.size(width, 985, width < 600)
+			b.scheme(scheme)
+			var wide []string
+			b.eval(`[document.documentElement, ...document.body.querySelectorAll("*")].filter(e => e.getClientRects().length && !e.closest("svg") &&
+				(e.getBoundingClientRect().right > innerWidth + 0.5 || e == document.documentElement && e.scrollWidth > innerWidth)).map(e => e.outerHTML.slice(0, 200))`, &wide)
+			assert.Empty(t, wide, "wider than %d", width)
+			if *screenshots != "" {
+				b.shot(filepath.Join(*screenshots, fmt.Sprintf("%d-%s.png", width, scheme)))
+			}
+		}
+	}
+	assert.Empty(t, b.logged)
+}

@@ -1,0 +1,169 @@
+package debug
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/driver"
+)
+
+// A state is what the page shows.
+type state struct {
+	Time        time.Time       `json:"time"`
+	TurnSeconds float64         `json:"turn_seconds"`
+	Stopping    bool            `json:"stopping"`
+	Counters    driver.Counters `json:"counters"`
+	Phases      []phase         `json:"phases"`
+	Workers     []worker        `json:"workers"`
+	WorkersAll  int             `json:"workers_all"`
+	Due         []due           `json:"due"`
+	Jobs        []job           `json:"jobs"`
+	JobsAll     int             `json:"jobs_all"`
+	Events      []event         `json:"events"`
+	LastEvent   uint64          `json:"last_event"`
+	Payloads    bool            `json:"payloads"`
+}
+
+type phase struct {
+	Name string `json:"name"`
+	Jobs int    `json:"jobs"`
+}
+
+type worker struct {
+	Number  uint64 `json:"number"`
+	ID      string `json:"id"`
+	Status  string `json:"status"` // one word or two
+	Trouble bool   `json:"trouble"`
+	Calls   int    `json:"calls"`
+	Turn    uint64 `json:"turn"`
+	Quiet   uint64 `json:"quiet"` // turns since a message came
+	Outbox  int    `json:"outbox"`
+	Why     string `json:"why,omitempty"`
+}
+
+// A due is something that a worker has to do. Times are in turns.
+type due struct {
+	Worker  uint64 `json:"worker"`
+	ID      string `json:"id"`
+	Limit   string `json:"limit"`
+	Job     uint64 `json:"job,omitempty"`
+	Text    string `json:"text"`
+	Waited  uint64 `json:"waited"`
+	Allowed uint64 `json:"allowed"`
+	Left    uint64 `json:"left"`
+	Overdue bool   `json:"overdue"`
+}
+
+type job struct {
+	ID      uint64  `json:"id"`
+	Region  uint64  `json:"region,omitempty"`
+	Worker  uint64  `json:"worker,omitempty"`
+	Phase   string  `json:"phase"`
+	Turns   uint64  `json:"turns"`   // in the phase
+	Seconds float64 `json:"seconds"` // since Do was called
+	Bytes   int     `json:"bytes"`
+	Lost    int     `json:"lost,omitempty"` // workers that have ended with it
+}
+
+const waiting = "waiting"
+
+func (h *handler) state(after uint64) state {
+	snapshot := h.host.Snapshot(maxListed)
+	stats := snapshot.Stats
+	s := state{
+		Time: time.Now(), TurnSeconds: snapshot.Turn.Seconds(), Stopping: stats.Stopping, Counters: stats.Counters,
+		Phases: []phase{{waiting, stats.Waiting}}, WorkersAll: len(stats.Workers), JobsAll: stats.Waiting + stats.Assigned,
+		Workers: []worker{}, Due: []due{}, Jobs: []job{}, Payloads: h.recent.payloads,
+	}
+	for state := wc.StateCreated; !state.Terminal(); state++ {
+		s.Phases = append(s.Phases, phase{state.String(), snapshot.Phases[state]})
+	}
+	for i := range snapshot.Sessions {
+		one := &snapshot.Sessions[i]
+		s.Workers = append(s.Workers, newWorker(one))
+		for _, d := range one.Due {
+			s.Due = append(s.Due, newDue(one, d))
+		}
+		for _, p := range one.Jobs {
+			j := newJob(p)
+			j.Worker, j.Phase, j.Turns = one.Number, p.State.String(), one.Turn-p.Since
+			if p.State == 0 {
+				j.Phase, j.Turns = "assigned", turns(p.Age, snapshot.Turn)
+			}
+			s.Jobs = append(s.Jobs, j)
+		}
+	}
+	for _, p := range snapshot.Waiting {
+		j := newJob(p)
+		j.Phase, j.Turns = waiting, turns(p.Age, snapshot.Turn)
+		s.Jobs = append(s.Jobs, j)
+	}
+	slices.SortStableFunc(s.Due, func(a, b due) int { return cmp.Compare(int64(a.Allowed-a.Waited), int64(b.Allowed-b.Waited)) })
+	s.Due = s.Due[:min(len(s.Due), maxListed)]
+	slices.SortFunc(s.Workers, func(a, b worker) int { return cmp.Compare(a.Number, b.Number) })
+	slices.SortFunc(s.Jobs, func(a, b job) int { return cmp.Compare(a.ID, b.ID) })
+	s.Events, s.LastEvent = h.recent.after(after, maxListed)
+	return s
+}
+
+func turns(d, turn time.Duration) uint64 { return uint64(max(d, 0) / turn) }
+
+func newJob(p driver.Pending) job {
+	return job{ID: p.ID, Region: p.RegionID, Seconds: p.Age.Seconds(), Bytes: p.Bytes, Lost: p.Lost}
+}
+
+func newWorker(one *driver.Session) worker {
+	w := worker{Number: one.Number, ID: printable(one.ID, 64), Calls: one.Calls, Turn: one.Turn, Quiet: one.Turn - one.Heard, Outbox: one.Outbox}
+	if one.Why != nil {
+		w.Why = printable(one.Why.Error(), maxLine)
+	}
+	late := slices.ContainsFunc(one.Due, func(d driver.Due) bool { return d.Overdue })
+	w.Trouble = late || one.Silent()
+	switch {
+	case one.Why != nil:
+		w.Status = "ending"
+	case late:
+		w.Status = "overdue"
+	case one.Silent():
+		w.Status = "does not answer"
+	case one.Stopping:
+		w.Status = "stopping"
+	case !one.Ready:
+		w.Status = "starting"
+	case one.Calls == 0:
+		w.Status = "idle"
+	default:
+		w.Status = "busy"
+	}
+	return w
+}
+
+// duties says what a worker has to do within each of the limits.
+var duties = map[string]string{
+	"Boot":     "announce itself",
+	"Cancel":   "acknowledge the cancel of job %d",
+	"Drain":    "return from job %d, which is cancelled",
+	"Finalize": "clean up after job %d, which is cancelled",
+	"Answer":   "give a sign of life, and was asked about job %d",
+	"Send":     "read a message",
+	"Shutdown": "shut down",
+	"Close":    "let go of its connection, which is being closed",
+}
+
+func newDue(one *driver.Session, d driver.Due) due {
+	text := duties[d.Limit]
+	if d.JobID != 0 {
+		text = fmt.Sprintf(text, d.JobID)
+	}
+	r := due{
+		Worker: one.Number, ID: printable(one.ID, 64), Limit: d.Limit, Job: d.JobID, Text: text,
+		Waited: one.Turn - d.Since, Allowed: d.Deadline - d.Since, Overdue: d.Overdue,
+	}
+	if !d.Overdue {
+		r.Left = d.Deadline - one.Turn
+	}
+	return r
+}

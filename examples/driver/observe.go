@@ -1,0 +1,98 @@
+package driver
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/workerchannel/workerchannel"
+)
+
+// An EventKind says what an Event is about.
+type EventKind uint8
+
+const (
+	EventSent     EventKind = iota + 1 // a message is being sent to the worker
+	EventReceived                      // a message of the worker was accepted
+	EventRefused                       // a message of the worker was refused, for Err, and the worker is being ended
+	EventStray                         // a message of another session was ignored, for Err
+	EventEnded                         // the connection of the worker has ended, for Err; nil: the worker has shut down
+)
+
+// String returns one word.
+func (k EventKind) String() string {
+	names := [...]string{"unknown", "sent", "received", "refused", "stray", "ended"}
+	if int(k) >= len(names) {
+		k = 0
+	}
+	return names[k]
+}
+
+// An Event is something that happens between a host and a worker.
+type Event struct {
+	Kind     EventKind
+	Worker   uint64                 // its number, see WorkerStats
+	Turn     uint64                 // the host's, for this worker
+	Envelope workerchannel.Envelope // Op is nil if there is no message, or it could not be read. Do not change it
+	Size     int                    // of the message as text, in bytes
+	Err      error                  // as Kind says; otherwise nil
+}
+
+// Observe has f called for every event from now on, until stop is called. The events of one worker come in order; for
+// several workers f is called at the same time. It must return soon and must not call the host. An event may still come
+// while stop is being called. A host that nobody observes makes no events.
+func (h *Host) Observe(f func(Event)) (stop func()) {
+	o := &observer{f}
+	h.observers.change(func(list []*observer) []*observer { return append(slices.Clone(list), o) })
+	return func() {
+		h.observers.change(func(list []*observer) []*observer {
+			return slices.DeleteFunc(slices.Clone(list), func(other *observer) bool { return other == o })
+		})
+	}
+}
+
+type observer struct{ f func(Event) }
+
+// observers is a list that is replaced when it changes.
+type observers struct {
+	changing sync.Mutex
+	list     atomic.Pointer[[]*observer] // nil: none
+}
+
+func (o *observers) change(f func([]*observer) []*observer) {
+	o.changing.Lock()
+	defer o.changing.Unlock()
+	var list []*observer
+	if p := o.list.Load(); p != nil {
+		list = *p
+	}
+	if list = f(list); len(list) == 0 {
+		o.list.Store(nil)
+		return
+	}
+	o.list.Store(&list)
+}
+
+// tell makes an event, if somebody observes the host. A nil envelope stands for none.
+func (s *session) tell(kind EventKind, env *workerchannel.Envelope, size int, err error) {
+	list := s.host.observers.list.Load()
+	if list == nil {
+		return
+	}
+	e := Event{Kind: kind, Worker: s.number, Turn: s.c.Turn(), Size: size, Err: err}
+	if env != nil {
+		e.Envelope = *env
+	}
+	for _, o := range *list {
+		o.f(e)
+	}
+}
+
+func (s *session) tellEnd() {
+	if errors.Is(s.why, errLeft) {
+		s.tell(EventEnded, nil, 0, nil)
+		return
+	}
+	s.tell(EventEnded, nil, 0, s.why)
+}

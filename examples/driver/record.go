@@ -1,0 +1,52 @@
+package driver
+
+import (
+	"iter"
+
+	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/journal"
+)
+
+// A coordinator is what a session calls: a workerchannel.Coordinator, or a journal.Recorder of one.
+type coordinator interface {
+	ExpectWorker()
+	WorkerLost()
+	AdvanceTurn()
+	SpawnTagged(job workerchannel.SpawnJob, tag any) error
+	CancelJob(jobID uint64, reason string) error
+	PollStatus(jobID uint64) error
+	ShutdownWhenIdle(reason string) error
+	HandleVerified(v workerchannel.Verified) error
+	Receive(data []byte) (workerchannel.Envelope, error)
+	DrainOutbox() (workerchannel.Envelope, bool)
+	Reap() []workerchannel.TrackedJob
+
+	Job(jobID uint64) (workerchannel.TrackedJob, bool)
+	Jobs() iter.Seq[workerchannel.TrackedJob]
+	InflightCount() int
+	OutboxLen() int
+	Turn() uint64
+	NextDeadline() (turn uint64, ok bool)
+	Overdue() (workerchannel.Overdue, bool)
+}
+
+// A recordFunc returns a coordinator that records its calls, and what ends the record.
+type recordFunc func(*workerchannel.Coordinator, workerchannel.Limits) (coordinator, func())
+
+func recordNothing(c *workerchannel.Coordinator, _ workerchannel.Limits) (coordinator, func()) {
+	return c, func() {}
+}
+
+// WithJournal has the host record what happens between it and each worker in a journal, as one session for each
+// connection, which ends with it. Close the journal after Host.Stop. A journal that cannot be written does not disturb
+// the host; see journal.Options.OnError and Writer.Err. With journal.Options.Sync, and on a slow disk, each message waits for
+// the disk. The journal has all payloads, unless journal.Options.DigestOver is set.
+func WithJournal(w *journal.Writer) Option {
+	return func(c *config) {
+		c.check(w != nil, "WithJournal: writer is nil")
+		c.record = func(core *workerchannel.Coordinator, limits workerchannel.Limits) (coordinator, func()) {
+			r := w.Record(core, journal.Setup{Limits: limits})
+			return r, func() { _ = r.Close() } // the Writer has the error, too
+		}
+	}
+}
