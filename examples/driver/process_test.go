@@ -160,7 +160,7 @@ func command(t testing.TB, kind string) *exec.Cmd {
 	executable, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.Command(executable)
-	cmd.Env = append(os.Environ(), workerEnv+"="+kind)
+	cmd.Env = append(os.Environ(), workerEnv+"="+kind, thisRun())
 	return cmd
 }
 
@@ -218,7 +218,7 @@ func openFiles(t *testing.T) int {
 	return len(entries)
 }
 
-// children returns the processes of which this one is the parent, and those that hold its test's worker variable.
+// children returns the processes that this run of the tests has started and that have not ended, and their children.
 func children(t *testing.T) (pids []string) {
 	entries, err := os.ReadDir("/proc")
 	require.NoError(t, err)
@@ -227,12 +227,15 @@ func children(t *testing.T) (pids []string) {
 			continue
 		}
 		env, _ := os.ReadFile("/proc/" + e.Name() + "/environ")
-		if strings.Contains(string(env), workerEnv+"=") {
+		if strings.Contains(string(env), workerEnv+"=") && strings.Contains(string(env), thisRun()) {
 			pids = append(pids, e.Name())
 		}
 	}
 	return pids
 }
+
+// thisRun is an environment variable that only the processes of this run of the tests have.
+func thisRun() string { return fmt.Sprintf("WORKERCHANNEL_TEST_RUN=%d.", os.Getpid()) }
 
 func TestProcessDoesJobs(t *testing.T) {
 	for _, kind := range []string{"good", "prints"} {
@@ -338,7 +341,6 @@ func TestLinesBoundsWhatItReads(t *testing.T) {
 }
 
 func TestServeEndsByItselfWhenTheHostIsGone(t *testing.T) {
-	t.Parallel()
 	cmd := command(t, "reports")
 	var said bytes.Buffer
 	cmd.Stderr = &said
