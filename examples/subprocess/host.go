@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"github.com/workerchannel/workerchannel/examples/driver"
+	"github.com/workerchannel/workerchannel/examples/driver/debug"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 var errInterrupted = errors.New("interrupted")
@@ -41,10 +45,22 @@ func run() error {
 		return conn, err
 	}
 	t := newTally()
-	host, err := driver.NewHost(driver.WithWorkers(1, start), driver.WithLimits(limits), driver.WithHook(t.message),
-		driver.WithLogger(slog.Default()))
+	options := []driver.Option{driver.WithWorkers(1, start), driver.WithLimits(limits), driver.WithHook(t.message),
+		driver.WithLogger(slog.Default())}
+	if *record != "" {
+		w, err := journal.Create(*record, journal.Options{})
+		if err != nil {
+			return err
+		}
+		defer w.Close()
+		options = append(options, driver.WithJournal(w))
+	}
+	host, err := driver.NewHost(options...)
 	if err != nil {
 		return err
+	}
+	if *page != "" {
+		go func() { log.Print("subprocess: no page: ", http.ListenAndServe(*page, debug.Handler(host))) }()
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	atOnce, stopAtOnce := context.WithCancelCause(context.Background())

@@ -4,6 +4,8 @@
 //	go run ./examples/subprocess          # count the primes below 32 million, in 16 jobs
 //	go run ./examples/subprocess -kill    # kill the worker during a job, and still get every result once
 //	go run ./examples/subprocess -v       # show every message
+//	go run ./examples/subprocess -jobs 1000 -debug localhost:6060    # a page that shows the worker and its jobs
+//	go run ./examples/subprocess -journal FILE    # record the session, for examples/replay and examples/inspect
 //
 // host.go hands out the jobs, primes.go does them, and tally.go shows what comes of them.
 package main
@@ -37,6 +39,8 @@ var (
 	size    = flag.Uint("size", 2_000_000, "how many `numbers` to search in each")
 	kill    = flag.Bool("kill", false, "kill the first worker during a job, and say what ran again")
 	verbose = flag.Bool("v", false, "show every message")
+	page    = flag.String("debug", "", "serve a page that shows the worker and its jobs at this `address`, such as localhost:6060")
+	record  = flag.String("journal", "", "record the sessions in this `file`")
 )
 
 func main() {
