@@ -62,7 +62,6 @@ var good = []struct {
 }
 
 func TestLegalTransportsPass(t *testing.T) {
-	t.Parallel()
 	for _, g := range good {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +98,6 @@ var patient = []struct {
 }
 
 func TestLegalTransportsPassThoughTheyTakeTheirTime(t *testing.T) {
-	t.Parallel()
 	for _, p := range patient {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
@@ -254,7 +252,6 @@ func openBatching() (host, worker Conn, stop func(), err error) {
 }
 
 func TestStreamsPass(t *testing.T) {
-	t.Parallel()
 	for name, s := range map[string]struct {
 		open Opener
 		opts []Option

@@ -18,6 +18,7 @@ type config struct {
 	timeout time.Duration
 	budget  int
 	shrink  time.Duration
+	allowed time.Duration // for a run, for a budget of 10,000
 	idle    time.Duration
 	kill    func(host, worker Conn)
 	seed    uint64
@@ -79,7 +80,7 @@ func WithJRPC2Rules() Option {
 const seedEnv = "TRANSPORTTEST_SEED"
 
 func newConfig(open Opener, opts []Option) config {
-	c := config{open: open, max: MaxMessage, timeout: 5 * time.Second, budget: 10_000, shrink: 1200 * time.Millisecond, seed: rand.Uint64()}
+	c := config{open: open, max: MaxMessage, timeout: 5 * time.Second, budget: 10_000, shrink: 1200 * time.Millisecond, allowed: 30 * time.Second, seed: rand.Uint64()}
 	if s, err := strconv.ParseUint(os.Getenv(seedEnv), 0, 64); err == nil {
 		c.seed = s
 	}

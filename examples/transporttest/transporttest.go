@@ -61,7 +61,7 @@ func newRun(open Opener, opts []Option) *run {
 	r := &run{config: newConfig(open, opts), short: testing.Testing() && testing.Short(), label: fmt.Sprint(rand.Uint64())}
 	r.reproduce = "set " + seedEnv + "=%d in the environment"
 	r.unhurried = 50 * time.Millisecond
-	r.limit(30 * time.Second * time.Duration(max(r.budget, 10_000)) / 10_000)
+	r.limit(r.allowed * time.Duration(max(r.budget, 10_000)) / 10_000)
 	return r
 }
 
