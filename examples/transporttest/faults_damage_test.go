@@ -55,7 +55,7 @@ var damage = slices.Concat(
 		return sendBoth(send, msg[:32<<10], msg[32<<10:])
 	})),
 	bothSides("flips a bit", corrupted, "", when(func(n int, msg []byte) bool { return n%5 == 0 && len(msg) > 0 }, flip)),
-	bothSides("flips a bit once in 3,000", corrupted, "", when(every(3000), flip)),
+	bothSides("flips a bit once in 3,000", corrupted, "", when(every(3000), flip), WithBudget(10_001)), // also with -short
 	bothSides("flips a bit once in 20,000", corrupted, "", when(every(20_000), flip), WithBudget(60_000)),
 	bothSides("drops a byte", corrupted, "", when(larger(60), func(msg []byte, send func([]byte) error) error {
 		return send(slices.Concat(msg[:50], msg[51:]))
