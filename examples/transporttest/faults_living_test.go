@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"testing"
 )
 
 // what is left behind, or dies.
@@ -59,11 +60,6 @@ var living = []faulty{
 			},
 			close: func() error { once.Do(func() { close(closed) }); return c.Close() }}
 	}), nil},
-	{"leaves a descriptor", leak, "more file descriptors", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
-		r, w, _ := os.Pipe()
-		leaked = append(leaked, r, w)
-		return c
-	}), nil},
 	{"does not tell of a killed peer", unnoticed, "the worker's end was killed", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
 		return &killable{altered: altered{Conn: c}}
 	}), []Option{WithKill(func(_, worker Conn) { worker.(*killable).dead.Store(true) })}},
@@ -77,4 +73,18 @@ var (
 type killable struct {
 	altered
 	dead atomic.Bool
+}
+
+// It runs alone: what others open at the same time would make it doubtful whose the descriptors are.
+func TestDescriptorsThatStayAreCaught(t *testing.T) {
+	defer func() {
+		for _, f := range leaked {
+			_ = f.Close()
+		}
+	}()
+	faulty{"leaves a descriptor", leak, "more file descriptors", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
+		r, w, _ := os.Pipe()
+		leaked = append(leaked, r, w)
+		return c
+	}), nil}.requireCaughtNow(t)
 }

@@ -1,7 +1,6 @@
 package transporttest
 
 import (
-	"math"
 	"os"
 	"os/exec"
 	"regexp"
@@ -30,7 +29,7 @@ var reported = map[string]Opener{
 	"takes half a second for a message": both(8, func(c *channelConn) Conn {
 		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 2); return c.Send(msg) }}
 	}),
-	"loses when 200 wait": overflowing(200, math.MaxInt),
+	"loses the 300th": spoils("worker", when(only(300), lose)),
 	"cuts at 75,000": both(8, func(c *channelConn) Conn {
 		return altered{Conn: c, send: func(msg []byte) error { return c.Send(msg[:min(len(msg), 75_000)]) }}
 	}),
@@ -60,7 +59,7 @@ var command = regexp.MustCompile(`To reproduce: (\S+) go test -run '([^']+)'`)
 
 func TestReportsCommandShowsTheSameFaultAgain(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"reorders", "loses when 200 wait", "cuts at 75,000"} {
+	for _, name := range []string{"reorders", "loses the 300th", "cuts at 75,000"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first := report(t, name, nil, "-test.run=^TestAsUsersCallIt$")
