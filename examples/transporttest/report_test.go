@@ -26,8 +26,8 @@ var reported = map[string]Opener{
 			return msg, err
 		}}
 	}),
-	"takes half a second for a message": both(8, func(c *channelConn) Conn {
-		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 2); return c.Send(msg) }}
+	"takes a tenth of a second for a message": both(8, func(c *channelConn) Conn {
+		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 10); return c.Send(msg) }}
 	}),
 	"loses the 300th": spoils("worker", when(only(300), lose)),
 	"cuts at 75,000": both(8, func(c *channelConn) Conn {
@@ -86,11 +86,11 @@ func TestEverythingEndsWithinTheTestsTimeout(t *testing.T) {
 	t.Parallel()
 	for name, says := range map[string]string{
 		"hangs":                             "hang: Recv had not returned",
-		"takes half a second for a message": "cut short, as the transport is slow",
+		"takes a tenth of a second for a message": "cut short, as the transport is slow",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out := report(t, name, nil, "-test.run=^TestAsUsersCallIt$", "-test.timeout=6s", "-test.v")
+			out := report(t, name, nil, "-test.run=^TestAsUsersCallIt$", "-test.timeout=15s", "-test.v")
 			assert.Contains(t, out, says)
 			assert.NotContains(t, out, "test timed out")
 		})
