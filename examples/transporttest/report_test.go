@@ -85,7 +85,7 @@ func faultOf(report string) string {
 func TestEverythingEndsWithinTheTestsTimeout(t *testing.T) {
 	t.Parallel()
 	for name, says := range map[string]string{
-		"hangs":                             "hang: Recv had not returned",
+		"hangs": "hang: Recv had not returned",
 		"takes a tenth of a second for a message": "cut short, as the transport is slow",
 	} {
 		t.Run(name, func(t *testing.T) {
