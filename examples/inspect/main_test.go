@@ -29,7 +29,7 @@ func TestDocumentsGetVerdictsOfIndependentImplementation(t *testing.T) {
 	require.Len(t, verdicts, len(docs))
 	for i, doc := range docs {
 		delete(doc, "hex")
-		delete(doc, "reason") // for people
+		delete(doc, "reason")         // for people
 		delete(verdicts[i], "digest") // the file has none
 		assert.Equal(t, doc, verdicts[i], "line %d", i+1)
 	}
