@@ -30,9 +30,9 @@ func InRegion(r *Region) CallOption {
 }
 
 // Do has a worker run a job and returns its result, which is the caller's. It waits for a worker if none has room, and
-// for the job as long as its worker shows signs of life: to bound that, give ctx a deadline.
-// The payload must not be changed before Do returns. A job runs again if its worker ends, so it must bear to run more
-// than once, in part or in whole; but see WithTries.
+// for the job as long as its worker shows signs of life: to bound that, give ctx a deadline. The payload must not be
+// changed before Do returns. A job runs again if its worker ends, so it must bear to run more than once, in part or in
+// whole; but see WithTries.
 //
 // When ctx ends, the job is cancelled: at once if it waits, otherwise Do returns when the worker has let go of it or
 // its connection has ended. If the worker is a process of Start, nothing of the job runs any more then; elsewhere a handler
@@ -135,6 +135,5 @@ type callShell struct {
 	made     time.Time            // when Do was called
 	request  workerchannel.OpType // the last of the cancel handshake that was sent
 	asked    uint64               // in which turn
-	position uint64               // in the bytes sent to the worker that has it: where its message ends
-	sent     bool                 // its message has left for the worker that has it
+	position uint64               // in the bytes sent to the worker that has it: where its message ends; 0: it has not left
 }

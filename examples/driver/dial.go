@@ -21,9 +21,9 @@ func (h *Host) keepWorker() {
 				<-before
 			}
 			before = w.gone
-			w.mu.Lock()
-			useful = w.ended > 0
-			w.mu.Unlock()
+			h.mu.Lock()
+			useful = w.slot.useful
+			h.mu.Unlock()
 		}
 		if wait = min(max(2*wait, h.config.minBackoff), h.config.maxBackoff); useful {
 			wait = 0

@@ -22,7 +22,7 @@
 // Do returns exactly once, whatever workers do: with the result, or with an error that says why there is none. A worker
 // that dies, hangs, breaks the protocol or does not read is noticed within the [Limits] and is ended, and its calls run
 // elsewhere. So a job may run more than once, unless [WithTries] is 1. When the context of a call ends, the job is
-// cancelled by the protocol's handshake, and when Do returns nothing of it runs any more.
+// cancelled by the protocol's handshake; see [Host.Do] for what may still run when Do returns.
 //
 // # What a worker can do to a host
 //

@@ -221,7 +221,7 @@ func (s *scheduler) callEnded(w *slot, c *call, cause workerchannel.EndCause, ou
 }
 
 // workerLeft removes a worker that has no session any more, and decides about each call that it had. One that was
-// cancelled is settled as cancelled, since nothing of it runs any more. Any other runs again elsewhere, unless this
+// cancelled is settled as cancelled, since its connection has ended. Any other runs again elsewhere, unless this
 // was one worker too many for it.
 //
 // Charged with the worker's end are the calls that it is known to have begun; if there are none, those that it was

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // A session is what a host knows about one worker: its coordinator, the clocks beside it, and why it ends. It has no
@@ -35,7 +36,6 @@ type session struct {
 	polled               bool   // a sign of life has been asked for and has not come
 	asking               asked  // the last request of its kind that was sent
 	askedJob, askedSince uint64 // for which job, if any, and in which turn
-	ended                int    // calls that it has ended
 	why                  error  // why the connection is being closed; nil: it is not
 	whySince             uint64
 	abandoned, over      bool
@@ -107,7 +107,7 @@ func (s *session) next(text []byte) ([]byte, int) {
 	if op, ok := env.Op.(workerchannel.SpawnJob); ok {
 		s.sentBytes += uint64(len(text)) // other messages are short
 		if c := s.call(op.JobID); c != nil {
-			c.shell.position, c.shell.sent = s.sentBytes, true
+			c.shell.position = s.sentBytes
 			s.decide(func(d *scheduler) { d.callGiven(c) })
 		}
 	} else {
@@ -145,7 +145,7 @@ func (s *session) spawn(c *call) {
 	if c.region != nil {
 		job.RegionID = c.region.id
 	}
-	c.shell.position, c.shell.sent, c.shell.request = 0, false, 0
+	c.shell.position, c.shell.request = 0, 0
 	if err := s.c.SpawnTagged(job, c); err != nil {
 		s.end(err) // the session has ended, or else the call would be lost here
 	}
@@ -189,19 +189,9 @@ func (s *session) take(v workerchannel.Verified, size int) {
 
 // early reports whether a message is about a job that the worker has not been given yet.
 func (s *session) early(op workerchannel.Op) bool {
-	var jobID uint64
-	switch op := op.(type) {
-	case workerchannel.StatusSnapshot:
-		jobID = op.JobID
-	case workerchannel.JobCompleted:
-		jobID = op.JobID
-	case workerchannel.CancelAcknowledged:
-		jobID = op.JobID
-	default: // what follows an acknowledgement, or is about no job
-		return false
-	}
+	jobID, _ := journal.JobOf(op) // no call has the number 0
 	job, ok := s.c.Job(jobID)
-	return ok && !job.State.Terminal() && !job.Tag.(*call).shell.sent
+	return ok && !job.State.Terminal() && job.Tag.(*call).shell.position == 0
 }
 
 // accepted shows a message that was accepted to those who look.
@@ -246,13 +236,13 @@ func (s *session) observe(op workerchannel.Op) {
 	}
 }
 
-// settle tells the scheduler which calls the worker has ended. Those that failed with the session are leave's.
+// settle tells the scheduler which calls the worker has ended. Those that failed with the session are leave's, and may be
+// another worker's by now.
 func (s *session) settle() {
 	for _, job := range s.c.Reap() {
-		c := job.Tag.(*call)
-		s.reached = max(s.reached, c.shell.position)
 		if job.State == workerchannel.StateCompleted {
-			s.ended++
+			c := job.Tag.(*call)
+			s.reached = max(s.reached, c.shell.position)
 			s.logOutcome(&job)
 			s.decide(func(d *scheduler) { d.callEnded(s.slot, c, job.Cause, job.Outcome) })
 		}

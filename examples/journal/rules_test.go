@@ -247,8 +247,7 @@ var hostRules = []struct {
 		s.spawn(8, 5)
 		_, _ = s.CancelRegion(9, "unknown")
 		s.send()
-		n, _ := s.CloseRegion(7, "together")
-		_ = n
+		_, _ = s.CloseRegion(7, "together")
 		s.send()
 		for _, job := range []uint64{20, 30, 10} {
 			s.from("w", completed(job))

@@ -3,9 +3,9 @@
 //	slog.Info("received", "message", logvalue.Envelope(env))
 //	slog.Info("ended", "job", logvalue.Job(tracked))
 //
-// A handler of slog writes them as groups of attributes. Nothing is computed unless the record is written. Payloads
-// are told by their size only. Strings of the peer are cut to 200 bytes; a handler escapes them. For one readable line,
-// there is Envelope.String of the library.
+// A handler of slog writes them as groups of attributes. Nothing is computed unless the record is written. Of a
+// payload there is only the size. Strings of the peer are cut to 200 bytes; a handler escapes them. For one readable line
+// use Envelope.String of the library.
 package logvalue
 
 import (

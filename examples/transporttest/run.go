@@ -109,7 +109,7 @@ func (r *run) shrunk(p plan, d *diagnosis) *diagnosis {
 		r.hangs = min(max(patience, 20*r.longest), r.hangs)
 		defer func() { r.hangs = r.timeout }()
 	}
-	whole, first := p, d
+	whole, waited := p, d.waited()
 	end := time.Now().Add(r.config.shrink)
 	if left := time.Until(r.end) / 2; left < r.config.shrink {
 		end = time.Now().Add(max(left, 0))
@@ -118,7 +118,6 @@ func (r *run) shrunk(p plan, d *diagnosis) *diagnosis {
 		smaller = false
 		for candidate := range p.smaller() {
 			if time.Now().After(end) {
-				smaller = false
 				break
 			}
 			found := r.try(candidate)
@@ -129,7 +128,7 @@ func (r *run) shrunk(p plan, d *diagnosis) *diagnosis {
 			}
 		}
 	}
-	if !first.waited() {
+	if !waited {
 		r.reconsider(whole, d)
 	}
 	return d

@@ -87,7 +87,7 @@ func Handler(host *driver.Host, opts ...Option) http.Handler {
 	return h
 }
 
-// ServeHTTP answers a request. It makes the type a http.Handler.
+// ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
