@@ -307,18 +307,17 @@ func (c *Coordinator) HandleVerified(v Verified) error {
 // Receive reads, verifies and applies one message: it is like Verify and HandleVerified, in one pass. It returns
 // the envelope whenever it is valid, even with an error of HandleVerified. The envelope shares no memory with
 // data.
-func (c *Coordinator) Receive(data []byte) (Envelope, error) {
-	d := decoder{scanner: scanner{data: data}, verifying: true}
-	if err := d.verify(); err != nil {
-		return Envelope{}, err
+func (c *Coordinator) Receive(data []byte) (env Envelope, err error) {
+	if err := parse(&env, data, c.worker); err != nil {
+		return env, err
 	}
-	return d.env, c.apply(&d.env)
+	return env, c.apply(&env)
 }
 
 // DrainOutbox takes the oldest message from the outbox and returns it, complete with its digest; false if there
 // is none. The clock of a request starts now (see Limits), so call it when the transport can take the message.
-func (c *Coordinator) DrainOutbox() (Envelope, bool) {
-	env, j, ok := c.out.pop(nil)
+func (c *Coordinator) DrainOutbox() (env Envelope, ok bool) {
+	j, ok := c.out.pop(&env, nil)
 	if ok {
 		c.clocks.start(&env, j, &c.jobs, c.Turn())
 	}

@@ -1,7 +1,6 @@
 package workerchannel
 
 import (
-	"bytes"
 	"math"
 	"slices"
 )
@@ -10,19 +9,38 @@ import (
 // (section 5). If data is not an envelope, it returns a *ParseError, whose kind is ErrMalformed or
 // ErrPayloadTooLarge; otherwise it returns the errors of Envelope.Validate. The envelope shares no memory with
 // data. It may be called from several goroutines at once.
-func ParseEnvelope(data []byte) (Envelope, error) {
-	d := decoder{scanner: scanner{data: data}, verifying: true}
-	if err := d.verify(); err != nil {
-		return Envelope{}, err
-	}
-	return d.env, nil
+func ParseEnvelope(data []byte) (env Envelope, err error) {
+	err = parse(&env, data, "")
+	return env, err
 }
 
 // Verify is like ParseEnvelope, and its result is the proof for HandleVerified. It may be called from several
 // goroutines at once.
-func Verify(data []byte) (Verified, error) {
-	env, err := ParseEnvelope(data)
-	return Verified{env}, err
+func Verify(data []byte) (v Verified, err error) {
+	err = parse(&v.env, data, "")
+	return v, err
+}
+
+// parse is ParseEnvelope into the zero Envelope, with the id that the sender most likely has. After an error it is the
+// zero Envelope again.
+func parse(env *Envelope, data []byte, known string) error {
+	var f flatOp
+	hash, ok := readCanonical(data, known, env, &f)
+	if !ok {
+		d := decoder{scanner: scanner{data: data}}
+		if err := d.read(); err != nil {
+			*env = Envelope{}
+			return err
+		}
+		*env, f = d.env, d.op
+		hash = replayHash(&env.Header, env.WorkerID, &f)
+	}
+	if err := env.checkSealed(&f, hash); err != nil {
+		*env = Envelope{}
+		return err
+	}
+	env.Op = f.op()
+	return nil
 }
 
 // UnmarshalJSON reads an envelope from any JSON of the same meaning and does not validate it, so its digest, for
@@ -33,20 +51,15 @@ func (e *Envelope) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*e = d.env
+	e.Op = d.op.op()
 	return nil
 }
 
-// A decoder reads one envelope. It takes the members in any order, and is fast when they come as canonical
-// JSON has them: then it passes what stands before each value in one step, and takes the digest from the very
-// bytes of the operation. What is not canonical only turns that off.
+// A decoder reads one envelope. It takes the members in any order.
 type decoder struct {
 	scanner
-	env     Envelope // without Op until everything has been read
-	op      flatOp
-	headers int // how many numbers of the Header have been read
-
-	verifying bool // the digest is needed
-	digested  bool // digest is that of the whole message
+	env Envelope // without Op
+	op  flatOp
 }
 
 // read reads the envelope.
@@ -56,25 +69,7 @@ func (d *decoder) read() error {
 	if d.pos < len(d.data) {
 		d.fail("expected the end of the input after the envelope")
 	}
-	if d.err == nil {
-		d.env.Op = d.op.op()
-	}
 	return d.err
-}
-
-// verify reads the envelope and validates it.
-func (d *decoder) verify() error {
-	if err := d.read(); err != nil {
-		return err
-	}
-	if err := d.env.checkVersion(); err != nil {
-		return err
-	}
-	hash := uint64(d.digest)
-	if !d.digested {
-		hash = replayHash(&d.env.Header, d.env.WorkerID, &d.op)
-	}
-	return d.env.checkDigest(&d.op, hash)
 }
 
 // object reads an object of shape o.
@@ -82,20 +77,7 @@ func (d *decoder) object(o *shape) {
 	start := d.pos
 	d.depth++
 	var seen uint32 // a bit for each member
-	if d.consume(o.open) {
-		seen = 1 << o.tag
-		for i, m := range o.members {
-			if d.consume(o.lead[i]) {
-				seen |= 1 << m
-				d.value(m)
-				d.sum()
-			} else if m != mEnvelopeWorker { // canonical JSON omits it when it is absent
-				break
-			}
-		}
-	}
-	seen &^= 1 << mNone
-	for name, ok := d.name(seen != 0); ok; name, ok = d.name(true) {
+	for name, ok := d.name(false); ok; name, ok = d.name(true) {
 		m := o.memberByName(name)
 		switch {
 		case m == mNone:
@@ -118,9 +100,7 @@ func (d *decoder) object(o *shape) {
 // absent records that the object at start ended without m.
 func (d *decoder) absent(m member, start int) {
 	switch m {
-	case mEnvelopeWorker:
-	case mDetail, mMetadata:
-		d.canonical = false // canonical JSON has a null
+	case mEnvelopeWorker, mDetail, mMetadata:
 	default:
 		d.failAt(start, "member "+m.String()+" is missing")
 	}
@@ -129,13 +109,13 @@ func (d *decoder) absent(m member, start int) {
 // tag returns the value of the tag of the object that comes next, wherever in the object it stands, and where it
 // is. It does not move pos.
 func (d *decoder) tag(m member) (tag []byte, at int) {
-	start, canonical := d.pos, d.canonical
+	start := d.pos
 	for name, ok := d.name(false); ok; name, ok = d.name(true) {
 		if string(name) == m.String() {
 			d.space()
 			at = d.pos
 			if tag = d.stringBytes(); d.err == nil {
-				d.pos, d.canonical = start, canonical
+				d.pos = start
 			}
 			return tag, at
 		}
@@ -145,18 +125,6 @@ func (d *decoder) tag(m member) (tag []byte, at int) {
 	return nil, start
 }
 
-// likelyTag returns the same as tag if the object begins with the tag and the tag has no escapes. It checks nothing
-// else: if the result is not a name that the caller knows, call tag.
-func (d *decoder) likelyTag(m member) []byte {
-	start := d.pos
-	var tag []byte
-	if d.consume(`{"`) && d.consume(m.String()) && d.consume(`":"`) {
-		tag, _, _ = bytes.Cut(d.data[d.pos:], []byte{'"'})
-	}
-	d.pos = start
-	return tag
-}
-
 // value reads the value of a member.
 func (d *decoder) value(m member) {
 	d.space()
@@ -164,96 +132,67 @@ func (d *decoder) value(m member) {
 	case mVersion:
 		d.env.Version = uint32(d.uint(math.MaxUint32))
 	case mMessageID:
-		d.env.MessageID = d.header()
+		d.env.MessageID = d.uint(math.MaxUint64)
 	case mSeqNo:
-		d.env.SeqNo = d.header()
+		d.env.SeqNo = d.uint(math.MaxUint64)
 	case mDecisionSeq:
-		d.env.DecisionSeq = d.header()
+		d.env.DecisionSeq = d.uint(math.MaxUint64)
 	case mSeed:
-		d.env.Seed = d.header()
+		d.env.Seed = d.uint(math.MaxUint64)
 	case mIssuedAtTurn:
-		d.env.IssuedAtTurn = d.header()
+		d.env.IssuedAtTurn = d.uint(math.MaxUint64)
 	case mEnvelopeWorker:
 		d.env.WorkerID = d.optionalString()
-		d.digested = false // if the operation came first, its digest began without the id
 	case mReplayHash:
 		d.env.ReplayHash = d.uint(math.MaxUint64)
 	case mOp:
 		d.operation()
 	case mType, mStatus:
 		d.stringBytes() // tag has returned it
-	case mWorkerID:
-		d.op.workerID = d.str()
-	case mReason:
-		d.op.reason = d.str()
-	case mCode:
-		d.op.code = d.str()
-	case mCategory:
-		d.op.category = d.str()
-	case mMessage:
-		d.op.message = d.str()
-	case mJobID:
-		d.op.jobID = d.uint(math.MaxUint64)
-	case mRegionID:
-		d.op.regionID = d.uint(math.MaxUint64)
-	case mTaskID:
-		d.op.taskID = d.uint(math.MaxUint64)
-	case mObligationID:
-		d.op.obligationID = d.uint(math.MaxUint64)
-	case mPayload:
+	}
+	switch m.kind() {
+	case kNumber:
+		*d.op.number(m) = d.uint(math.MaxUint64)
+	case kText:
+		*d.op.text(m) = string(d.stringBytes())
+	case kOptional:
+		d.op.optional = d.optionalString()
+	case kPayload:
 		d.op.payload = d.payload()
-	case mState:
+	case kState:
 		at := d.pos
 		if d.op.state.UnmarshalText(d.stringBytes()) != nil {
 			d.failAt(at, "unknown job state")
 		}
-	case mDetail, mMetadata:
-		d.op.optional = d.optionalString()
-	case mOutcome:
-		d.outcome()
-	case mLevel:
+	case kLevel:
 		at := d.pos
 		l := slices.Index(levels[:], string(d.stringBytes()))
 		if l < 0 {
 			d.failAt(at, "unknown level")
 		}
 		d.op.level = Level(l)
+	case kOutcome:
+		d.outcome()
 	}
-}
-
-// header reads one of the numbers that the digest begins with.
-func (d *decoder) header() uint64 {
-	d.headers++
-	return d.uint(math.MaxUint64)
 }
 
 func (d *decoder) operation() {
-	if d.verifying && d.headers == 5 {
-		d.canonical = true
-		d.digest, d.summed = newDigest(&d.env.Header, d.env.WorkerID), d.pos
-	}
-	t := opTypeByName(d.likelyTag(mType))
+	name, at := d.tag(mType)
+	t := opTypeByName(name)
 	if t == 0 {
-		name, at := d.tag(mType)
-		if t = opTypeByName(name); t == 0 {
-			d.failAt(at, "unknown operation type")
-			return
-		}
+		d.failAt(at, "unknown operation type")
+		return
 	}
 	d.op.typ = t
 	d.object(&opShapes[t])
-	d.sum()
-	d.digested, d.canonical = d.canonical, false
 }
 
 func (d *decoder) outcome() {
-	s := outcomeByName(d.likelyTag(mStatus))
+	name, at := d.tag(mStatus)
+	s := outcomeByName(name)
 	if s == 0 {
-		name, at := d.tag(mStatus)
-		if s = outcomeByName(name); s == 0 {
-			d.failAt(at, "unknown outcome status")
-			return
-		}
+		d.failAt(at, "unknown outcome status")
+		return
 	}
 	d.op.status = s
 	d.object(&outcomeShapes[s])

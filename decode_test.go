@@ -2,7 +2,6 @@ package workerchannel
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -208,31 +207,6 @@ func TestDecodedEnvelopeSharesNoMemoryWithTheInput(t *testing.T) {
 			assert.Equal(t, env, got, name)
 		}
 	}
-}
-
-func TestDecodeTakesTheDigestFromCanonicalInput(t *testing.T) {
-	eachLine(t, "testdata/envelopes.jsonl", func(t *testing.T, line []byte) {
-		var want struct{ Wire string }
-		require.NoError(t, json.Unmarshal(line, &want))
-		r := decoder{scanner: scanner{data: []byte(want.Wire)}, verifying: true}
-		require.NoError(t, r.read())
-		assert.True(t, r.digested)
-		assert.Equal(t, replayHash(&r.env.Header, r.env.WorkerID, &r.op), uint64(r.digest))
-	})
-}
-
-func TestDecodeReadsACanonicalPayloadInOneRun(t *testing.T) {
-	payload := make([]byte, 3*256)
-	for i := range payload {
-		payload[i] = byte(i * 7)
-	}
-	text := jsonText(nil).bytes(payload)
-	r := scanner{data: append(text, `}}`...), pos: 1, summed: 1, canonical: true}
-	got := r.payloadRun(make([]byte, 0, len(payload)))
-	assert.Equal(t, payload[:len(payload)-1], got, "all but the last, behind which comes no comma")
-	assert.Equal(t, digest(0).literal(string(text[1:r.summed])), r.digest)
-	assert.LessOrEqual(t, r.summed, r.pos)
-	assert.Less(t, r.pos-r.summed, len(text)/4, "the digest keeps up")
 }
 
 func TestDecodeRefusesAMalformedElementBeyondTheLargestPayload(t *testing.T) {

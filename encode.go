@@ -1,6 +1,7 @@
 package workerchannel
 
 import (
+	"math/bits"
 	"slices"
 	"strconv"
 )
@@ -21,45 +22,30 @@ func writeOp[S sink[S]](s S, f *flatOp) S {
 }
 
 func writeObject[S sink[S]](s S, o *shape, f *flatOp) S {
-	s = s.literal(o.open)
 	for i, m := range o.members {
-		s = s.literal(o.lead[i])
-		switch m {
-		case mWorkerID:
-			s = writeString(s, f.workerID)
-		case mReason:
-			s = writeString(s, f.reason)
-		case mCode:
-			s = writeString(s, f.code)
-		case mCategory:
-			s = writeString(s, f.category)
-		case mMessage:
-			s = writeString(s, f.message)
-		case mJobID:
-			s = s.number(f.jobID)
-		case mRegionID:
-			s = s.number(f.regionID)
-		case mTaskID:
-			s = s.number(f.taskID)
-		case mObligationID:
-			s = s.number(f.obligationID)
-		case mPayload:
-			s = s.bytes(f.payload)
-		case mState:
-			s = writeString(s, f.state.wire())
-		case mLevel:
-			s = writeString(s, f.level.String())
-		case mOutcome:
-			s = writeObject(s, &outcomeShapes[f.status], f)
-		case mDetail, mMetadata:
+		s = s.literal(o.text[i])
+		switch m.kind() {
+		case kNumber:
+			s = s.number(*f.number(m))
+		case kText:
+			s = writeString(s, *f.text(m))
+		case kOptional:
 			if f.optional == nil {
 				s = s.literal("null")
 			} else {
 				s = writeString(s, *f.optional)
 			}
+		case kPayload:
+			s = s.bytes(f.payload)
+		case kState:
+			s = writeString(s, f.state.wire())
+		case kLevel:
+			s = writeString(s, f.level.String())
+		case kOutcome:
+			s = writeObject(s, &outcomeShapes[f.status], f)
 		}
 	}
-	return s.literal("}")
+	return s.literal(o.text[len(o.members)])
 }
 
 func writeString[S sink[S]](s S, text string) S {
@@ -89,7 +75,54 @@ type jsonText []byte
 
 func (t jsonText) literal(text string) jsonText { return append(t, text...) }
 
-func (t jsonText) number(n uint64) jsonText { return strconv.AppendUint(t, n, 10) }
+// number writes from the last digit to the first, at their places: the library would write elsewhere, and copy.
+func (t jsonText) number(n uint64) jsonText {
+	if n < 10 {
+		return append(t, '0'+byte(n))
+	}
+	digits := bits.Len64(n) * 1233 >> 12 // by the logarithm of 2, perhaps one too few
+	if n >= powers[digits] {
+		digits++
+	}
+	t = slices.Grow(t, digits)[:len(t)+digits]
+	i := len(t)
+	for ; n >= 1e8; n /= 1e8 {
+		eight := uint32(n % 1e8)
+		for range 4 {
+			i -= 2
+			two := eight % 100 * 2
+			t[i], t[i+1] = twoDigits[two], twoDigits[two+1]
+			eight /= 100
+		}
+	}
+	rest := uint32(n)
+	for ; rest >= 10; rest /= 100 {
+		i -= 2
+		two := rest % 100 * 2
+		t[i], t[i+1] = twoDigits[two], twoDigits[two+1]
+	}
+	if rest > 0 {
+		t[i-1] = '0' + byte(rest)
+	}
+	return t
+}
+
+// powers are the powers of ten, from 1.
+var powers = func() (p [20]uint64) {
+	p[0] = 1
+	for i := range p[1:] {
+		p[i+1] = 10 * p[i]
+	}
+	return p
+}()
+
+// twoDigits has the numbers 00 to 99.
+var twoDigits = func() (d [200]byte) {
+	for n := range 100 {
+		d[2*n], d[2*n+1] = '0'+byte(n/10), '0'+byte(n%10)
+	}
+	return d
+}()
 
 // bytes writes two elements at a time, each with a comma after it; the bracket then replaces the last comma.
 func (t jsonText) bytes(p []byte) jsonText {

@@ -63,21 +63,15 @@ func (e *Envelope) Validate() error {
 	if e == nil {
 		return &ValueError{"envelope", "is nil"}
 	}
-	f := flatten(e.Op)
+	var f flatOp
+	f.set(e.Op)
 	if err := e.checkVersion(); err != nil {
 		return err
 	}
 	if err := e.checkValues(&f); err != nil {
 		return err
 	}
-	return e.checkDigest(&f, replayHash(&e.Header, e.WorkerID, &f))
-}
-
-func (e *Envelope) checkVersion() error {
-	if e.Version != ProtocolVersion {
-		return &MismatchError{ErrVersionMismatch, uint64(ProtocolVersion), uint64(e.Version)}
-	}
-	return nil
+	return e.checkSealed(&f, replayHash(&e.Header, e.WorkerID, &f))
 }
 
 // checkValues returns ErrInvalidValue for what cannot be written.
@@ -90,8 +84,19 @@ func (e *Envelope) checkValues(f *flatOp) error {
 	return f.check()
 }
 
-// checkDigest does steps 2 to 4 of section 5, given the recomputed digest.
-func (e *Envelope) checkDigest(f *flatOp, digest uint64) error {
+// checkVersion does step 1 of section 5.
+func (e *Envelope) checkVersion() error {
+	if e.Version != ProtocolVersion {
+		return &MismatchError{ErrVersionMismatch, uint64(ProtocolVersion), uint64(e.Version)}
+	}
+	return nil
+}
+
+// checkSealed does section 5, given the recomputed digest.
+func (e *Envelope) checkSealed(f *flatOp, digest uint64) error {
+	if err := e.checkVersion(); err != nil {
+		return err
+	}
 	if e.ReplayHash != digest {
 		return &MismatchError{ErrReplayHashMismatch, digest, e.ReplayHash}
 	}
@@ -114,7 +119,8 @@ func (e *Envelope) checkDigest(f *flatOp, digest uint64) error {
 // dst unchanged and ErrInvalidValue or ErrPayloadTooLarge. Like append it may use the capacity of dst, even a few
 // bytes beyond what it returns.
 func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
-	f := flatten(e.Op)
+	var f flatOp
+	f.set(e.Op)
 	if err := e.checkValues(&f); err != nil {
 		return dst, err
 	}

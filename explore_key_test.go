@@ -82,7 +82,7 @@ func (x *world) writeHost(b []byte, jobs, regions idOrder) []byte {
 		if m.job != nil {
 			about = *m.job.tag.(*origin)
 		}
-		b = x.writeOp(b, m.Op, jobs, about)
+		b = x.writeOp(b, m.op, jobs, about)
 	}
 	if x.limits == (Limits{}) {
 		return append(b, 0xff)
@@ -219,8 +219,8 @@ func (x *world) String() string {
 			fmt.Fprint(b, ", region ", r.RegionID, " closed")
 		}
 	}
-	for _, m := range x.c.out.queue[x.c.out.head:] {
-		fmt.Fprint(b, ", has ", onItsWay{Envelope: m.Envelope}, " to send")
+	for _, env := range waiting(&x.c.out) {
+		fmt.Fprint(b, ", has ", onItsWay{Envelope: env}, " to send")
 	}
 	for _, a := range x.asked {
 		fmt.Fprint(b, ", ", Overdue{a.op, a.jobID, a.turn, a.turn + x.limits.of(a.op)})

@@ -23,6 +23,7 @@ var layers = []string{
 	"jobs.go",
 	"outbox.go",
 	"decode.go",
+	"canonical.go",
 	"scan.go",
 	"envelope.go",
 	"replayhash.go",

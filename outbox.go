@@ -12,9 +12,11 @@ type outbox[J any] struct {
 	head  int // queue[:head] has been taken
 }
 
+// A queued message has no numbers: those in the queue are the last ones, in order.
 type queued[J any] struct {
-	Envelope
-	job J
+	job  J
+	op   Op
+	turn uint64
 }
 
 // noCopy has the methods by which go vet recognizes what must not be copied.
@@ -30,18 +32,19 @@ func (o *outbox[J]) push(op Op, job J) uint64 {
 	o.last.MessageID++
 	o.last.SeqNo++
 	o.last.DecisionSeq++
-	o.queue = append(o.queue, queued[J]{Envelope{Version: ProtocolVersion, Header: o.last, Op: op}, job})
+	o.queue = append(o.queue, queued[J]{job, op, o.last.IssuedAtTurn})
 	return o.last.SeqNo
 }
 
-// pop returns the oldest message, with its worker id and digest, and the job that it is about. It
-// releases memory as a long queue gets shorter.
-func (o *outbox[J]) pop(workerID *string) (env Envelope, job J, ok bool) {
+// pop takes the oldest message, with its worker id and digest, into the zero Envelope, and returns the job that it is
+// about. It releases memory as a long queue gets shorter.
+func (o *outbox[J]) pop(env *Envelope, workerID *string) (job J, ok bool) {
 	if o.len() == 0 {
-		return env, job, false
+		return job, false
 	}
+	o.number(env, 0)
 	first := &o.queue[o.head]
-	env, job = first.Envelope, first.job
+	job, env.WorkerID, env.Op = first.job, workerID, first.op
 	*first = queued[J]{} // or the queue would keep the payload alive
 	o.head++
 	const small = 64
@@ -51,9 +54,18 @@ func (o *outbox[J]) pop(workerID *string) (env Envelope, job J, ok bool) {
 	case len(rest) == 0:
 		o.queue, o.head = o.queue[:0], 0
 	}
-	env.WorkerID = workerID
-	env.ReplayHash = ReplayHash(env.Header, workerID, env.Op)
-	return env, job, true
+	var f flatOp
+	f.set(env.Op)
+	env.ReplayHash = replayHash(&env.Header, workerID, &f)
+	return job, true
+}
+
+// number fills in the version and the numbers of the i-th message that waits.
+func (o *outbox[J]) number(env *Envelope, i int) {
+	later := uint64(o.len() - 1 - i)
+	env.Version = ProtocolVersion
+	env.MessageID, env.SeqNo, env.DecisionSeq = o.last.MessageID-later, o.last.SeqNo-later, o.last.DecisionSeq-later
+	env.Seed, env.IssuedAtTurn = o.last.Seed, o.queue[o.head+i].turn
 }
 
 func (o *outbox[J]) len() int { return len(o.queue) - o.head }

@@ -17,7 +17,8 @@ func TestOutboxIsFirstInFirstOut(t *testing.T) {
 		var pushed, popped uint64
 		pop := func() {
 			popped++
-			env, job, ok := o.pop(nil)
+			var env Envelope
+			job, ok := o.pop(&env, nil)
 			require.True(t, ok)
 			require.Equal(t, PollStatus{popped}, env.Op)
 			require.Equal(t, popped, env.SeqNo)
@@ -37,7 +38,8 @@ func TestOutboxIsFirstInFirstOut(t *testing.T) {
 			pop()
 		}
 		assert.Equal(t, pushed, popped)
-		env, _, ok := o.pop(nil)
+		var env Envelope
+		_, ok := o.pop(&env, nil)
 		assert.False(t, ok)
 		assert.Zero(t, env)
 	}
@@ -73,7 +75,7 @@ func TestLongOutboxReleasesMemoryAsItIsDrained(t *testing.T) {
 	memory, moves := cap(o.queue), 0
 	for o.len() > 0 {
 		was := &o.queue[0]
-		o.pop(nil)
+		o.pop(new(Envelope), nil)
 		if o.len() > 0 && &o.queue[0] != was {
 			moves++
 		}
@@ -94,7 +96,7 @@ func TestShortOutboxKeepsItsMemory(t *testing.T) {
 			o.push(PollStatus{1}, nil)
 		}
 		for o.len() > 0 {
-			o.pop(nil)
+			o.pop(new(Envelope), nil)
 		}
 		assert.Equal(t, short, cap(o.queue))
 		assert.Same(t, memory, &o.queue[:1][0])

@@ -18,7 +18,8 @@ type Header struct {
 // one, and the canonical JSON of the operation. It detects damage, and divergence between two runs; it
 // authenticates nothing. For an operation that Validate refuses with ErrInvalidValue the result has no meaning.
 func ReplayHash(h Header, workerID *string, op Op) uint64 {
-	f := flatten(op)
+	var f flatOp
+	f.set(op)
 	return replayHash(&h, workerID, &f)
 }
 

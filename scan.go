@@ -3,6 +3,7 @@ package workerchannel
 import (
 	"bytes"
 	"math"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -11,16 +12,12 @@ import (
 const maxDepth = 127
 
 // A scanner reads JSON tokens one after another. After the first failure it is at the end of an empty input,
-// so every loop over it ends. While the input is canonical it can take the digest of what it passes.
+// so every loop over it ends.
 type scanner struct {
 	data  []byte
 	pos   int
 	depth int   // of the object or array at pos
 	err   error // the first failure
-
-	canonical bool // the input from where digest began is canonical, and digest covers it up to summed
-	digest    digest
-	summed    int
 }
 
 func (s *scanner) fail(cause string) { s.failAt(s.pos, cause) }
@@ -32,7 +29,7 @@ func (s *scanner) failAt(offset int, cause string) {
 // failWith keeps the first failure and ends the input, so that all reading comes to a stop.
 func (s *scanner) failWith(err error) {
 	if s.err == nil {
-		s.err, s.data, s.pos, s.canonical = err, nil, 0, false
+		s.err, s.data, s.pos = err, nil, 0
 	}
 }
 
@@ -66,7 +63,6 @@ func (s *scanner) space() {
 		switch s.peek() {
 		case ' ', '\t', '\n', '\r':
 			s.pos++
-			s.canonical = false
 		default:
 			return
 		}
@@ -88,23 +84,13 @@ func (s *scanner) name(open bool) (name []byte, ok bool) {
 		s.expect(',', "expected a comma or the end of the object")
 		s.space()
 	}
-	s.canonical = false // decoder.object reads the names of canonical JSON
 	name = s.stringBytes()
 	s.space()
 	s.expect(':', "expected a colon")
 	return name, s.err == nil
 }
 
-// sum extends the digest to pos, if the input still gives it.
-func (s *scanner) sum() {
-	if s.canonical {
-		s.digest = chain(s.digest, s.data[s.summed:s.pos])
-		s.summed = s.pos
-	}
-}
-
-// payload reads an array of bytes. It first allocates the least that the rest of the input holds if it is all
-// payload, and more as that proves to be too little: to count the elements would take another pass.
+// payload reads an array of bytes.
 func (s *scanner) payload() []byte {
 	s.expect('[', "expected an array of bytes")
 	s.space()
@@ -112,12 +98,8 @@ func (s *scanner) payload() []byte {
 		return []byte{}
 	}
 	input := s.data[s.pos:] // after a failure s.data is empty
-	const widest = len("255,")
-	payload := make([]byte, 0, min(len(input)/widest+1, MaxPayloadBytes))
-	s.sum()
+	var payload []byte
 	for s.err == nil {
-		payload = s.payloadRun(payload)
-		s.space()
 		at := s.pos
 		b := byte(s.uint(math.MaxUint8))
 		if len(payload) == MaxPayloadBytes {
@@ -125,45 +107,29 @@ func (s *scanner) payload() []byte {
 			s.failWith(&ParseError{Offset: at, Err: &PayloadError{bytes.Count(elements, []byte{','}) + 1, MaxPayloadBytes}})
 			return nil
 		}
+		if len(payload) == cap(payload) {
+			payload = moreRoom(payload, len(s.data)-s.pos)
+		}
 		payload = append(payload, b)
 		s.space()
 		if s.consume("]") {
 			return payload
 		}
 		s.expect(',', "expected a comma or the end of the array")
+		s.space()
 	}
 	return nil
 }
 
-// payloadRun reads elements as long as they are canonical and another may follow. It extends the digest in the same
-// loop, a few bytes behind: the chain of multiplications leaves most of the processor idle, and there is no branch
-// that random bytes could make it mispredict.
-func (s *scanner) payloadRun(payload []byte) []byte {
-	text, i, d, summed := s.data, s.pos, s.digest, s.summed
-	if !s.canonical {
-		summed = len(text) // no digest is needed
+// moreRoom returns payload with room for at least one more element, given how many bytes of the input have not been
+// read. At first it is the least that these hold if all of them are payload, and then the most: to count the elements
+// would take another pass.
+func moreRoom(payload []byte, input int) []byte {
+	most := input / len("255,")
+	if payload != nil {
+		most = input / len("0,")
 	}
-	room := min(cap(payload), MaxPayloadBytes)
-	for i+3 < len(text) && len(payload) < room {
-		q := text[i : i+4 : i+4]
-		x := uint32(q[0]) | uint32(q[1])<<8 | uint32(q[2])<<16 | uint32(q[3])<<24
-		more := x >> 12 & 1 // digits after the first: a digit has bit 4, a comma has not
-		more += x >> 20 & more
-		shift := (16 - 8*more) & 31
-		x <<= shift // now the last digit and the comma are on top
-		b := byte(x & 0x0f0f0f * (100<<16 | 10<<8 | 1) >> 16)
-		if x != elements[b]<<shift { // re-encoding b must reproduce the input, which rejects every malformed element
-			break
-		}
-		payload = append(payload, b)
-		i += 2 + int(more)
-		if summed+3 <= i {
-			d = d.byte(text[summed]).byte(text[summed+1]).byte(text[summed+2])
-			summed += 3
-		}
-	}
-	s.pos, s.digest, s.summed = i, d, summed
-	return payload
+	return slices.Grow(payload, min(most, MaxPayloadBytes-len(payload)-1)+1)
 }
 
 // uint reads an integer up to a limit.
@@ -199,11 +165,9 @@ func (s *scanner) optionalString() *string {
 	if s.consume("null") {
 		return nil
 	}
-	str := s.str()
+	str := string(s.stringBytes())
 	return &str
 }
-
-func (s *scanner) str() string { return string(s.stringBytes()) }
 
 // stringBytes reads a string. The result may share memory with data.
 func (s *scanner) stringBytes() []byte {
@@ -211,6 +175,11 @@ func (s *scanner) stringBytes() []byte {
 	if !escaped || s.err != nil {
 		return raw
 	}
+	return unescaped(raw)
+}
+
+// unescaped decodes the escapes of what stands between the quotes of a string. They must be valid.
+func unescaped(raw []byte) []byte {
 	out := make([]byte, 0, len(raw))
 	for len(raw) > 0 {
 		next := bytes.IndexByte(raw, '\\')
@@ -240,12 +209,11 @@ func (s *scanner) scanString() (raw []byte, escaped bool) {
 			}
 			return raw, escaped
 		case c == '\\':
-			char, n := unescape(s.data[i:])
+			_, n := unescape(s.data[i:])
 			if n == 0 {
 				s.failAt(i, "invalid escape or unpaired surrogate")
 				return nil, false
 			}
-			s.canonical = s.canonical && isCanonicalEscape(char, s.data[i:i+n])
 			escaped = true
 			i += n
 		case c < ' ':
@@ -258,10 +226,6 @@ func (s *scanner) scanString() (raw []byte, escaped bool) {
 	}
 	s.failAt(len(s.data), "string does not end")
 	return nil, false
-}
-
-func isCanonicalEscape(c rune, text []byte) bool {
-	return c < rune(len(escapes)) && escapes[c] == string(text)
 }
 
 // unescape decodes the escape at the beginning of text and returns its length; 0 if it is not one.

@@ -268,9 +268,9 @@ func (s *scene) writeResult(result any) {
 
 // report writes what has been queued and dropped, and the facts that have changed, since it was last called.
 func (s *scene) report() {
-	s.reportQueue("host", pending(&s.c.out))
+	s.reportQueue("host", waiting(&s.c.out))
 	for _, ch := range s.channels {
-		s.reportQueue(ch.w.ID(), pending(&ch.w.out))
+		s.reportQueue(ch.w.ID(), waiting(&ch.w.out))
 	}
 	if s.quiet { // they are written when the line ends
 		return
@@ -328,13 +328,6 @@ func (s *scene) reportQueue(name string, now []Envelope) {
 		}
 	}
 	s.queued[name] = now
-}
-
-func pending[J any](o *outbox[J]) (envs []Envelope) {
-	for _, m := range o.queue[o.head:] {
-		envs = append(envs, m.Envelope)
-	}
-	return envs
 }
 
 var update = flag.Bool("update", false, "rewrite testdata/scenes with what happens")

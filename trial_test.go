@@ -145,8 +145,10 @@ func drawSeq(t *rapid.T, highest uint64) uint64 {
 
 // waiting returns the messages in an outbox, which have no worker id and no digest before they are taken.
 func waiting[J any](o *outbox[J]) (envelopes []Envelope) {
-	for _, m := range o.queue[o.head:] {
-		envelopes = append(envelopes, m.Envelope)
+	for i := range o.len() {
+		env := Envelope{Op: o.queue[o.head+i].op}
+		o.number(&env, i)
+		envelopes = append(envelopes, env)
 	}
 	return envelopes
 }

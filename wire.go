@@ -5,26 +5,25 @@ import (
 	"unicode/utf8"
 )
 
-// A shape is the form of one JSON object: its members in wire order. Most have a tag before them, the member
-// that says which of several shapes it is.
+// A shape is the form of one JSON object: its members in wire order, and the canonical JSON around their values. Most
+// have a tag before the members, which says which of several shapes it is.
 type shape struct {
 	tag     member // mNone: there is none
-	open    string // the canonical JSON of the brace and the tag, `{"type":"PollStatus"`
 	members []member
-	lead    []string // lead[i]: the canonical JSON before the value of members[i], `,"job_id":`
+	text    []string // text[i] is what stands before the value of members[i]; the last ends the object
 }
 
 func newShape(tag member, name string, members ...member) shape {
 	s := shape{tag: tag, members: members}
-	before := "{"
+	before, comma := "{", ""
 	if tag != mNone {
-		s.open = `{"` + tag.String() + `":"` + name + `"`
-		before = ","
+		before, comma = `{"`+tag.String()+`":"`+name+`"`, ","
 	}
 	for _, m := range members {
-		s.lead = append(s.lead, before+`"`+m.String()+`":`)
-		before = ","
+		s.text = append(s.text, before+comma+`"`+m.String()+`":`)
+		before, comma = "", ","
 	}
+	s.text = append(s.text, before+"}")
 	return s
 }
 
@@ -59,37 +58,57 @@ const (
 	mOp
 
 	mType
-	mWorkerID
-	mReason
 	mJobID
 	mRegionID
 	mTaskID
 	mObligationID
-	mPayload
-	mState
-	mDetail
-	mOutcome
-	mLevel
+	mWorkerID
+	mReason
+	mCode
 	mCategory
 	mMessage
+	mDetail
 	mMetadata
-
+	mPayload
+	mState
+	mLevel
+	mOutcome
 	mStatus
-	mCode
 )
 
-var memberNames = [...]string{
-	mVersion: "version", mMessageID: "message_id", mSeqNo: "seq_no", mDecisionSeq: "decision_seq", mSeed: "seed",
-	mIssuedAtTurn: "issued_at_turn", mEnvelopeWorker: "worker_id", mReplayHash: "replay_hash", mOp: "op",
+// memberTable has the name of each member, and of an operation's and an outcome's members what their values are.
+var memberTable = [...]struct {
+	name string
+	kind kind
+}{
+	mVersion: {name: "version"}, mMessageID: {name: "message_id"}, mSeqNo: {name: "seq_no"}, mDecisionSeq: {name: "decision_seq"},
+	mSeed: {name: "seed"}, mIssuedAtTurn: {name: "issued_at_turn"}, mEnvelopeWorker: {name: "worker_id"},
+	mReplayHash: {name: "replay_hash"}, mOp: {name: "op"}, mType: {name: "type"}, mStatus: {name: "status"},
 
-	mType: "type", mWorkerID: "worker_id", mReason: "reason", mJobID: "job_id", mRegionID: "region_id",
-	mTaskID: "task_id", mObligationID: "obligation_id", mPayload: "payload", mState: "state", mDetail: "detail",
-	mOutcome: "outcome", mLevel: "level", mCategory: "category", mMessage: "message", mMetadata: "metadata",
-
-	mStatus: "status", mCode: "code",
+	mJobID: {"job_id", kNumber}, mRegionID: {"region_id", kNumber}, mTaskID: {"task_id", kNumber},
+	mObligationID: {"obligation_id", kNumber}, mWorkerID: {"worker_id", kText}, mReason: {"reason", kText},
+	mCode: {"code", kText}, mCategory: {"category", kText}, mMessage: {"message", kText},
+	mDetail: {"detail", kOptional}, mMetadata: {"metadata", kOptional}, mPayload: {"payload", kPayload},
+	mState: {"state", kState}, mLevel: {"level", kLevel}, mOutcome: {"outcome", kOutcome},
 }
 
-func (m member) String() string { return memberNames[m] }
+func (m member) String() string { return memberTable[m].name }
+
+func (m member) kind() kind { return memberTable[m].kind }
+
+// A kind is what the value of a member is.
+type kind uint8
+
+const (
+	kNone     kind = iota
+	kNumber        // see flatOp.number
+	kText          // see flatOp.text
+	kOptional      // a text or null
+	kPayload
+	kState
+	kLevel
+	kOutcome
+)
 
 // envelopeShape has the members of section 1, in wire order.
 var envelopeShape = newShape(mNone, "", mVersion, mMessageID, mSeqNo, mDecisionSeq, mSeed, mIssuedAtTurn, mEnvelopeWorker, mReplayHash, mOp)
@@ -129,6 +148,7 @@ var outcomeNames = [...]string{0: "no outcome", statusOk: "Ok", statusErr: "Err"
 
 // outcomeShapes has the members of section 2's outcomes, in wire order.
 var outcomeShapes = [...]shape{
+	0:               newShape(mNone, ""),
 	statusOk:        outcomeShape(statusOk, mPayload),
 	statusErr:       outcomeShape(statusErr, mCode, mMessage),
 	statusCancelled: outcomeShape(statusCancelled, mReason),
@@ -172,9 +192,43 @@ type flatOp struct {
 	payload                                   []byte
 }
 
-// flatten returns the flat form of op. It looks at the dynamic type only, so op may be nil, a pointer, or a type
-// that embeds an operation; then it has no type.
+// number returns the place of a member of the kind kNumber.
+func (f *flatOp) number(m member) *uint64 {
+	switch m {
+	case mJobID:
+		return &f.jobID
+	case mRegionID:
+		return &f.regionID
+	case mTaskID:
+		return &f.taskID
+	}
+	return &f.obligationID
+}
+
+// text returns the place of a member of the kind kText.
+func (f *flatOp) text(m member) *string {
+	switch m {
+	case mWorkerID:
+		return &f.workerID
+	case mReason:
+		return &f.reason
+	case mCode:
+		return &f.code
+	case mCategory:
+		return &f.category
+	}
+	return &f.message
+}
+
+// flatten returns the flat form of op.
 func flatten(op Op) (f flatOp) {
+	f.set(op)
+	return f
+}
+
+// set makes the zero flatOp the flat form of op. It looks at the dynamic type only, so op may be nil, a pointer, or a
+// type that embeds an operation; then it has no type.
+func (f *flatOp) set(op Op) {
 	switch op := op.(type) {
 	case BootstrapReady:
 		f.typ, f.workerID = OpBootstrapReady, op.WorkerID
@@ -218,10 +272,9 @@ func flatten(op Op) (f flatOp) {
 	case Diagnostic:
 		f.typ, f.level, f.category, f.message, f.optional = OpDiagnostic, op.Level, op.Category, op.Message, op.Metadata
 	}
-	return f
 }
 
-// op returns the operation that flatten took.
+// op returns the operation that set took.
 func (f *flatOp) op() Op {
 	switch f.typ {
 	case OpBootstrapReady:
@@ -282,28 +335,26 @@ func (f *flatOp) String() string {
 	var parts []string
 	add := func(members []member) {
 		for _, m := range members {
-			switch m {
-			case mJobID:
-				s += " job " + utoa(f.jobID)
-			case mPayload:
-				parts = append(parts, utoa(uint64(len(f.payload)))+" bytes")
-			case mState:
-				parts = append(parts, f.state.String())
-			case mLevel:
-				parts = append(parts, strings.ToLower(f.level.String()))
-			case mReason:
-				parts = append(parts, quote(f.reason))
-			case mCode:
-				parts = append(parts, quote(f.code))
-			case mCategory:
-				parts = append(parts, quote(f.category))
-			case mMessage:
-				parts = append(parts, quote(f.message))
-			case mDetail, mMetadata:
+			switch m.kind() {
+			case kNumber:
+				if m == mJobID {
+					s += " job " + utoa(f.jobID)
+				}
+			case kText:
+				if m != mWorkerID {
+					parts = append(parts, quote(*f.text(m)))
+				}
+			case kOptional:
 				if f.optional != nil {
 					parts = append(parts, quote(*f.optional))
 				}
-			case mOutcome:
+			case kPayload:
+				parts = append(parts, utoa(uint64(len(f.payload)))+" bytes")
+			case kState:
+				parts = append(parts, f.state.String())
+			case kLevel:
+				parts = append(parts, strings.ToLower(f.level.String()))
+			case kOutcome:
 				parts = append(parts, strings.ToLower(outcomeNames[f.status]))
 			}
 		}
@@ -332,24 +383,16 @@ func (f *flatOp) check() error {
 
 func (f *flatOp) checkMembers(members []member) (err error) {
 	for _, m := range members {
-		switch m {
-		case mWorkerID:
-			err = checkString("worker_id", f.workerID)
-		case mReason:
-			err = checkString("reason", f.reason)
-		case mCode:
-			err = checkString("code", f.code)
-		case mCategory:
-			err = checkString("category", f.category)
-		case mMessage:
-			err = checkString("message", f.message)
-		case mDetail, mMetadata:
+		switch m.kind() {
+		case kText:
+			err = checkString(m.String(), *f.text(m))
+		case kOptional:
 			if f.optional != nil {
 				err = checkString(m.String(), *f.optional)
 			}
-		case mState:
+		case kState:
 			err = f.state.check()
-		case mLevel:
+		case kLevel:
 			if !f.level.known() {
 				err = &ValueError{"level", "is not one of the three levels"}
 			}

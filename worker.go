@@ -179,18 +179,19 @@ func (w *Worker) HandleVerified(v Verified) error {
 // Receive reads, verifies and applies one message: it is like Verify and HandleVerified, in one pass. It returns
 // the envelope whenever it is valid, even with an error of HandleVerified. The envelope shares no memory with
 // data.
-func (w *Worker) Receive(data []byte) (Envelope, error) {
-	d := decoder{scanner: scanner{data: data}, verifying: true}
-	if err := d.verify(); err != nil {
-		return Envelope{}, err
+func (w *Worker) Receive(data []byte) (env Envelope, err error) {
+	if err := parse(&env, data, ""); err != nil {
+		return env, err
 	}
-	return d.env, w.apply(&d.env)
+	return env, w.apply(&env)
 }
 
 // DrainOutbox takes the oldest message from the outbox and returns it, complete with its digest; false if there
 // is none.
-func (w *Worker) DrainOutbox() (Envelope, bool) {
-	env, _, ok := w.out.pop(cloneString(&w.id))
+func (w *Worker) DrainOutbox() (env Envelope, ok bool) {
+	if w.out.len() > 0 {
+		_, ok = w.out.pop(&env, cloneString(&w.id))
+	}
 	return env, ok
 }
 

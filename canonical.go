@@ -1,0 +1,287 @@
+package workerchannel
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"unicode/utf8"
+)
+
+// A canonicalReader reads canonical JSON of this version, that is what AppendJSON writes, and takes the digest in the
+// same pass. It refuses everything else, without saying why: then a decoder reads the message from its beginning. So it
+// changes how fast a message is read, and nothing else.
+type canonicalReader struct {
+	text    []byte
+	pos     int
+	refused bool
+}
+
+// readCanonical reads an envelope, without its Op, and the flat form of that, and returns the digest. A sender that is
+// known by its id gives the envelope that id without a copy. If it returns false, env and f have no meaning.
+func readCanonical(text []byte, known string, env *Envelope, f *flatOp) (hash uint64, ok bool) {
+	r := canonicalReader{text: text}
+	r.literal(`{"version":1,"message_id":`)
+	env.Version = ProtocolVersion
+	env.MessageID = r.number()
+	r.literal(`,"seq_no":`)
+	env.SeqNo = r.number()
+	r.literal(`,"decision_seq":`)
+	env.DecisionSeq = r.number()
+	r.literal(`,"seed":`)
+	env.Seed = r.number()
+	r.literal(`,"issued_at_turn":`)
+	env.IssuedAtTurn = r.number()
+	if r.next(`,"worker_id":`) {
+		id, _ := r.str(0)
+		env.WorkerID = newID(id, known)
+	}
+	r.literal(`,"replay_hash":`)
+	env.ReplayHash = r.number()
+	r.literal(`,"op":`)
+	d := r.operation(f, newDigest(&env.Header, env.WorkerID))
+	r.literal(`}`)
+	return uint64(d), !r.refused && r.pos == len(text)
+}
+
+// newID returns a place of its own for an id.
+func newID(id []byte, known string) *string {
+	if string(id) != known {
+		known = string(id)
+	}
+	return &known
+}
+
+func (r *canonicalReader) refuse() { r.text, r.pos, r.refused = nil, 0, true }
+
+// next passes literal if it comes next, and reports whether it did.
+func (r *canonicalReader) next(literal string) bool {
+	if end := r.pos + len(literal); end <= len(r.text) && string(r.text[r.pos:end]) == literal {
+		r.pos = end
+		return true
+	}
+	return false
+}
+
+func (r *canonicalReader) literal(literal string) {
+	if !r.next(literal) {
+		r.refuse()
+	}
+}
+
+// number reads an integer.
+func (r *canonicalReader) number() (n uint64) {
+	text, i := r.text, r.pos
+	for ; i < len(text); i++ {
+		digit := text[i] - '0'
+		if digit > 9 {
+			break
+		}
+		n = n*10 + uint64(digit)
+	}
+	start, digits := r.pos, i-r.pos
+	r.pos = i
+	switch {
+	case digits == 1:
+	case digits == 0, text[start] == '0', digits > 20:
+		r.refuse()
+	case digits == 20 && (text[start] != '1' || n < 1e19): // greater than 2^64−1: then n is its lower bits, less than 2·10^19 − 2^64
+		r.refuse()
+	}
+	return n
+}
+
+// The methods below extend the digest by what they read.
+
+func (r *canonicalReader) operation(f *flatOp, d digest) digest {
+	f.typ = opTypeByName(r.tag(`{"type":"`))
+	if f.typ == 0 {
+		r.refuse()
+		return d
+	}
+	return r.object(&opShapes[f.typ], f, d)
+}
+
+func (r *canonicalReader) outcome(f *flatOp, d digest) digest {
+	f.status = outcomeByName(r.tag(`{"status":"`))
+	if f.status == 0 {
+		r.refuse()
+		return d
+	}
+	return r.object(&outcomeShapes[f.status], f, d)
+}
+
+// tag returns the value of the tag of the object that comes next. It reads nothing.
+func (r *canonicalReader) tag(before string) []byte {
+	start := r.pos
+	if !r.next(before) {
+		return nil
+	}
+	name, _, _ := bytes.Cut(r.text[r.pos:], []byte{'"'})
+	r.pos = start
+	return name
+}
+
+// object reads what writeObject writes.
+func (r *canonicalReader) object(o *shape, f *flatOp, d digest) digest {
+	for i, m := range o.members {
+		d = r.sum(o.text[i], d)
+		switch m.kind() {
+		case kNumber:
+			start := r.pos
+			*f.number(m) = r.number()
+			if !r.refused {
+				d = chain(d, r.text[start:r.pos])
+			}
+		case kText:
+			var text []byte
+			text, d = r.str(d)
+			*f.text(m) = string(text)
+		case kOptional:
+			if r.next("null") {
+				d = d.literal("null")
+			} else {
+				var text []byte
+				text, d = r.str(d)
+				optional := string(text)
+				f.optional = &optional
+			}
+		case kPayload:
+			f.payload, d = r.payload(d)
+		case kState:
+			var name []byte
+			if name, d = r.str(d); f.state.UnmarshalText(name) != nil {
+				r.refuse()
+			}
+		case kLevel:
+			var name []byte
+			name, d = r.str(d)
+			l := slices.Index(levels[:], string(name))
+			if l < 0 {
+				r.refuse()
+			}
+			f.level = Level(l)
+		case kOutcome:
+			d = r.outcome(f, d)
+		}
+	}
+	return r.sum(o.text[len(o.members)], d)
+}
+
+// sum reads a literal.
+func (r *canonicalReader) sum(literal string, d digest) digest {
+	text := r.text[r.pos:]
+	if len(text) < len(literal) {
+		r.refuse()
+		return d
+	}
+	text = text[:len(literal)]
+	var differs byte
+	for i := range text {
+		differs |= text[i] ^ literal[i]
+		d = d.byte(text[i])
+	}
+	if r.pos += len(literal); differs != 0 {
+		r.refuse()
+	}
+	return d
+}
+
+// str reads a string. The result may share memory with text.
+func (r *canonicalReader) str(d digest) ([]byte, digest) {
+	text, start := r.text, r.pos+1
+	if start > len(text) || text[r.pos] != '"' {
+		r.refuse()
+		return nil, d
+	}
+	d = d.byte('"')
+	ascii, escaped := true, false
+	for i := start; i < len(text); i++ {
+		c := text[i]
+		d = d.byte(c)
+		switch {
+		case c == '"':
+			r.pos = i + 1
+			raw := text[start:i]
+			if !ascii && !utf8.Valid(raw) {
+				break
+			}
+			if escaped {
+				raw = unescaped(raw)
+			}
+			return raw, d
+		case c == '\\':
+			char, n := unescape(text[i:])
+			if n == 0 || !isCanonicalEscape(char, text[i:i+n]) {
+				r.refuse()
+				return nil, d
+			}
+			d = chain(d, text[i+1:i+n])
+			i += n - 1
+			escaped = true
+		case c < ' ':
+			r.refuse()
+			return nil, d
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+	}
+	r.refuse()
+	return nil, d
+}
+
+func isCanonicalEscape(c rune, text []byte) bool {
+	return c < rune(len(escapes)) && escapes[c] == string(text)
+}
+
+// payload reads an array of bytes.
+func (r *canonicalReader) payload(d digest) ([]byte, digest) {
+	if r.next("[]") {
+		return []byte{}, d.literal("[]")
+	}
+	d = r.sum("[", d)
+	if r.pos == len(r.text) || r.text[r.pos]-'0' > 9 {
+		r.refuse() // before it takes memory
+		return nil, d
+	}
+	var payload []byte
+	for len(payload) == cap(payload) && len(payload) < MaxPayloadBytes {
+		payload = moreRoom(payload, len(r.text)-r.pos)
+		payload, d = r.elements(payload, d)
+	}
+	start := r.pos
+	last := r.number()
+	if r.refused || last > math.MaxUint8 || len(payload) == MaxPayloadBytes {
+		r.refuse()
+		return nil, d
+	}
+	d = chain(d, r.text[start:r.pos])
+	return append(payload, byte(last)), r.sum("]", d)
+}
+
+// elements reads elements that another follows, as long as there is room for them. It extends the digest in the
+// same loop, a few bytes behind: the chain of multiplications leaves most of the processor idle, and there is no branch
+// that random bytes could make it mispredict.
+func (r *canonicalReader) elements(payload []byte, d digest) ([]byte, digest) {
+	text, i, summed := r.text, r.pos, r.pos
+	room := min(cap(payload), MaxPayloadBytes)
+	for i+3 < len(text) && len(payload) < room {
+		q := text[i : i+4 : i+4]
+		x := uint32(q[0]) | uint32(q[1])<<8 | uint32(q[2])<<16 | uint32(q[3])<<24
+		more := x >> 12 & 1 // digits after the first: a digit has bit 4, a comma has not
+		more += x >> 20 & more
+		shift := (16 - 8*more) & 31
+		x <<= shift // now the last digit and the comma are on top
+		b := byte(x & 0x0f0f0f * (100<<16 | 10<<8 | 1) >> 16)
+		if x != elements[b]<<shift { // re-encoding b must reproduce the input, which rejects every malformed element
+			break
+		}
+		payload = append(payload, b)
+		i += 2 + int(more)
+		if summed+3 <= i {
+			d = d.byte(text[summed]).byte(text[summed+1]).byte(text[summed+2])
+			summed += 3
+		}
+	}
+	r.pos = i
+	return payload, chain(d, text[summed:i])
+}

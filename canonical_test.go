@@ -1,0 +1,137 @@
+package workerchannel
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// canonically reads a text as the canonical reader alone does, with its digest.
+func canonically(text []byte, known string) (env Envelope, hash uint64, ok bool) {
+	var f flatOp
+	hash, ok = readCanonical(text, known, &env, &f)
+	env.Op = f.op()
+	return env, hash, ok
+}
+
+// requireCanonical checks that the canonical reader reads a written envelope like the decoder, with its digest.
+func requireCanonical(t require.TestingT, env Envelope, text []byte, known string) {
+	got, hash, ok := canonically(text, known)
+	require.True(t, ok, "%q", text)
+	require.Equal(t, env, got)
+	require.Equal(t, ReplayHash(env.Header, env.WorkerID, env.Op), hash)
+}
+
+func TestCanonicalReaderReadsTheEnvelopesOfTheTestData(t *testing.T) {
+	eachLine(t, "testdata/envelopes.jsonl", func(t *testing.T, line []byte) {
+		var want struct{ Wire string }
+		require.NoError(t, json.Unmarshal(line, &want))
+		var env Envelope
+		require.NoError(t, env.UnmarshalJSON([]byte(want.Wire)))
+		if env.Version == ProtocolVersion {
+			requireCanonical(t, env, []byte(want.Wire), "")
+		} else {
+			_, _, ok := canonically([]byte(want.Wire), "")
+			require.False(t, ok)
+		}
+	})
+}
+
+func TestCanonicalReaderReadsWhatIsWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		env := drawEnvelope(t, rapid.SliceOf(rapid.Byte()))
+		env.Version = ProtocolVersion
+		text, err := env.AppendJSON(nil)
+		require.NoError(t, err)
+		var want Envelope
+		require.NoError(t, want.UnmarshalJSON(text))
+		known := ""
+		if env.WorkerID != nil && rapid.Bool().Draw(t, "known") {
+			known = *env.WorkerID
+		}
+		requireCanonical(t, want, text, known)
+	})
+}
+
+// TestCanonicalReaderReadsNothingElse damages a written text. What the canonical reader still takes must be canonical
+// itself.
+func TestCanonicalReaderReadsNothingElse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		env := drawEnvelope(t, rapid.SliceOfN(rapid.Byte(), 0, 9))
+		env.Version = ProtocolVersion
+		text, err := env.AppendJSON(nil)
+		require.NoError(t, err)
+		at := rapid.IntRange(0, len(text)).Draw(t, "at")
+		cut := rapid.IntRange(0, min(3, len(text)-at)).Draw(t, "cut")
+		put := rapid.SliceOfN(rapid.SampledFrom([]byte("0129,:\"\\{}[] \n\x00\x80nultx")), 0, 3).Draw(t, "put")
+		text = slices.Clip(slices.Replace(text, at, at+cut, put...)) // no byte to read by mistake
+		if got, hash, ok := canonically(text, ""); ok {
+			again, err := got.AppendJSON(nil)
+			require.NoError(t, err)
+			require.Equal(t, string(text), string(again))
+			require.Equal(t, ReplayHash(got.Header, got.WorkerID, got.Op), hash)
+		}
+	})
+}
+
+func TestCanonicalReaderRefusesWhatIsCutOff(t *testing.T) {
+	for _, text := range []string{pollText, stopText, spawnText, snapshotText, doneText, errText, diagnosticText} {
+		_, _, ok := canonically([]byte(text), "")
+		assert.True(t, ok, text)
+		for n := range len(text) {
+			_, _, ok := canonically(slices.Clip([]byte(text)[:n]), "")
+			assert.False(t, ok, text[:n])
+		}
+	}
+}
+
+func TestCanonicalReaderTakesNumbersUpTo64Bits(t *testing.T) {
+	for number, want := range map[string]bool{
+		"0": true, "9": true, "10": true, "9999999999999999999": true, "10000000000000000000": true, "18446744073709551615": true,
+		"18446744073709551616": false, "19999999999999999999": false, "20000000000000000000": false, "28446744073709551615": false,
+		"36893488147419103232": false, "99999999999999999999": false, "100000000000000000000": false, "184467440737095516150": false,
+		"": false, "00": false, "01": false, "-1": false, "1.0": false, "1e0": false, " 1": false, "1 ": false,
+	} {
+		env, _, ok := canonically([]byte(replaceOnce(t, pollText, `"seed":5`, `"seed":`+number)), "")
+		require.Equal(t, want, ok, number)
+		if ok {
+			assert.Equal(t, number, strconv.FormatUint(env.Seed, 10))
+		}
+		_, _, ok = canonically([]byte(replaceOnce(t, pollText, `"job_id":8`, `"job_id":`+number)), "")
+		assert.Equal(t, want, ok, number)
+	}
+}
+
+func TestCanonicalReaderTakesElementsUpTo255(t *testing.T) {
+	for elements, want := range map[string]bool{
+		"": true, "0": true, "255": true, "0,255": true, "255,0": true, "1,10,100": true,
+		"256": false, "256,1": false, "1,256": false, "999,1": false, "00,1": false, "1,00": false, "010,1": false, "1,": false, ",1": false,
+		"1,,1": false, "1 ,1": false, "1, 1": false, "-1,1": false, "1a,1": false, "a1,1": false, "1000,1": false, "1;1": false, "1,1000": false,
+	} {
+		_, _, ok := canonically([]byte(replaceOnce(t, spawnText, `[1,2,255]`, "["+elements+"]")), "")
+		assert.Equal(t, want, ok, elements)
+	}
+	for size, want := range map[int]bool{MaxPayloadBytes: true, MaxPayloadBytes + 1: false} {
+		_, _, ok := canonically([]byte(replaceOnce(t, spawnText, `[1,2,255]`, payloadText(size))), "")
+		assert.Equal(t, want, ok, size)
+	}
+}
+
+func TestCanonicalReaderCopiesTheIDOfAnUnknownSenderOnly(t *testing.T) {
+	text := []byte(strings.Replace(snapshotText, `"worker_id":"w"`, `"worker_id":"worker"`, 1))
+	var env Envelope
+	var f flatOp
+	read := func(known string) float64 {
+		return testing.AllocsPerRun(100, func() { f = flatOp{}; _, _ = readCanonical(text, known, &env, &f) })
+	}
+	assert.Equal(t, read("another")-1, read("worker"))
+	one, _, _ := canonically(text, "worker")
+	two, _, _ := canonically(text, "worker")
+	assert.NotSame(t, one.WorkerID, two.WorkerID, "each envelope has its own")
+}
