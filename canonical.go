@@ -121,7 +121,7 @@ func (r *canonicalReader) tag(before string) []byte {
 	return name
 }
 
-// object reads what writeObject writes.
+// object reads what jsonText.object writes.
 func (r *canonicalReader) object(o *shape, f *flatOp, d digest) digest {
 	for i, m := range o.members {
 		d = r.sum(o.text[i], d)
@@ -138,7 +138,7 @@ func (r *canonicalReader) object(o *shape, f *flatOp, d digest) digest {
 			*f.text(m) = string(text)
 		case kOptional:
 			if r.next("null") {
-				d = d.literal("null")
+				d = chain(d, "null")
 			} else {
 				var text []byte
 				text, d = r.str(d)
@@ -236,7 +236,7 @@ func isCanonicalEscape(c rune, text []byte) bool {
 // payload reads an array of bytes.
 func (r *canonicalReader) payload(d digest) ([]byte, digest) {
 	if r.next("[]") {
-		return []byte{}, d.literal("[]")
+		return []byte{}, chain(d, "[]")
 	}
 	d = r.sum("[", d)
 	if r.pos == len(r.text) || r.text[r.pos]-'0' > 9 {

@@ -6,58 +6,57 @@ import (
 	"strconv"
 )
 
-// A sink takes the pieces of an operation's canonical JSON: jsonText appends them, digest hashes them.
-type sink[S any] interface {
-	literal(json string) S
-	number(n uint64) S
-	bytes(p []byte) S // as an array of numbers
-}
+// A jsonText is canonical JSON being written. The digest has the same methods for what it takes in without being
+// written, and the canonicalReader for what is read.
+type jsonText []byte
 
-// writeOp writes the operation alone, which is what the replay digest covers.
-func writeOp[S sink[S]](s S, f *flatOp) S {
-	if !f.typ.known() {
-		return s
-	}
-	return writeObject(s, &opShapes[f.typ], f)
-}
-
-func writeObject[S sink[S]](s S, o *shape, f *flatOp) S {
+// object appends an object of a shape.
+func (t jsonText) object(o *shape, f *flatOp) jsonText {
 	for i, m := range o.members {
-		s = s.literal(o.text[i])
+		t = append(t, o.text[i]...)
 		switch m.kind() {
 		case kNumber:
-			s = s.number(*f.number(m))
+			t = t.number(*f.number(m))
 		case kText:
-			s = writeString(s, *f.text(m))
+			t = t.str(*f.text(m))
 		case kOptional:
 			if f.optional == nil {
-				s = s.literal("null")
+				t = append(t, "null"...)
 			} else {
-				s = writeString(s, *f.optional)
+				t = t.str(*f.optional)
 			}
 		case kPayload:
-			s = s.bytes(f.payload)
+			t = t.bytes(f.payload)
 		case kState:
-			s = writeString(s, f.state.wire())
+			t = t.str(f.state.wire())
 		case kLevel:
-			s = writeString(s, f.level.String())
+			t = t.str(f.level.String())
 		case kOutcome:
-			s = writeObject(s, &outcomeShapes[f.status], f)
+			t = t.object(&outcomeShapes[f.status], f)
 		}
 	}
-	return s.literal(o.text[len(o.members)])
+	return append(t, o.text[len(o.members)]...)
 }
 
-func writeString[S sink[S]](s S, text string) S {
-	s = s.literal(`"`)
+// str appends a string.
+func (t jsonText) str(text string) jsonText {
+	t = append(t, '"')
 	start := 0
 	for i := range len(text) {
-		if c := text[i]; int(c) < len(escapes) && escapes[c] != "" {
-			s = s.literal(text[start:i]).literal(escapes[c])
+		if e := escape(text[i]); e != "" {
+			t = append(append(t, text[start:i]...), e...)
 			start = i + 1
 		}
 	}
-	return s.literal(text[start:]).literal(`"`)
+	return append(append(t, text[start:]...), '"')
+}
+
+// escape returns the escape of a character that canonical JSON escapes; "" for any other.
+func escape(c byte) string {
+	if int(c) < len(escapes) {
+		return escapes[c]
+	}
+	return ""
 }
 
 // escapes has the escape of each character that canonical JSON escapes.
@@ -70,10 +69,6 @@ var escapes = func() (t ['\\' + 1]string) {
 	t['"'], t['\\'] = `\"`, `\\`
 	return t
 }()
-
-type jsonText []byte
-
-func (t jsonText) literal(text string) jsonText { return append(t, text...) }
 
 // number writes from the last digit to the first, at their places: the library would write elsewhere, and copy.
 func (t jsonText) number(n uint64) jsonText {

@@ -144,10 +144,10 @@ func (e *Envelope) write(t jsonText, f *flatOp) jsonText {
 	t = append(t, `,"seed":`...).number(e.Seed)
 	t = append(t, `,"issued_at_turn":`...).number(e.IssuedAtTurn)
 	if e.WorkerID != nil { // else absent, not null
-		t = writeString(append(t, `,"worker_id":`...), *e.WorkerID)
+		t = append(t, `,"worker_id":`...).str(*e.WorkerID)
 	}
 	t = append(t, `,"replay_hash":`...).number(e.ReplayHash)
-	return append(writeOp(append(t, `,"op":`...), f), '}')
+	return append(append(t, `,"op":`...).object(&opShapes[f.typ], f), '}')
 }
 
 // A Verified is an envelope that Verify has found valid, so that HandleVerified need not check it again. The zero

@@ -75,7 +75,7 @@ func copyOutbox[J any](to, from *outbox[J]) {
 
 func opJSON(op Op) string {
 	f := flatten(op)
-	return string(writeOp(jsonText(nil), &f))
+	return string(jsonText(nil).object(&opShapes[f.typ], &f))
 }
 
 // collect is slices.Collect, but nil for an empty sequence.

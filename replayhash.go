@@ -2,7 +2,6 @@ package workerchannel
 
 import (
 	"math/bits"
-	"strconv"
 )
 
 // A Header has the numbers of a message (PROTOCOL section 1).
@@ -24,10 +23,10 @@ func ReplayHash(h Header, workerID *string, op Op) uint64 {
 }
 
 func replayHash(h *Header, workerID *string, f *flatOp) uint64 {
-	return uint64(writeOp(newDigest(h, workerID), f))
+	return uint64(newDigest(h, workerID).object(&opShapes[f.typ], f))
 }
 
-// A digest is a replay digest in progress. As a sink it takes the digest of an operation without writing its JSON.
+// A digest is a replay digest in progress. It takes in an operation without writing its JSON.
 type digest uint64
 
 const digestPrime = 0x100000001B3
@@ -50,18 +49,59 @@ func (d digest) byte(b byte) digest {
 }
 
 // chain adds bytes of the operation's JSON.
-func chain[T string | []byte](d digest, text T) digest {
+func chain[T string | []byte | jsonText](d digest, text T) digest {
 	for i := range len(text) {
 		d = d.byte(text[i])
 	}
 	return d
 }
 
-func (d digest) literal(text string) digest { return chain(d, text) }
+// object takes in what jsonText.object writes.
+func (d digest) object(o *shape, f *flatOp) digest {
+	for i, m := range o.members {
+		d = chain(d, o.text[i])
+		switch m.kind() {
+		case kNumber:
+			d = d.number(*f.number(m))
+		case kText:
+			d = d.str(*f.text(m))
+		case kOptional:
+			if f.optional == nil {
+				d = chain(d, "null")
+			} else {
+				d = d.str(*f.optional)
+			}
+		case kPayload:
+			d = d.bytes(f.payload)
+		case kState:
+			d = d.str(f.state.wire())
+		case kLevel:
+			d = d.str(f.level.String())
+		case kOutcome:
+			d = d.object(&outcomeShapes[f.status], f)
+		}
+	}
+	return chain(d, o.text[len(o.members)])
+}
+
+func (d digest) str(text string) digest {
+	d = d.byte('"')
+	for i := range len(text) {
+		if e := escape(text[i]); e != "" {
+			d = chain(d, e)
+		} else {
+			d = d.byte(text[i])
+		}
+	}
+	return d.byte('"')
+}
 
 func (d digest) number(n uint64) digest {
-	var buf [20]byte
-	return chain(d, strconv.AppendUint(buf[:0], n, 10))
+	if n < 10 {
+		return d.byte('0' + byte(n))
+	}
+	var room [20]byte
+	return chain(d, jsonText(room[:0]).number(n))
 }
 
 // bytes takes the elements from their table.

@@ -115,6 +115,7 @@ var envelopeShape = newShape(mNone, "", mVersion, mMessageID, mSeqNo, mDecisionS
 
 // opShapes has the members of section 2, in wire order.
 var opShapes = [...]shape{
+	0:                    newShape(mNone, ""),
 	OpBootstrapReady:     opShape(OpBootstrapReady, mWorkerID),
 	OpBootstrapFailed:    opShape(OpBootstrapFailed, mWorkerID, mReason),
 	OpSpawnJob:           opShape(OpSpawnJob, mJobID, mRegionID, mTaskID, mObligationID, mPayload),
