@@ -1,7 +1,6 @@
 package workerchannel
 
 import (
-	"bytes"
 	"math"
 	"slices"
 	"unicode/utf8"
@@ -93,7 +92,7 @@ func (r *canonicalReader) number() (n uint64) {
 // The methods below extend the digest by what they read.
 
 func (r *canonicalReader) operation(f *flatOp, d digest) digest {
-	f.typ = opTypeByName(r.tag(`{"type":"`))
+	f.typ = opTypeByName(r.tag(len(`{"type":"`)))
 	if f.typ == 0 {
 		r.refuse()
 		return d
@@ -102,7 +101,7 @@ func (r *canonicalReader) operation(f *flatOp, d digest) digest {
 }
 
 func (r *canonicalReader) outcome(f *flatOp, d digest) digest {
-	f.status = outcomeByName(r.tag(`{"status":"`))
+	f.status = outcomeByName(r.tag(len(`{"status":"`)))
 	if f.status == 0 {
 		r.refuse()
 		return d
@@ -110,15 +109,16 @@ func (r *canonicalReader) outcome(f *flatOp, d digest) digest {
 	return r.object(&outcomeShapes[f.status], f, d)
 }
 
-// tag returns the value of the tag of the object that comes next. It reads nothing.
-func (r *canonicalReader) tag(before string) []byte {
-	start := r.pos
-	if !r.next(before) {
-		return nil
+// tag returns what should be the value of a tag, behind so many bytes. It reads nothing and checks nothing: object
+// does, as it knows what stands before the first member of each shape.
+func (r *canonicalReader) tag(behind int) []byte {
+	text := r.text[min(r.pos+behind, len(r.text)):]
+	for i, c := range text {
+		if c == '"' {
+			return text[:i]
+		}
 	}
-	name, _, _ := bytes.Cut(r.text[r.pos:], []byte{'"'})
-	r.pos = start
-	return name
+	return nil
 }
 
 // object reads what jsonText.object writes.
@@ -263,8 +263,8 @@ func (r *canonicalReader) payload(d digest) ([]byte, digest) {
 // that random bytes could make it mispredict.
 func (r *canonicalReader) elements(payload []byte, d digest) ([]byte, digest) {
 	text, i, summed := r.text, r.pos, r.pos
-	room := min(cap(payload), MaxPayloadBytes)
-	for i+3 < len(text) && len(payload) < room {
+	n, room := len(payload), payload[:min(cap(payload), MaxPayloadBytes)]
+	for i+3 < len(text) && n < len(room) {
 		q := text[i : i+4 : i+4]
 		x := uint32(q[0]) | uint32(q[1])<<8 | uint32(q[2])<<16 | uint32(q[3])<<24
 		more := x >> 12 & 1 // digits after the first: a digit has bit 4, a comma has not
@@ -275,13 +275,15 @@ func (r *canonicalReader) elements(payload []byte, d digest) ([]byte, digest) {
 		if x != elements[b]<<shift { // re-encoding b must reproduce the input, which rejects every malformed element
 			break
 		}
-		payload = append(payload, b)
+		room[n] = b
+		n++
 		i += 2 + int(more)
 		if summed+3 <= i {
-			d = d.byte(text[summed]).byte(text[summed+1]).byte(text[summed+2])
+			q := text[summed : summed+3 : summed+3]
+			d = d.byte(q[0]).byte(q[1]).byte(q[2])
 			summed += 3
 		}
 	}
 	r.pos = i
-	return payload, chain(d, text[summed:i])
+	return room[:n], chain(d, text[summed:i])
 }

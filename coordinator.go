@@ -399,10 +399,11 @@ func (c *Coordinator) checkRequest(reason string) error {
 
 // apply does steps 2 to 5 of section 7, Inbound, for a valid envelope.
 func (c *Coordinator) apply(env *Envelope) error {
-	if t := env.Op.Type(); t.Sender() != SenderWorker {
+	t := env.Op.Type()
+	if t.Sender() != SenderWorker {
 		return &DirectionError{t}
 	}
-	if err := c.admit(*env.WorkerID, env.SeqNo, env.Op.Type()); err != nil {
+	if err := c.admit(*env.WorkerID, env.SeqNo, t); err != nil {
 		return err
 	}
 	c.lastSeen = env.SeqNo

@@ -27,12 +27,10 @@ func parse(env *Envelope, data []byte, known string) error {
 	var f flatOp
 	hash, ok := readCanonical(data, known, env, &f)
 	if !ok {
-		d := decoder{scanner: scanner{data: data}}
-		if err := d.read(); err != nil {
+		if err := readAny(data, env, &f); err != nil {
 			*env = Envelope{}
 			return err
 		}
-		*env, f = d.env, d.op
 		hash = replayHash(&env.Header, env.WorkerID, &f)
 	}
 	if err := env.checkSealed(&f, hash); err != nil {
@@ -43,15 +41,24 @@ func parse(env *Envelope, data []byte, known string) error {
 	return nil
 }
 
+// readAny reads an envelope, without its Op, and the flat form of that.
+func readAny(data []byte, env *Envelope, f *flatOp) error {
+	d := decoder{scanner: scanner{data: data}}
+	err := d.read()
+	*env, *f = d.env, d.op
+	return err
+}
+
 // UnmarshalJSON reads an envelope from any JSON of the same meaning and does not validate it, so its digest, for
 // example, may be wrong. After an error the envelope is unchanged. The error is a *ParseError.
 func (e *Envelope) UnmarshalJSON(data []byte) error {
-	d := decoder{scanner: scanner{data: data}}
-	if err := d.read(); err != nil {
+	var env Envelope
+	var f flatOp
+	if err := readAny(data, &env, &f); err != nil {
 		return err
 	}
-	*e = d.env
-	e.Op = d.op.op()
+	*e = env
+	e.Op = f.op()
 	return nil
 }
 

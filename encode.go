@@ -70,7 +70,6 @@ var escapes = func() (t ['\\' + 1]string) {
 	return t
 }()
 
-// number writes from the last digit to the first, at their places: the library would write elsewhere, and copy.
 func (t jsonText) number(n uint64) jsonText {
 	if n < 10 {
 		return append(t, '0'+byte(n))
@@ -80,26 +79,44 @@ func (t jsonText) number(n uint64) jsonText {
 		digits++
 	}
 	t = slices.Grow(t, digits)[:len(t)+digits]
-	i := len(t)
-	for ; n >= 1e8; n /= 1e8 {
-		eight := uint32(n % 1e8)
+	putDigits(t, n)
+	return t
+}
+
+// numberLike appends n, which may be another number that has been written.
+func (t jsonText) numberLike(n, other uint64, text []byte) jsonText {
+	if n == other {
+		return append(t, text...)
+	}
+	return t.number(n)
+}
+
+// putDigits writes the digits of a number at the end of text, from the last to the first.
+func putDigits(text []byte, n uint64) {
+	i := len(text)
+	for n >= 1e8 {
+		q := n / 1e8
+		eight := uint32(n - q*1e8)
+		n = q
 		for range 4 {
+			q := eight / 100
+			two := twoDigits[(eight-q*100)&127]
 			i -= 2
-			two := eight % 100 * 2
-			t[i], t[i+1] = twoDigits[two], twoDigits[two+1]
-			eight /= 100
+			text[i], text[i+1] = two[0], two[1]
+			eight = q
 		}
 	}
 	rest := uint32(n)
-	for ; rest >= 10; rest /= 100 {
+	for rest >= 10 {
+		q := rest / 100
+		two := twoDigits[(rest-q*100)&127]
 		i -= 2
-		two := rest % 100 * 2
-		t[i], t[i+1] = twoDigits[two], twoDigits[two+1]
+		text[i], text[i+1] = two[0], two[1]
+		rest = q
 	}
 	if rest > 0 {
-		t[i-1] = '0' + byte(rest)
+		text[i-1] = '0' + byte(rest)
 	}
-	return t
 }
 
 // powers are the powers of ten, from 1.
@@ -112,9 +129,9 @@ var powers = func() (p [20]uint64) {
 }()
 
 // twoDigits has the numbers 00 to 99.
-var twoDigits = func() (d [200]byte) {
+var twoDigits = func() (d [128][2]byte) { // of 128, so that seven bits are an index
 	for n := range 100 {
-		d[2*n], d[2*n+1] = '0'+byte(n/10), '0'+byte(n%10)
+		d[n] = [2]byte{'0' + byte(n/10), '0' + byte(n%10)}
 	}
 	return d
 }()

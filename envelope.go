@@ -138,9 +138,12 @@ func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
 // constant is appended without a call.
 func (e *Envelope) write(t jsonText, f *flatOp) jsonText {
 	t = append(t, `{"version":`...).number(uint64(e.Version))
-	t = append(t, `,"message_id":`...).number(e.MessageID)
-	t = append(t, `,"seq_no":`...).number(e.SeqNo)
-	t = append(t, `,"decision_seq":`...).number(e.DecisionSeq)
+	t = append(t, `,"message_id":`...)
+	start := len(t)
+	t = t.number(e.MessageID)
+	same := t[start:] // as the next two most likely are
+	t = append(t, `,"seq_no":`...).numberLike(e.SeqNo, e.MessageID, same)
+	t = append(t, `,"decision_seq":`...).numberLike(e.DecisionSeq, e.MessageID, same)
 	t = append(t, `,"seed":`...).number(e.Seed)
 	t = append(t, `,"issued_at_turn":`...).number(e.IssuedAtTurn)
 	if e.WorkerID != nil { // else absent, not null

@@ -122,10 +122,10 @@ func (s *scanner) payload() []byte {
 }
 
 // moreRoom returns payload with room for at least one more element, given how many bytes of the input have not been
-// read. At first it is the least that these hold if all of them are payload, and then the most: to count the elements
-// would take another pass.
+// read. At first it takes these for random elements, which have 3.57 characters each with the comma, and then for the
+// shortest: to count them would take another pass.
 func moreRoom(payload []byte, input int) []byte {
-	most := input / len("255,")
+	most := input * 2 / 7
 	if payload != nil {
 		most = input / len("0,")
 	}

@@ -370,16 +370,10 @@ func (f *flatOp) String() string {
 
 // check returns ErrInvalidValue for what no peer can send, the first in wire order.
 func (f *flatOp) check() error {
-	switch {
-	case f.typ == 0:
+	if f.typ == 0 {
 		return &ValueError{"op", "is not one of the 15 operations as a plain value"}
-	case f.typ == OpJobCompleted && f.status == 0:
-		return &ValueError{"outcome", "is not one of the four outcomes as a plain value"}
 	}
-	if err := f.checkMembers(opShapes[f.typ].members); err != nil {
-		return err
-	}
-	return f.checkMembers(outcomeShapes[f.status].members)
+	return f.checkMembers(opShapes[f.typ].members)
 }
 
 func (f *flatOp) checkMembers(members []member) (err error) {
@@ -397,6 +391,11 @@ func (f *flatOp) checkMembers(members []member) (err error) {
 			if !f.level.known() {
 				err = &ValueError{"level", "is not one of the three levels"}
 			}
+		case kOutcome:
+			if f.status == 0 {
+				return &ValueError{"outcome", "is not one of the four outcomes as a plain value"}
+			}
+			err = f.checkMembers(outcomeShapes[f.status].members)
 		}
 		if err != nil {
 			return err
