@@ -41,25 +41,27 @@ func parse(env *Envelope, data []byte, known string) error {
 	return nil
 }
 
-// readAny reads an envelope, without its Op, and the flat form of that.
-func readAny(data []byte, env *Envelope, f *flatOp) error {
-	d := decoder{scanner: scanner{data: data}}
-	err := d.read()
-	*env, *f = d.env, d.op
-	return err
-}
-
 // UnmarshalJSON reads an envelope from any JSON of the same meaning and does not validate it, so its digest, for
 // example, may be wrong. After an error the envelope is unchanged. The error is a *ParseError.
 func (e *Envelope) UnmarshalJSON(data []byte) error {
 	var env Envelope
 	var f flatOp
-	if err := readAny(data, &env, &f); err != nil {
-		return err
+	if _, ok := readCanonical(data, "", &env, &f); !ok {
+		if err := readAny(data, &env, &f); err != nil {
+			return err
+		}
 	}
 	*e = env
 	e.Op = f.op()
 	return nil
+}
+
+// readAny reads an envelope, without its Op, and the flat form of that, from any JSON of the same meaning.
+func readAny(data []byte, env *Envelope, f *flatOp) error {
+	d := decoder{scanner: scanner{data: data}}
+	err := d.read()
+	*env, *f = d.env, d.op
+	return err
 }
 
 // A decoder reads one envelope. It takes the members in any order.

@@ -142,11 +142,11 @@ func (t jsonText) bytes(p []byte) jsonText {
 	n, text := len(t), t[:cap(t)]
 	for i := 0; i < len(p)-1; i += 2 {
 		a, b := p[i], p[i+1]
-		pair := uint64(elements[a]) | uint64(elements[b])<<(8*widths[a]&63)
+		pair := uint64(elementTable[a]) | uint64(elementTable[b])<<(8*elementWidths[a]&63)
 		to := (*[8]byte)(text[n:])
 		to[0], to[1], to[2], to[3] = byte(pair), byte(pair>>8), byte(pair>>16), byte(pair>>24)
 		to[4], to[5], to[6], to[7] = byte(pair>>32), byte(pair>>40), byte(pair>>48), byte(pair>>56)
-		n += int(widths[a] + widths[b])
+		n += int(elementWidths[a] + elementWidths[b])
 	}
 	t = text[:n]
 	if len(p)%2 == 1 {
@@ -158,9 +158,9 @@ func (t jsonText) bytes(p []byte) jsonText {
 	return append(t, ']')
 }
 
-// elements has each byte as an element of a JSON array with the comma after it, "0," to "255,", the first
-// character in the lowest byte. widths has their lengths.
-var elements, widths = func() (text [256]uint32, width [256]uint8) {
+// elementTable has each byte as an element of a JSON array with the comma after it, "0," to "255,", the first
+// character in the lowest byte. elementWidths has their lengths.
+var elementTable, elementWidths = func() (text [256]uint32, width [256]uint8) {
 	for b := range text {
 		for i, c := range append(strconv.AppendUint(nil, uint64(b), 10), ',') {
 			text[b] |= uint32(c) << (8 * i)

@@ -109,7 +109,7 @@ func (d digest) bytes(p []byte) digest {
 	d = d.byte('[')
 	if last := len(p) - 1; last >= 0 {
 		for _, b := range p[:last] {
-			e := elements[b]
+			e := elementTable[b]
 			d = d.byte(byte(e)).byte(byte(e >> 8))
 			if b >= 10 {
 				d = d.byte(byte(e >> 16))
