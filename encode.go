@@ -142,11 +142,13 @@ func (t jsonText) bytes(p []byte) jsonText {
 	n, text := len(t), t[:cap(t)]
 	for i := 0; i < len(p)-1; i += 2 {
 		a, b := p[i], p[i+1]
-		pair := uint64(elementTable[a]) | uint64(elementTable[b])<<(8*elementWidths[a]&63)
+		x, y := elementTable[a], elementTable[b]
+		w := x >> 32
+		pair := x&0xffffffff | y<<(8*w&63)
 		to := (*[8]byte)(text[n:])
 		to[0], to[1], to[2], to[3] = byte(pair), byte(pair>>8), byte(pair>>16), byte(pair>>24)
 		to[4], to[5], to[6], to[7] = byte(pair>>32), byte(pair>>40), byte(pair>>48), byte(pair>>56)
-		n += int(elementWidths[a] + elementWidths[b])
+		n += int(w + y>>32)
 	}
 	t = text[:n]
 	if len(p)%2 == 1 {
@@ -159,13 +161,12 @@ func (t jsonText) bytes(p []byte) jsonText {
 }
 
 // elementTable has each byte as an element of a JSON array with the comma after it, "0," to "255,", the first
-// character in the lowest byte. elementWidths has their lengths.
-var elementTable, elementWidths = func() (text [256]uint32, width [256]uint8) {
-	for b := range text {
+// character in the lowest byte, and its length in the upper half.
+var elementTable = func() (table [256]uint64) {
+	for b := range table {
 		for i, c := range append(strconv.AppendUint(nil, uint64(b), 10), ',') {
-			text[b] |= uint32(c) << (8 * i)
-			width[b]++
+			table[b] += 1<<32 | uint64(c)<<(8*i)
 		}
 	}
-	return text, width
+	return table
 }()

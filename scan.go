@@ -133,7 +133,7 @@ func elements(text []byte, i int, payload []byte, d digest, summed int) (int, []
 		shift := (16 - 8*more) & 31
 		x <<= shift // now the last digit and the comma are on top
 		b := byte(x & 0x0f0f0f * (100<<16 | 10<<8 | 1) >> 16)
-		if x != elementTable[b]<<shift { // re-encoding b must reproduce the input, which rejects every malformed element
+		if x != uint32(elementTable[b])<<shift { // re-encoding b must reproduce the input, which rejects every malformed element
 			break
 		}
 		room[n] = b
