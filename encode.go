@@ -96,15 +96,9 @@ func putDigits(text []byte, n uint64) {
 	i := len(text)
 	for n >= 1e8 {
 		q := n / 1e8
-		eight := uint32(n - q*1e8)
+		i -= 8
+		putEight((*[8]byte)(text[i:]), uint32(n-q*1e8))
 		n = q
-		for range 4 {
-			q := eight / 100
-			two := twoDigits[(eight-q*100)&127]
-			i -= 2
-			text[i], text[i+1] = two[0], two[1]
-			eight = q
-		}
 	}
 	rest := uint32(n)
 	for rest >= 10 {
@@ -117,6 +111,15 @@ func putDigits(text []byte, n uint64) {
 	if rest > 0 {
 		text[i-1] = '0' + byte(rest)
 	}
+}
+
+// putEight writes eight digits, of which no pair waits for another.
+func putEight(to *[8]byte, n uint32) {
+	high := n / 1e4
+	low := n - high*1e4
+	a, c := high/100, low/100
+	p, q, r, s := twoDigits[a&127], twoDigits[(high-a*100)&127], twoDigits[c&127], twoDigits[(low-c*100)&127]
+	to[0], to[1], to[2], to[3], to[4], to[5], to[6], to[7] = p[0], p[1], q[0], q[1], r[0], r[1], s[0], s[1]
 }
 
 // powers are the powers of ten, from 1.

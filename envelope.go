@@ -137,8 +137,11 @@ func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
 // write appends the members of section 1. The names are constants here, not taken from envelopeShape, because a
 // constant is appended without a call.
 func (e *Envelope) write(t jsonText, f *flatOp) jsonText {
-	t = append(t, `{"version":`...).number(uint64(e.Version))
-	t = append(t, `,"message_id":`...)
+	if e.Version == ProtocolVersion {
+		t = append(t, `{"version":1,"message_id":`...)
+	} else {
+		t = append(append(t, `{"version":`...).number(uint64(e.Version)), `,"message_id":`...)
+	}
 	start := len(t)
 	t = t.number(e.MessageID)
 	same := t[start:] // as the next two most likely are
