@@ -175,21 +175,8 @@ func (r *canonicalReader) object(o *shape, f *flatOp, d digest) digest {
 
 // sum reads a literal.
 func (r *canonicalReader) sum(literal string, d digest) digest {
-	text := r.text[r.pos:]
-	if len(text) < len(literal) {
-		r.refuse()
-		return d
-	}
-	text = text[:len(literal)]
-	var differs byte
-	for i := range text {
-		differs |= text[i] ^ literal[i]
-		d = d.byte(text[i])
-	}
-	if r.pos += len(literal); differs != 0 {
-		r.refuse()
-	}
-	return d
+	r.literal(literal)
+	return chain(d, literal)
 }
 
 // str reads a string. The result may share memory with text.
