@@ -87,7 +87,7 @@ func (r *canonicalReader) number() (n uint64) {
 	r.pos = i
 	switch {
 	case digits == 1:
-	case digits == 0, text[start] == '0', digits > 20:
+	case digits == 0 || digits > 20 || text[start] == '0':
 		r.refuse()
 	case digits == 20 && (text[start] != '1' || n < 1e19): // greater than 2^64−1: then n is its lower bits, less than 2·10^19 − 2^64
 		r.refuse()
