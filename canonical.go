@@ -193,12 +193,12 @@ func (r *canonicalReader) str(d digest) ([]byte, digest) {
 		d = d.byte(c)
 		switch {
 		case c == '"':
-			r.pos = i + 1
 			raw := text[start:i]
 			if !ascii && !utf8.Valid(raw) {
-				break
+				r.refuse()
+				return nil, d
 			}
-			if escaped {
+			if r.pos = i + 1; escaped {
 				raw = unescaped(raw)
 			}
 			return raw, d

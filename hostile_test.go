@@ -144,13 +144,16 @@ func TestReceiveTakesMemoryInProportionToTheMessage(t *testing.T) {
 		"nested outcomes": {func() []byte {
 			return altered(`"op":{`, `"op":{"type":"JobCompleted","outcome":`+mib(4, `{"outcome":`))
 		}, ErrMalformed, 0},
-		"white space":                   {func() []byte { return []byte(mib(4, " ")) }, ErrMalformed, 0},
-		"a number":                      {func() []byte { return altered(`"seq_no":3`, `"seq_no":`+mib(4, "3")) }, ErrMalformed, 0},
-		"an unknown number":             {func() []byte { return extra(mib(4, "3")) }, nil, 0},
-		"an unknown array":              {func() []byte { return extra("[" + mib(4, "0,") + "0]") }, nil, 0},
-		"an unknown string":             {func() []byte { return extra(`"` + mib(8, "x") + `"`) }, nil, 0},
-		"a string without an end":       {func() []byte { return extra(`"` + mib(4, "x")) }, ErrMalformed, 0},
-		"ill-formed UTF-8":              {func() []byte { return extra(`"` + mib(4, "\xff") + `"`) }, ErrMalformed, 0},
+		"white space":             {func() []byte { return []byte(mib(4, " ")) }, ErrMalformed, 0},
+		"a number":                {func() []byte { return altered(`"seq_no":3`, `"seq_no":`+mib(4, "3")) }, ErrMalformed, 0},
+		"an unknown number":       {func() []byte { return extra(mib(4, "3")) }, nil, 0},
+		"an unknown array":        {func() []byte { return extra("[" + mib(4, "0,") + "0]") }, nil, 0},
+		"an unknown string":       {func() []byte { return extra(`"` + mib(8, "x") + `"`) }, nil, 0},
+		"a string without an end": {func() []byte { return extra(`"` + mib(4, "x")) }, ErrMalformed, 0},
+		"ill-formed UTF-8":        {func() []byte { return extra(`"` + mib(4, "\xff") + `"`) }, ErrMalformed, 0},
+		"quotes after ill-formed UTF-8": {func() []byte {
+			return altered(`"message":"`, `"message":"`+mib(2, "é")+"\xff"+mib(2, `"`)) // the string must not be looked at for each
+		}, ErrMalformed, 0},
 		"unpaired surrogates":           {func() []byte { return extra(`"` + mib(4, `\ud800`) + `"`) }, ErrMalformed, 0},
 		"unknown members":               {func() []byte { return extra("0," + mib(4, `"y":0,`) + `"y":0`) }, nil, 0},
 		"unknown members in escapes":    {func() []byte { return extra("0," + mib(4, `"\u0079":0,`) + `"y":0`) }, nil, 2},

@@ -233,6 +233,7 @@ func (s *scanner) scanString() (raw []byte, escaped bool) {
 			s.pos = i + 1
 			if raw = s.data[start:i]; !ascii && !utf8.Valid(raw) {
 				s.failAt(start, "string is not well-formed UTF-8")
+				return nil, false
 			}
 			return raw, escaped
 		case c == '\\':
