@@ -6,17 +6,17 @@ import (
 	"unicode/utf8"
 )
 
-// A canonicalReader reads canonical JSON of this version, that is what AppendJSON writes, with white space after it, as
-// there is in a line, and takes the digest in the same pass. It refuses everything else, without saying why: then a decoder reads the message from its beginning. So it
-// changes how fast a message is read, and nothing else.
+// A canonicalReader reads what AppendJSON writes for this version, followed by optional white space, and computes the
+// digest in the same pass. It refuses everything else without a reason; the decoder then reads the message again from
+// the start. So it affects speed only.
 type canonicalReader struct {
 	text    []byte
 	pos     int
 	refused bool
 }
 
-// readCanonical reads an envelope, without its Op, and the flat form of that, and returns the digest. A sender that is
-// known by its id gives the envelope that id without a copy. If it returns false, env and f have no meaning.
+// readCanonical reads an envelope, without its Op, and the flat form of that, and returns the digest. If the worker id
+// equals known, it is not copied. If readCanonical returns false, env and f have no meaning.
 func readCanonical(text []byte, known string, env *Envelope, f *flatOp) (hash uint64, ok bool) {
 	r := canonicalReader{text: text}
 	r.literal(`{"version":1,"message_id":`)
@@ -48,7 +48,7 @@ func readCanonical(text []byte, known string, env *Envelope, f *flatOp) (hash ui
 	return uint64(d), !r.refused
 }
 
-// newID returns a place of its own for an id.
+// newID returns a pointer to a new variable with the id. If the id equals known, its bytes are not copied.
 func newID(id []byte, known string) *string {
 	if string(id) != known {
 		known = string(id)
@@ -60,8 +60,8 @@ func (r *canonicalReader) refuse() { r.text, r.pos, r.refused = nil, 0, true }
 
 // next passes literal if it comes next, and reports whether it did.
 func (r *canonicalReader) next(literal string) bool {
-	if end := r.pos + len(literal); end <= len(r.text) && string(r.text[r.pos:end]) == literal {
-		r.pos = end
+	if hasAt(r.text, r.pos, literal) {
+		r.pos += len(literal)
 		return true
 	}
 	return false
@@ -89,7 +89,8 @@ func (r *canonicalReader) number() (n uint64) {
 	case digits == 1:
 	case digits == 0 || digits > 20 || text[start] == '0':
 		r.refuse()
-	case digits == 20 && (text[start] != '1' || n < 1e19): // greater than 2^64−1: then n is its lower bits, less than 2·10^19 − 2^64
+	case digits == 20 && (text[start] != '1' || n < 1e19):
+		// The number exceeds 2^64−1: it is 2·10^19 or more, or n is what is left of it, less than 2·10^19 − 2^64.
 		r.refuse()
 	}
 	return n
@@ -115,8 +116,8 @@ func (r *canonicalReader) outcome(f *flatOp, d digest) digest {
 	return r.object(&outcomeShapes[f.status], f, d)
 }
 
-// tag returns what should be the value of a tag, behind so many bytes. It reads nothing and checks nothing: object
-// does, as it knows what stands before the first member of each shape.
+// tag returns what is between pos+behind and the next quote: the value of the tag, if the object begins with one. It
+// does not move pos; object checks what it has passed over.
 func (r *canonicalReader) tag(behind int) []byte {
 	text := r.text[min(r.pos+behind, len(r.text)):]
 	for i, c := range text {
@@ -130,7 +131,7 @@ func (r *canonicalReader) tag(behind int) []byte {
 // object reads what jsonText.object writes.
 func (r *canonicalReader) object(o *shape, f *flatOp, d digest) digest {
 	for i, m := range o.members {
-		d = r.sum(o.text[i], d)
+		d = r.summed(o.text[i], d)
 		switch m.kind() {
 		case kNumber:
 			start := r.pos
@@ -170,11 +171,11 @@ func (r *canonicalReader) object(o *shape, f *flatOp, d digest) digest {
 			d = r.outcome(f, d)
 		}
 	}
-	return r.sum(o.text[len(o.members)], d)
+	return r.summed(o.text[len(o.members)], d)
 }
 
-// sum reads a literal.
-func (r *canonicalReader) sum(literal string, d digest) digest {
+// summed is like literal, and adds it to the digest.
+func (r *canonicalReader) summed(literal string, d digest) digest {
 	r.literal(literal)
 	return chain(d, literal)
 }
@@ -231,7 +232,7 @@ func (r *canonicalReader) payload(d digest) ([]byte, digest) {
 	if r.next("[]") {
 		return []byte{}, chain(d, "[]")
 	}
-	d = r.sum("[", d)
+	d = r.summed("[", d)
 	if r.pos == len(r.text) || r.text[r.pos]-'0' > 9 {
 		r.refuse() // before it takes memory
 		return nil, d
@@ -248,5 +249,5 @@ func (r *canonicalReader) payload(d digest) ([]byte, digest) {
 		return nil, d
 	}
 	d = chain(d, r.text[start:r.pos])
-	return append(payload, byte(last)), r.sum("]", d)
+	return append(payload, byte(last)), r.summed("]", d)
 }

@@ -25,7 +25,7 @@ type Coordinator struct {
 	closingReason string
 }
 
-// An Option configures a Coordinator that NewCoordinator makes.
+// An Option configures a Coordinator that NewCoordinator makes. It must not be called otherwise.
 type Option func(*Coordinator)
 
 // WithFirstDecisionSeq makes n the decision sequence number of the first message, instead of 1. Every number

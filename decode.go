@@ -21,8 +21,8 @@ func Verify(data []byte) (v Verified, err error) {
 	return v, err
 }
 
-// parse is ParseEnvelope into the zero Envelope, with the id that the sender most likely has. After an error it is the
-// zero Envelope again.
+// parse is ParseEnvelope with the worker id that is expected, or an empty one. The envelope must be zero, and is zero
+// again after an error.
 func parse(env *Envelope, data []byte, known string) error {
 	var f flatOp
 	hash, ok := readCanonical(data, known, env, &f)

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// A jsonText is canonical JSON being written. The digest has the same methods for what it takes in without being
-// written, and the canonicalReader for what is read.
+// A jsonText is canonical JSON being written. A digest has methods that hash the same text without writing it, and a
+// canonicalReader reads it.
 type jsonText []byte
 
 // object appends an object of a shape.
@@ -74,7 +74,7 @@ func (t jsonText) number(n uint64) jsonText {
 	if n < 10 {
 		return append(t, '0'+byte(n))
 	}
-	digits := bits.Len64(n) * 1233 >> 12 // by the logarithm of 2, perhaps one too few
+	digits := bits.Len64(n) * 1233 >> 12 // n has that many, or one more
 	if n >= powers[digits] {
 		digits++
 	}
@@ -83,7 +83,7 @@ func (t jsonText) number(n uint64) jsonText {
 	return t
 }
 
-// numberLike appends n, which may be another number that has been written.
+// numberLike appends n. If n equals other, it copies text, the digits of other.
 func (t jsonText) numberLike(n, other uint64, text []byte) jsonText {
 	if n == other {
 		return append(t, text...)
@@ -113,7 +113,7 @@ func putDigits(text []byte, n uint64) {
 	}
 }
 
-// putEight writes eight digits, of which no pair waits for another.
+// putEight writes the eight digits of n. No pair depends on another, so that the processor computes them at once.
 func putEight(to *[8]byte, n uint32) {
 	high := n / 1e4
 	low := n - high*1e4

@@ -68,7 +68,7 @@ func (e *Envelope) Validate() error {
 	if err := e.checkVersion(); err != nil {
 		return err
 	}
-	if err := e.checkValues(&f); err != nil {
+	if err := e.checkValues(&f); err != nil { // or there is no digest
 		return err
 	}
 	return e.checkSealed(&f, replayHash(&e.Header, e.WorkerID, &f))

@@ -154,6 +154,13 @@ func TestReceiveTakesMemoryInProportionToTheMessage(t *testing.T) {
 		"quotes after ill-formed UTF-8": {func() []byte {
 			return altered(`"message":"`, `"message":"`+mib(2, "é")+"\xff"+mib(2, `"`)) // the string must not be looked at for each
 		}, ErrMalformed, 0},
+		"quotes after an ill-formed worker id": {func() []byte {
+			return altered(`"worker_id":"w"`, `"worker_id":"`+mib(1, "é")+"\xff"+mib(1, `"`)+`"`)
+		}, ErrMalformed, 0},
+		"a diagnostic refused at its end": {func() []byte {
+			return append(bytes.TrimSuffix(forge("w", next, Diagnostic{Message: mib(4, "x")}), []byte("}")), " x"...)
+		}, ErrMalformed, 2},
+		"a payload refused at its end":  {func() []byte { return payloadOf(zeros(MaxPayloadBytes) + "] x") }, ErrMalformed, 2},
 		"unpaired surrogates":           {func() []byte { return extra(`"` + mib(4, `\ud800`) + `"`) }, ErrMalformed, 0},
 		"unknown members":               {func() []byte { return extra("0," + mib(4, `"y":0,`) + `"y":0`) }, nil, 0},
 		"unknown members in escapes":    {func() []byte { return extra("0," + mib(4, `"\u0079":0,`) + `"y":0`) }, nil, 2},

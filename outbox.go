@@ -12,7 +12,8 @@ type outbox[J any] struct {
 	head  int // queue[:head] has been taken
 }
 
-// A queued message has no numbers: those in the queue are the last ones, in order.
+// A queued message does not store its numbers: those of the queue are consecutive and end with outbox.last, which only
+// push changes after the first message.
 type queued[J any] struct {
 	job  J
 	op   Op

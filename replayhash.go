@@ -1,8 +1,6 @@
 package workerchannel
 
-import (
-	"math/bits"
-)
+import "math/bits"
 
 // A Header has the numbers of a message (PROTOCOL section 1).
 type Header struct {
@@ -49,7 +47,7 @@ func (d digest) byte(b byte) digest {
 }
 
 // chain adds bytes of the operation's JSON.
-func chain[T string | []byte | jsonText](d digest, text T) digest {
+func chain[T ~string | ~[]byte](d digest, text T) digest {
 	for i := range len(text) {
 		d = d.byte(text[i])
 	}

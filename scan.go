@@ -43,11 +43,16 @@ func (s *scanner) peek() byte {
 
 // consume skips literal if it comes next, and reports whether it did.
 func (s *scanner) consume(literal string) bool {
-	if end := s.pos + len(literal); end <= len(s.data) && string(s.data[s.pos:end]) == literal {
-		s.pos = end
+	if hasAt(s.data, s.pos, literal) {
+		s.pos += len(literal)
 		return true
 	}
 	return false
+}
+
+// hasAt reports whether literal comes next in text after i bytes.
+func hasAt(text []byte, i int, literal string) bool {
+	return len(text)-i >= len(literal) && string(text[i:i+len(literal)]) == literal
 }
 
 func (s *scanner) expect(c byte, cause string) {
@@ -119,10 +124,10 @@ func (s *scanner) payload() []byte {
 	return nil
 }
 
-// elements reads elements that stand at i as in canonical JSON and that another follows, as long as there is room for them,
-// and returns where it stopped. It extends the digest by what it reads from summed on, in the same loop, a few bytes
-// behind: the chain of multiplications leaves most of the processor idle, and there is no branch that random bytes could
-// make it mispredict.
+// elements reads canonical elements from i on, each with the comma after it, until payload is full, and returns where it
+// stopped. It adds what it reads from summed on to the digest; with len(text) for summed it computes none. The digest
+// follows a few bytes behind in the same loop, since its chain of multiplications leaves most of the processor idle, and
+// there is no branch that random bytes could make the processor mispredict.
 func elements(text []byte, i int, payload []byte, d digest, summed int) (int, []byte, digest) {
 	n, room := len(payload), payload[:min(cap(payload), MaxPayloadBytes)]
 	for i+3 < len(text) && n < len(room) {
@@ -148,11 +153,11 @@ func elements(text []byte, i int, payload []byte, d digest, summed int) (int, []
 	return i, room[:n], chain(d, text[min(summed, i):i])
 }
 
-// moreRoom returns payload with room for at least one more element, given how many bytes of the input have not been
-// read. At first it takes these for random elements, which have 3.57 characters each with the comma, and then for the
-// shortest: to count them would take another pass.
+// moreRoom returns a payload, which is not of the largest size, with room for at least one more element, given how many
+// bytes of the input have not been read. At first it assumes random elements there, which have 3.57 characters each with the comma, and then the shortest:
+// to count them would take another pass.
 func moreRoom(payload []byte, input int) []byte {
-	most := input * 2 / 7
+	most := input / 7 * 2
 	if payload != nil {
 		most = input / len("0,")
 	}

@@ -193,7 +193,7 @@ type flatOp struct {
 	payload                                   []byte
 }
 
-// number returns the place of a member of the kind kNumber.
+// number returns the place of a member of the kind kNumber; nil for any other.
 func (f *flatOp) number(m member) *uint64 {
 	switch m {
 	case mJobID:
@@ -202,11 +202,13 @@ func (f *flatOp) number(m member) *uint64 {
 		return &f.regionID
 	case mTaskID:
 		return &f.taskID
+	case mObligationID:
+		return &f.obligationID
 	}
-	return &f.obligationID
+	return nil
 }
 
-// text returns the place of a member of the kind kText.
+// text returns the place of a member of the kind kText; nil for any other.
 func (f *flatOp) text(m member) *string {
 	switch m {
 	case mWorkerID:
@@ -217,8 +219,10 @@ func (f *flatOp) text(m member) *string {
 		return &f.code
 	case mCategory:
 		return &f.category
+	case mMessage:
+		return &f.message
 	}
-	return &f.message
+	return nil
 }
 
 // flatten returns the flat form of op.

@@ -189,7 +189,7 @@ func (w *Worker) Receive(data []byte) (env Envelope, err error) {
 // DrainOutbox takes the oldest message from the outbox and returns it, complete with its digest; false if there
 // is none.
 func (w *Worker) DrainOutbox() (env Envelope, ok bool) {
-	if w.out.len() > 0 {
+	if w.out.len() > 0 { // else the copy of the id would be for nothing
 		_, ok = w.out.pop(&env, cloneString(&w.id))
 	}
 	return env, ok
