@@ -1,6 +1,7 @@
 package workerchannel
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/bits"
 	"math/rand/v2"
@@ -120,6 +121,17 @@ func BenchmarkParse(b *testing.B) {
 	eachMessage(b, func(b *testing.B, m benchMessage) {
 		for b.Loop() {
 			sinkEnvelope, sinkError = ParseEnvelope(m.text)
+		}
+	})
+}
+
+// BenchmarkParseIndented reads the same from JSON with white space.
+func BenchmarkParseIndented(b *testing.B) {
+	eachMessage(b, func(b *testing.B, m benchMessage) {
+		var text bytes.Buffer
+		must(b, json.Indent(&text, m.text, "", "  "))
+		for b.Loop() {
+			sinkEnvelope, sinkError = ParseEnvelope(text.Bytes())
 		}
 	})
 }

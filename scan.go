@@ -102,11 +102,14 @@ func (s *scanner) payload() []byte {
 	input := s.data[s.pos:] // after a failure s.data is empty
 	var payload []byte
 	for s.err == nil {
-		s.pos, payload, _ = elements(s.data, s.pos, payload, 0, len(s.data))
+		s.space()
+		read := len(payload)
+		if s.pos, payload, _ = elements(s.data, s.pos, payload, 0, len(s.data)); len(payload) > read {
+			continue // there may be white space
+		}
 		if len(payload) == cap(payload) {
 			payload = moreRoom(payload, len(s.data)-s.pos)
 		}
-		s.space()
 		at := s.pos
 		b := byte(s.uint(math.MaxUint8))
 		if len(payload) == MaxPayloadBytes {
