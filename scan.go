@@ -52,7 +52,8 @@ func (s *scanner) consume(literal string) bool {
 
 // hasAt reports whether literal comes next in text after i bytes.
 func hasAt(text []byte, i int, literal string) bool {
-	return len(text)-i >= len(literal) && string(text[i:i+len(literal)]) == literal
+	end := i + len(literal)
+	return end <= len(text) && string(text[i:end]) == literal
 }
 
 func (s *scanner) expect(c byte, cause string) {
