@@ -3,7 +3,6 @@ package workerchannel
 import (
 	"bytes"
 	"math"
-	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -158,14 +157,15 @@ func elements(text []byte, i int, payload []byte, d digest, summed int) (int, []
 }
 
 // moreRoom returns a payload, which is not of the largest size, with room for at least one more element, given how many
-// bytes of the input have not been read. At first it assumes random elements there, which have 3.57 characters each with the comma, and then the shortest:
-// to count them would take another pass.
+// bytes of the input have not been read. At first it assumes random elements there, which have 3.57 characters each with
+// the comma, and then the shortest: to count them would take another pass.
 func moreRoom(payload []byte, input int) []byte {
 	most := input / 7 * 2
 	if payload != nil {
 		most = input / len("0,")
 	}
-	return slices.Grow(payload, min(most, MaxPayloadBytes-len(payload)-1)+1)
+	room := min(most, MaxPayloadBytes-len(payload)-1) + 1
+	return append(make([]byte, 0, len(payload)+room), payload...)
 }
 
 // uint reads an integer up to a limit.
