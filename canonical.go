@@ -2,7 +2,6 @@ package workerchannel
 
 import (
 	"math"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -134,11 +133,7 @@ func (r *canonicalReader) object(o *shape, f *flatOp, d digest) digest {
 		d = r.summed(o.text[i], d)
 		switch m.kind() {
 		case kNumber:
-			start := r.pos
-			*f.number(m) = r.number()
-			if !r.refused {
-				d = chain(d, r.text[start:r.pos])
-			}
+			*f.number(m), d = r.summedNumber(d)
 		case kText:
 			var text []byte
 			text, d = r.str(d)
@@ -161,12 +156,9 @@ func (r *canonicalReader) object(o *shape, f *flatOp, d digest) digest {
 			}
 		case kLevel:
 			var name []byte
-			name, d = r.str(d)
-			l := slices.Index(levels[:], string(name))
-			if l < 0 {
+			if name, d = r.str(d); !f.level.setName(name) {
 				r.refuse()
 			}
-			f.level = Level(l)
 		case kOutcome:
 			d = r.outcome(f, d)
 		}
@@ -178,6 +170,16 @@ func (r *canonicalReader) object(o *shape, f *flatOp, d digest) digest {
 func (r *canonicalReader) summed(literal string, d digest) digest {
 	r.literal(literal)
 	return chain(d, literal)
+}
+
+// summedNumber is like number, and adds the digits to the digest.
+func (r *canonicalReader) summedNumber(d digest) (uint64, digest) {
+	text, start := r.text, r.pos
+	n := r.number()
+	if r.refused {
+		return 0, d
+	}
+	return n, chain(d, text[start:r.pos])
 }
 
 // str reads a string. The result may share memory with text.
@@ -242,12 +244,10 @@ func (r *canonicalReader) payload(d digest) ([]byte, digest) {
 		payload = moreRoom(payload, len(r.text)-r.pos)
 		r.pos, payload, d = elements(r.text, r.pos, payload, d, r.pos)
 	}
-	start := r.pos
-	last := r.number()
+	last, d := r.summedNumber(d)
 	if r.refused || last > math.MaxUint8 || len(payload) == MaxPayloadBytes {
 		r.refuse()
 		return nil, d
 	}
-	d = chain(d, r.text[start:r.pos])
 	return append(payload, byte(last)), r.summed("]", d)
 }

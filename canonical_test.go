@@ -92,6 +92,23 @@ func TestCanonicalReaderRefusesWhatIsCutOff(t *testing.T) {
 	}
 }
 
+func TestCanonicalElementsAreReadInOneRun(t *testing.T) {
+	payload := make([]byte, 3*256)
+	for i := range payload {
+		payload[i] = byte(i * 7)
+	}
+	text := append(jsonText(nil).bytes(payload), `}}`...)
+	end, got, d := elements(text, 1, make([]byte, 0, len(payload)), 0, 1)
+	assert.Equal(t, payload[:len(payload)-1], got, "all but the last, behind which comes no comma")
+	assert.Equal(t, chain(digest(0), text[1:end]), d)
+	_, _, d = elements(text, 1, make([]byte, 0, len(payload)), 42, len(text))
+	assert.Equal(t, digest(42), d, "no digest is wanted")
+	for n := range len("255,255,255,255,255") {
+		end, _, _ := elements(slices.Clip([]byte("255,255,255,255,255")[:n]), 0, make([]byte, 0, 9), 0, 0)
+		assert.LessOrEqual(t, end, n)
+	}
+}
+
 func TestCanonicalReaderTakesNumbersUpTo64Bits(t *testing.T) {
 	for number, want := range map[string]bool{
 		"0": true, "9": true, "10": true, "9999999999999999999": true, "10000000000000000000": true,

@@ -217,8 +217,8 @@ func (c *Coordinator) ExpectWorker() { c.clocks.boot = clock{running: true, sinc
 // WorkerLost ends the session because the worker is gone: every job in flight becomes StateFailed with
 // CauseWorkerLost, the outbox is emptied, and a later message of that worker is refused. An expected worker is
 // no longer expected if there was no session; then a shutdown that was requested for it is requested no longer, and
-// nothing may arrive from that worker any more, as there is no id to refuse it by. Calling it again does no harm. If the worker may already have been
-// replaced, call RetireWorker instead. It takes constant time; Reap then takes the jobs.
+// nothing may arrive from that worker any more, as there is no id to refuse it by. Calling it again does no harm. If the
+// worker may already have been replaced, call RetireWorker instead. It takes constant time; Reap then takes the jobs.
 func (c *Coordinator) WorkerLost() {
 	if c.session == nil {
 		c.clocks.boot.running = false

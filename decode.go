@@ -1,9 +1,6 @@
 package workerchannel
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // ParseEnvelope reads one envelope from any JSON of the same meaning (PROTOCOL section 3) and validates it
 // (section 5). If data is not an envelope, it returns a *ParseError, whose kind is ErrMalformed or
@@ -25,15 +22,20 @@ func Verify(data []byte) (v Verified, err error) {
 // again after an error.
 func parse(env *Envelope, data []byte, known string) error {
 	var f flatOp
+	var err error
 	hash, ok := readCanonical(data, known, env, &f)
 	if !ok {
-		if err := readAny(data, env, &f); err != nil {
-			*env = Envelope{}
-			return err
+		if err = readAny(data, env, &f); err == nil {
+			err = env.checkVersion() // what is canonical is of this version
 		}
-		hash = replayHash(&env.Header, env.WorkerID, &f)
+		if err == nil {
+			hash = replayHash(&env.Header, env.WorkerID, &f)
+		}
 	}
-	if err := env.checkSealed(&f, hash); err != nil {
+	if err == nil {
+		err = env.checkDigest(&f, hash)
+	}
+	if err != nil {
 		*env = Envelope{}
 		return err
 	}
@@ -175,11 +177,9 @@ func (d *decoder) value(m member) {
 		}
 	case kLevel:
 		at := d.pos
-		l := slices.Index(levels[:], string(d.stringBytes()))
-		if l < 0 {
+		if !d.op.level.setName(d.stringBytes()) {
 			d.failAt(at, "unknown level")
 		}
-		d.op.level = Level(l)
 	case kOutcome:
 		d.outcome()
 	}

@@ -3,7 +3,6 @@ package workerchannel
 import (
 	"math/bits"
 	"slices"
-	"strconv"
 )
 
 // A jsonText is canonical JSON being written. A digest has methods that hash the same text without writing it, and a
@@ -155,7 +154,7 @@ func (t jsonText) bytes(p []byte) jsonText {
 	}
 	t = text[:n]
 	if len(p)%2 == 1 {
-		t = append(strconv.AppendUint(t, uint64(p[len(p)-1]), 10), ',')
+		t = append(t.number(uint64(p[len(p)-1])), ',')
 	}
 	if len(p) > 0 {
 		t = t[:len(t)-1]
@@ -167,7 +166,7 @@ func (t jsonText) bytes(p []byte) jsonText {
 // character in the lowest byte, and its length in the upper half.
 var elementTable = func() (table [256]uint64) {
 	for b := range table {
-		for i, c := range append(strconv.AppendUint(nil, uint64(b), 10), ',') {
+		for i, c := range append(jsonText(nil).number(uint64(b)), ',') {
 			table[b] += 1<<32 | uint64(c)<<(8*i)
 		}
 	}

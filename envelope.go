@@ -71,7 +71,7 @@ func (e *Envelope) Validate() error {
 	if err := e.checkValues(&f); err != nil { // or there is no digest
 		return err
 	}
-	return e.checkSealed(&f, replayHash(&e.Header, e.WorkerID, &f))
+	return e.checkDigest(&f, replayHash(&e.Header, e.WorkerID, &f))
 }
 
 // checkValues returns ErrInvalidValue for what cannot be written.
@@ -92,11 +92,8 @@ func (e *Envelope) checkVersion() error {
 	return nil
 }
 
-// checkSealed does section 5, given the recomputed digest.
-func (e *Envelope) checkSealed(f *flatOp, digest uint64) error {
-	if err := e.checkVersion(); err != nil {
-		return err
-	}
+// checkDigest does steps 2 to 4 of section 5, given the recomputed digest.
+func (e *Envelope) checkDigest(f *flatOp, digest uint64) error {
 	if e.ReplayHash != digest {
 		return &MismatchError{ErrReplayHashMismatch, digest, e.ReplayHash}
 	}

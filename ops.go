@@ -1,5 +1,7 @@
 package workerchannel
 
+import "slices"
+
 // MaxPayloadBytes is the largest payload of a SpawnJob or an OutcomeOk, in bytes.
 const MaxPayloadBytes = 256 << 10
 
@@ -264,6 +266,15 @@ const (
 var levels = [...]string{LevelInfo: "Info", LevelWarn: "Warn", LevelError: "Error"}
 
 func (l Level) known() bool { return int(l) < len(levels) }
+
+// setName makes l the level of a name on the wire. If there is none, it changes nothing and returns false.
+func (l *Level) setName(name []byte) bool {
+	i := slices.Index(levels[:], string(name))
+	if i >= 0 {
+		*l = Level(i)
+	}
+	return i >= 0
+}
 
 // String returns the level's name on the wire, such as "Warn".
 func (l Level) String() string {
