@@ -11,7 +11,7 @@ import (
 //
 // A refused call changes nothing and sends nothing.
 type Coordinator struct {
-	out      outbox[*job]
+	out      outbox
 	jobs     jobTable
 	clocks   clocks
 	retired  retiredIDs
@@ -42,7 +42,7 @@ func WithLimits(l Limits) Option {
 
 // NewCoordinator returns a coordinator whose messages carry the seed. A nil option is ignored.
 func NewCoordinator(seed uint64, opts ...Option) *Coordinator {
-	c := &Coordinator{out: newOutbox[*job](seed)}
+	c := &Coordinator{out: newOutbox(seed)}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(c)
@@ -317,11 +317,27 @@ func (c *Coordinator) Receive(data []byte) (env Envelope, err error) {
 // DrainOutbox takes the oldest message from the outbox and returns it, complete with its digest; false if there
 // is none. The clock of a request starts now (see Limits), so call it when the transport can take the message.
 func (c *Coordinator) DrainOutbox() (env Envelope, ok bool) {
-	j, ok := c.out.pop(&env, nil)
-	if ok {
-		c.clocks.start(&env, j, &c.jobs, c.Turn())
-	}
+	var f flatOp
+	ok = c.take(&env, &f)
 	return env, ok
+}
+
+// AppendNext takes the oldest message from the outbox, as DrainOutbox does, and appends its canonical JSON to dst, as
+// Envelope.AppendJSON does; what is queued can always be written. If there is no message, it returns dst and false.
+func (c *Coordinator) AppendNext(dst []byte) (text []byte, env Envelope, ok bool) {
+	var f flatOp
+	if ok = c.take(&env, &f); ok {
+		dst = env.write(dst, &f)
+	}
+	return dst, env, ok
+}
+
+func (c *Coordinator) take(env *Envelope, f *flatOp) bool {
+	j, ok := c.out.pop(env, f, nil)
+	if ok {
+		c.clocks.start(env, j, &c.jobs, c.Turn())
+	}
+	return ok
 }
 
 // Outbox yields the messages to be sent, oldest first. It takes each from the outbox as DrainOutbox does.

@@ -124,7 +124,7 @@ func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
 	if err := checkPayload(f.payload); err != nil {
 		return dst, err
 	}
-	return e.write(slices.Grow(dst, 512), &f), nil // most messages are shorter
+	return e.write(dst, &f), nil
 }
 
 // MarshalJSON returns what AppendJSON appends. json.Marshal rewrites it (it escapes <, >, & and two more
@@ -134,6 +134,7 @@ func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
 // write appends the members of section 1. The names are constants here, not taken from envelopeShape, because a
 // constant is appended without a call.
 func (e *Envelope) write(t jsonText, f *flatOp) jsonText {
+	t = slices.Grow(t, 512) // most messages are shorter
 	if e.Version == ProtocolVersion {
 		t = append(t, `{"version":1,"message_id":`...)
 	} else {

@@ -69,7 +69,7 @@ func cloneWorker(w *Worker) *Worker {
 	return d
 }
 
-func copyOutbox[J any](to, from *outbox[J]) {
+func copyOutbox(to, from *outbox) {
 	to.last, to.head, to.queue = from.last, from.head, slices.Clone(from.queue)
 }
 

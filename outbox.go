@@ -4,18 +4,17 @@ import "iter"
 
 // An outbox numbers the messages of one side and keeps them until they are taken (PROTOCOL section 1,
 // "Numbering"). It computes the digest of a message only then, so a message that is dropped costs none.
-// Each message may be about a job; J is what the side tracks jobs as.
-type outbox[J any] struct {
+type outbox struct {
 	_     noCopy
 	last  Header // the numbers of the last message, and the seed and turn of the next
-	queue []queued[J]
+	queue []queued
 	head  int // queue[:head] has been taken
 }
 
 // A queued message does not store its numbers: those of the queue are consecutive and end with outbox.last, which only
 // push changes after the first message.
-type queued[J any] struct {
-	job  J
+type queued struct {
+	job  *job // the job of a coordinator that the message is about, if any
 	op   Op
 	turn uint64
 }
@@ -26,57 +25,56 @@ type noCopy struct{}
 func (*noCopy) Lock()   {}
 func (*noCopy) Unlock() {}
 
-func newOutbox[J any](seed uint64) outbox[J] { return outbox[J]{last: Header{Seed: seed}} }
+func newOutbox(seed uint64) outbox { return outbox{last: Header{Seed: seed}} }
 
-// push queues a message about job and returns its sequence number.
-func (o *outbox[J]) push(op Op, job J) uint64 {
+// push queues a message about j, which may be nil, and returns its sequence number.
+func (o *outbox) push(op Op, j *job) uint64 {
 	o.last.MessageID++
 	o.last.SeqNo++
 	o.last.DecisionSeq++
-	o.queue = append(o.queue, queued[J]{job, op, o.last.IssuedAtTurn})
+	o.queue = append(o.queue, queued{j, op, o.last.IssuedAtTurn})
 	return o.last.SeqNo
 }
 
-// pop takes the oldest message, with its worker id and digest, into the zero Envelope, and returns the job that it is
-// about. It releases memory as a long queue gets shorter.
-func (o *outbox[J]) pop(env *Envelope, workerID *string) (job J, ok bool) {
+// pop takes the oldest message, with its worker id and digest, into the zero env and the zero f, and returns the job
+// that it is about. It releases memory as a long queue gets shorter.
+func (o *outbox) pop(env *Envelope, f *flatOp, workerID *string) (j *job, ok bool) {
 	if o.len() == 0 {
-		return job, false
+		return nil, false
 	}
 	o.number(env, 0)
 	first := &o.queue[o.head]
-	job, env.WorkerID, env.Op = first.job, workerID, first.op
-	*first = queued[J]{} // or the queue would keep the payload alive
+	j, env.WorkerID, env.Op = first.job, workerID, first.op
+	*first = queued{} // or the queue would keep the payload alive
 	o.head++
 	const small = 64
 	switch rest := o.queue[o.head:]; {
 	case cap(o.queue) > small && len(rest) <= o.head:
-		o.queue, o.head = append([]queued[J](nil), rest...), 0
+		o.queue, o.head = append([]queued(nil), rest...), 0
 	case len(rest) == 0:
 		o.queue, o.head = o.queue[:0], 0
 	}
-	var f flatOp
 	f.set(env.Op)
-	env.ReplayHash = replayHash(&env.Header, workerID, &f)
-	return job, true
+	env.ReplayHash = replayHash(&env.Header, workerID, f)
+	return j, true
 }
 
 // number fills in the version and the numbers of the i-th message that waits.
-func (o *outbox[J]) number(env *Envelope, i int) {
+func (o *outbox) number(env *Envelope, i int) {
 	later := uint64(o.len() - 1 - i)
 	env.Version = ProtocolVersion
 	env.MessageID, env.SeqNo, env.DecisionSeq = o.last.MessageID-later, o.last.SeqNo-later, o.last.DecisionSeq-later
 	env.Seed, env.IssuedAtTurn = o.last.Seed, o.queue[o.head+i].turn
 }
 
-func (o *outbox[J]) len() int { return len(o.queue) - o.head }
+func (o *outbox) len() int { return len(o.queue) - o.head }
 
-func (o *outbox[J]) clear() { o.queue, o.head = nil, 0 }
+func (o *outbox) clear() { o.queue, o.head = nil, 0 }
 
-// drained yields what next returns until there is nothing more.
-func drained(next func() (Envelope, bool)) iter.Seq[Envelope] {
+// drained yields what drain returns until there is nothing more.
+func drained(drain func() (Envelope, bool)) iter.Seq[Envelope] {
 	return func(yield func(Envelope) bool) {
-		for env, ok := next(); ok && yield(env); env, ok = next() {
+		for env, ok := drain(); ok && yield(env); env, ok = drain() {
 		}
 	}
 }

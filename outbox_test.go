@@ -13,21 +13,22 @@ import (
 
 func TestOutboxIsFirstInFirstOut(t *testing.T) {
 	for _, burst := range []uint64{1, 3, 64, 65, 1000} { // drained whole, and in part
-		var o outbox[uint64]
+		var o outbox
 		var pushed, popped uint64
+		jobs := make([]job, 5*burst+1)
 		pop := func() {
 			popped++
 			var env Envelope
-			job, ok := o.pop(&env, nil)
+			job, ok := o.pop(&env, new(flatOp), nil)
 			require.True(t, ok)
 			require.Equal(t, PollStatus{popped}, env.Op)
 			require.Equal(t, popped, env.SeqNo)
-			require.Equal(t, popped, job)
+			require.Same(t, &jobs[popped], job)
 		}
 		for range 5 {
 			for range burst {
 				pushed++
-				o.push(PollStatus{pushed}, pushed)
+				o.push(PollStatus{pushed}, &jobs[pushed])
 			}
 			for range (burst + 1) / 2 {
 				pop()
@@ -39,7 +40,7 @@ func TestOutboxIsFirstInFirstOut(t *testing.T) {
 		}
 		assert.Equal(t, pushed, popped)
 		var env Envelope
-		_, ok := o.pop(&env, nil)
+		_, ok := o.pop(&env, new(flatOp), nil)
 		assert.False(t, ok)
 		assert.Zero(t, env)
 	}
@@ -68,14 +69,14 @@ func TestOutboxIteratorStopsEarlyAndTakesWhatIsQueuedMeanwhile(t *testing.T) {
 
 func TestLongOutboxReleasesMemoryAsItIsDrained(t *testing.T) {
 	const long = 1000
-	var o outbox[*job]
+	var o outbox
 	for range long {
 		o.push(PollStatus{1}, nil)
 	}
 	memory, moves := cap(o.queue), 0
 	for o.len() > 0 {
 		was := &o.queue[0]
-		o.pop(new(Envelope), nil)
+		o.pop(new(Envelope), new(flatOp), nil)
 		if o.len() > 0 && &o.queue[0] != was {
 			moves++
 		}
@@ -89,14 +90,14 @@ func TestLongOutboxReleasesMemoryAsItIsDrained(t *testing.T) {
 
 func TestShortOutboxKeepsItsMemory(t *testing.T) {
 	const short = 64
-	o := outbox[*job]{queue: make([]queued[*job], 0, short)}
+	o := outbox{queue: make([]queued, 0, short)}
 	memory := &o.queue[:1][0]
 	for range 3 {
 		for range short {
 			o.push(PollStatus{1}, nil)
 		}
 		for o.len() > 0 {
-			o.pop(new(Envelope), nil)
+			o.pop(new(Envelope), new(flatOp), nil)
 		}
 		assert.Equal(t, short, cap(o.queue))
 		assert.Same(t, memory, &o.queue[:1][0])

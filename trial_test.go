@@ -15,6 +15,7 @@ type half interface {
 	HandleVerified(Verified) error
 	Receive([]byte) (Envelope, error)
 	DrainOutbox() (Envelope, bool)
+	AppendNext([]byte) ([]byte, Envelope, bool)
 	AdvanceTurn()
 }
 
@@ -64,10 +65,22 @@ func (s *trial[H]) advanceTurn(t *rapid.T) {
 func (s *trial[H]) drain(t *rapid.T, take func() (Envelope, bool)) {
 	for range fewMessages.Draw(t, "messages") {
 		want, some := take()
+		asText := rapid.Bool().Draw(t, "as text")
 		s.call(t, nil, func(h H) error {
-			env, ok := h.DrainOutbox()
+			if !asText {
+				env, ok := h.DrainOutbox()
+				require.Equal(t, some, ok)
+				require.Equal(t, want, env)
+				return nil
+			}
+			text, env, ok := h.AppendNext([]byte("before"))
 			require.Equal(t, some, ok)
 			require.Equal(t, want, env)
+			appended := "before"
+			if ok {
+				appended += plainWire(want)
+			}
+			require.Equal(t, appended, string(text))
 			return nil
 		})
 	}
@@ -144,7 +157,7 @@ func drawSeq(t *rapid.T, highest uint64) uint64 {
 }
 
 // waiting returns the messages in an outbox, which have no worker id and no digest before they are taken.
-func waiting[J any](o *outbox[J]) (envelopes []Envelope) {
+func waiting(o *outbox) (envelopes []Envelope) {
 	for i := range o.len() {
 		env := Envelope{Op: o.queue[o.head+i].op}
 		o.number(&env, i)

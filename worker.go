@@ -21,7 +21,7 @@ import "iter"
 // CompleteShutdown; ErrPayloadTooLarge; ErrUnknownJobID; and the error that its comment names.
 type Worker struct {
 	id       string
-	out      outbox[struct{}]
+	out      outbox
 	phase    workerPhase
 	shutdown bool               // requested
 	lastSeen uint64             // the coordinator's highest sequence number so far
@@ -40,7 +40,7 @@ const (
 // refuses one whose session has ended. It may be empty. If it is not well-formed UTF-8, Announce and Fail return
 // ErrInvalidValue.
 func NewWorker(id string, seed uint64) *Worker {
-	return &Worker{id: id, out: newOutbox[struct{}](seed)}
+	return &Worker{id: id, out: newOutbox(seed)}
 }
 
 // Announce tells the coordinator that the worker is ready. Calling it again returns ErrAlreadyAnnounced.
@@ -189,10 +189,26 @@ func (w *Worker) Receive(data []byte) (env Envelope, err error) {
 // DrainOutbox takes the oldest message from the outbox and returns it, complete with its digest; false if there
 // is none.
 func (w *Worker) DrainOutbox() (env Envelope, ok bool) {
-	if w.out.len() > 0 { // else the copy of the id would be for nothing
-		_, ok = w.out.pop(&env, cloneString(&w.id))
-	}
+	var f flatOp
+	ok = w.take(&env, &f)
 	return env, ok
+}
+
+// AppendNext takes the oldest message from the outbox, as DrainOutbox does, and appends its canonical JSON to dst, as
+// Envelope.AppendJSON does; what is queued can always be written. If there is no message, it returns dst and false.
+func (w *Worker) AppendNext(dst []byte) (text []byte, env Envelope, ok bool) {
+	var f flatOp
+	if ok = w.take(&env, &f); ok {
+		dst = env.write(dst, &f)
+	}
+	return dst, env, ok
+}
+
+func (w *Worker) take(env *Envelope, f *flatOp) (ok bool) {
+	if w.out.len() > 0 { // else the copy of the id would be for nothing
+		_, ok = w.out.pop(env, f, cloneString(&w.id))
+	}
+	return ok
 }
 
 // Outbox yields the messages to be sent, oldest first. It takes each from the outbox as DrainOutbox does.
@@ -333,7 +349,7 @@ func (w *Worker) step(j *TrackedJob, row int, message Op) error {
 	return nil
 }
 
-func (w *Worker) send(op Op) uint64 { return w.out.push(op, struct{}{}) }
+func (w *Worker) send(op Op) uint64 { return w.out.push(op, nil) }
 
 func (w *Worker) close(last Op) {
 	w.phase = workerClosed
