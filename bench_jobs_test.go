@@ -151,7 +151,7 @@ func BenchmarkCloseRegion(b *testing.B) {
 			}
 			c.out.clear()
 			for id := range uint64(own) { // and as it was before
-				c.jobs.jobs.m[id].state = StateQueued
+				c.jobs.byID.m[id].state = StateQueued
 			}
 		}
 	})

@@ -156,7 +156,7 @@ func newBenchReceiver(b *testing.B, m benchMessage) benchReceiver {
 	}
 	c := readyCoordinator(b)
 	must(b, c.SpawnJob(SpawnJob{JobID: 7}))
-	c.jobs.jobs.m[7].state = StateRunning
+	c.jobs.byID.m[7].state = StateRunning
 	return benchReceiver{c.Receive, c.HandleInbound, c.HandleVerified, func() { c.lastSeen = 1 }}
 }
 
@@ -211,7 +211,7 @@ func BenchmarkHandleVerified(b *testing.B) {
 			must(b, err)
 			c := readyCoordinator(b)
 			must(b, c.SpawnJob(SpawnJob{JobID: 7}))
-			j := c.jobs.jobs.m[7]
+			j := c.jobs.byID.m[7]
 			for b.Loop() {
 				c.lastSeen = 1
 				if j.state.Terminal() { // put the job back in flight

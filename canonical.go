@@ -1,9 +1,6 @@
 package workerchannel
 
-import (
-	"math"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // A canonicalReader reads what AppendJSON writes for this version, followed by optional white space, and computes the
 // digest in the same pass. It refuses everything else without a reason; the decoder then reads the message again from
@@ -29,9 +26,9 @@ func readCanonical(text []byte, known string, env *Envelope, f *flatOp) (hash ui
 	env.Seed = r.number()
 	r.literal(`,"issued_at_turn":`)
 	env.IssuedAtTurn = r.number()
-	if r.next(`,"worker_id":`) {
-		id, _ := r.str(0)
-		env.WorkerID = newID(id, known)
+	if r.consume(`,"worker_id":`) {
+		raw, escaped := r.str()
+		env.WorkerID = newID(raw, escaped, known)
 	}
 	r.literal(`,"replay_hash":`)
 	env.ReplayHash = r.number()
@@ -47,18 +44,19 @@ func readCanonical(text []byte, known string, env *Envelope, f *flatOp) (hash ui
 	return uint64(d), !r.refused
 }
 
-// newID returns a pointer to a new variable with the id. If the id equals known, its bytes are not copied.
-func newID(id []byte, known string) *string {
-	if string(id) != known {
-		known = string(id)
+// newID returns a pointer to a new variable with the id that stands between quotes. If it is known, its bytes are not
+// copied.
+func newID(raw []byte, escaped bool, known string) *string {
+	if escaped || string(raw) != known {
+		known = decoded(raw, escaped)
 	}
 	return &known
 }
 
 func (r *canonicalReader) refuse() { r.text, r.pos, r.refused = nil, 0, true }
 
-// next passes literal if it comes next, and reports whether it did.
-func (r *canonicalReader) next(literal string) bool {
+// consume passes literal if it comes next, and reports whether it did.
+func (r *canonicalReader) consume(literal string) bool {
 	if hasAt(r.text, r.pos, literal) {
 		r.pos += len(literal)
 		return true
@@ -67,7 +65,7 @@ func (r *canonicalReader) next(literal string) bool {
 }
 
 func (r *canonicalReader) literal(literal string) {
-	if !r.next(literal) {
+	if !r.consume(literal) {
 		r.refuse()
 	}
 }
@@ -95,7 +93,42 @@ func (r *canonicalReader) number() (n uint64) {
 	return n
 }
 
-// The methods below extend the digest by what they read.
+// str reads a string and returns what stands between its quotes, and whether that has escapes. The result shares memory
+// with text.
+func (r *canonicalReader) str() (raw []byte, escaped bool) {
+	r.literal(`"`)
+	text, start, ascii := r.text, r.pos, true
+	for i := start; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			if raw = text[start:i]; !ascii && !utf8.Valid(raw) {
+				r.refuse()
+				return nil, false
+			}
+			r.pos = i + 1
+			return raw, escaped
+		case c == '\\':
+			char, n := unescape(text[i:])
+			if n == 0 || !isCanonicalEscape(char, text[i:i+n]) {
+				r.refuse()
+				return nil, false
+			}
+			i += n - 1
+			escaped = true
+		case c < ' ':
+			r.refuse()
+			return nil, false
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+	}
+	r.refuse()
+	return nil, false
+}
+
+func isCanonicalEscape(c rune, text []byte) bool {
+	return c < rune(len(escapes)) && escapes[c] == string(text)
+}
 
 func (r *canonicalReader) operation(f *flatOp, d digest) digest {
 	f.typ = opTypeByName(r.tag(len(`{"type":"`)))
@@ -127,127 +160,58 @@ func (r *canonicalReader) tag(behind int) []byte {
 	return nil
 }
 
-// object reads what jsonText.object writes.
+// object reads what jsonText.object writes, and adds it to the digest member by member, so that the processor computes
+// the digest of one while it reads the next.
 func (r *canonicalReader) object(o *shape, f *flatOp, d digest) digest {
 	for i, m := range o.members {
-		d = r.summed(o.text[i], d)
+		start := r.pos
+		r.literal(o.text[i])
 		switch m.kind() {
 		case kNumber:
-			*f.number(m), d = r.summedNumber(d)
+			*f.number(m) = r.number()
 		case kText:
-			var text []byte
-			text, d = r.str(d)
-			*f.text(m) = string(text)
+			*f.text(m) = decoded(r.str())
 		case kOptional:
-			if r.next("null") {
-				d = chain(d, "null")
-			} else {
-				var text []byte
-				text, d = r.str(d)
-				optional := string(text)
+			if !r.consume("null") {
+				optional := decoded(r.str())
 				f.optional = &optional
 			}
 		case kPayload:
+			d = r.summed(d, start)
 			f.payload, d = r.payload(d)
+			continue
 		case kState:
-			var name []byte
-			if name, d = r.str(d); f.state.UnmarshalText(name) != nil {
+			if name, _ := r.str(); f.state.UnmarshalText(name) != nil {
 				r.refuse()
 			}
 		case kLevel:
-			var name []byte
-			if name, d = r.str(d); !f.level.setName(name) {
+			if name, _ := r.str(); f.level.UnmarshalText(name) != nil {
 				r.refuse()
 			}
 		case kOutcome:
-			d = r.outcome(f, d)
+			d = r.outcome(f, r.summed(d, start))
+			continue
 		}
+		d = r.summed(d, start)
 	}
-	return r.summed(o.text[len(o.members)], d)
+	start := r.pos
+	r.literal(o.text[len(o.members)])
+	return r.summed(d, start)
 }
 
-// summed is like literal, and adds it to the digest.
-func (r *canonicalReader) summed(literal string, d digest) digest {
-	r.literal(literal)
-	return chain(d, literal)
-}
-
-// summedNumber is like number, and adds the digits to the digest.
-func (r *canonicalReader) summedNumber(d digest) (uint64, digest) {
-	text, start := r.text, r.pos
-	n := r.number()
-	if r.refused {
-		return 0, d
-	}
-	return n, chain(d, text[start:r.pos])
-}
-
-// str reads a string. The result may share memory with text.
-func (r *canonicalReader) str(d digest) ([]byte, digest) {
-	text, start := r.text, r.pos+1
-	if start > len(text) || text[r.pos] != '"' {
-		r.refuse()
-		return nil, d
-	}
-	d = d.byte('"')
-	ascii, escaped := true, false
-	for i := start; i < len(text); i++ {
-		c := text[i]
-		d = d.byte(c)
-		switch {
-		case c == '"':
-			raw := text[start:i]
-			if !ascii && !utf8.Valid(raw) {
-				r.refuse()
-				return nil, d
-			}
-			if r.pos = i + 1; escaped {
-				raw = unescaped(raw)
-			}
-			return raw, d
-		case c == '\\':
-			char, n := unescape(text[i:])
-			if n == 0 || !isCanonicalEscape(char, text[i:i+n]) {
-				r.refuse()
-				return nil, d
-			}
-			d = chain(d, text[i+1:i+n])
-			i += n - 1
-			escaped = true
-		case c < ' ':
-			r.refuse()
-			return nil, d
-		case c >= utf8.RuneSelf:
-			ascii = false
-		}
-	}
-	r.refuse()
-	return nil, d
-}
-
-func isCanonicalEscape(c rune, text []byte) bool {
-	return c < rune(len(escapes)) && escapes[c] == string(text)
-}
-
-// payload reads an array of bytes.
+// payload reads an array of bytes and adds it to the digest.
 func (r *canonicalReader) payload(d digest) ([]byte, digest) {
-	if r.next("[]") {
-		return []byte{}, chain(d, "[]")
-	}
-	d = r.summed("[", d)
-	if r.pos == len(r.text) || r.text[r.pos]-'0' > 9 {
-		r.refuse() // before it takes memory
-		return nil, d
-	}
-	var payload []byte
-	for len(payload) == cap(payload) && len(payload) < MaxPayloadBytes {
-		payload = moreRoom(payload, len(r.text)-r.pos)
-		r.pos, payload, d = elements(r.text, r.pos, payload, d, r.pos)
-	}
-	last, d := r.summedNumber(d)
-	if r.refused || last > math.MaxUint8 || len(payload) == MaxPayloadBytes {
+	payload, end, d, ok := canonicalPayload(r.text, r.pos, d)
+	if r.pos = end; !ok {
 		r.refuse()
-		return nil, d
 	}
-	return append(payload, byte(last)), r.summed("]", d)
+	return payload, d
+}
+
+// summed adds what has been read since start to the digest.
+func (r *canonicalReader) summed(d digest, start int) digest {
+	if r.refused {
+		return d
+	}
+	return chain(d, r.text[start:r.pos])
 }

@@ -17,7 +17,7 @@ import (
 func canonically(text []byte, known string) (env Envelope, hash uint64, ok bool) {
 	var f flatOp
 	hash, ok = readCanonical(text, known, &env, &f)
-	env.Op = f.op()
+	env.Op, _ = f.op()
 	return env, hash, ok
 }
 
@@ -27,7 +27,9 @@ func requireCanonical(t require.TestingT, text []byte, known string) {
 	var want Envelope
 	var f flatOp
 	require.NoError(t, readAny(text, &want, &f))
-	want.Op = f.op()
+	var err error
+	want.Op, err = f.op()
+	require.NoError(t, err)
 	got, hash, ok := canonically(text, known)
 	require.Equal(t, want.Version == ProtocolVersion, ok, "%q", text)
 	if ok {

@@ -1,9 +1,6 @@
 package workerchannel
 
-import (
-	"iter"
-	"strings"
-)
+import "iter"
 
 // A Coordinator is the host's half of the protocol (PROTOCOL section 7). It belongs to one event loop
 // and is not safe for concurrent use. NewCoordinator makes one; the zero Coordinator has seed 0 and no
@@ -69,14 +66,14 @@ func (c *Coordinator) SpawnTagged(spawn SpawnJob, tag any) error {
 	if c.shutdown || c.closing {
 		return ErrShutdownInProgress
 	}
-	if r, ok := c.jobs.regions.m[spawn.RegionID]; ok && r.closed {
+	if r, ok := c.jobs.regions.get(spawn.RegionID); ok && r.closed {
 		return &RegionError{ErrRegionClosed, spawn.RegionID}
 	}
 	if err := checkPayload(spawn.Payload); err != nil {
 		return err
 	}
 	rule := &hostRules[hostSpawn]
-	if j, tracked := c.jobs.jobs.m[spawn.JobID]; tracked {
+	if j, ok := c.jobs.byID.get(spawn.JobID); ok {
 		return rule.refuse(j.id, j.now())
 	}
 	j := &job{
@@ -120,7 +117,18 @@ func (c *Coordinator) cancel(j *job, reason string) error {
 // ErrShutdownInProgress once a shutdown has been requested, and ErrUnknownRegionID if no job of the region is
 // tracked. It takes time in proportion to the region's jobs.
 func (c *Coordinator) CancelRegion(regionID uint64, reason string) (cancelled int, err error) {
-	return c.cancelRegion(regionID, reason, false)
+	if err := c.checkRequest(reason); err != nil {
+		return 0, err
+	}
+	r, ok := c.jobs.regions.get(regionID)
+	if !ok {
+		return 0, &RegionError{ErrUnknownRegionID, regionID}
+	}
+	jobs := r.matching(hostRules[hostCancel].from)
+	for _, j := range jobs {
+		_ = c.cancel(j, reason) // the rule accepts it
+	}
+	return len(jobs), nil
 }
 
 // CloseRegion closes a region, so that SpawnJob returns ErrRegionClosed for it, and then does what CancelRegion
@@ -128,25 +136,11 @@ func (c *Coordinator) CancelRegion(regionID uint64, reason string) (cancelled in
 // is forgotten with its last job; Region then returns false and the id is open again. If it must stay closed,
 // remember that yourself.
 func (c *Coordinator) CloseRegion(regionID uint64, reason string) (cancelled int, err error) {
-	return c.cancelRegion(regionID, reason, true)
-}
-
-func (c *Coordinator) cancelRegion(regionID uint64, reason string, closing bool) (cancelled int, err error) {
-	if err := c.checkRequest(reason); err != nil {
-		return 0, err
-	}
-	r, err := c.jobs.findRegion(regionID)
-	if err != nil {
-		return 0, err
-	}
-	if closing {
+	cancelled, err = c.CancelRegion(regionID, reason)
+	if r, ok := c.jobs.regions.get(regionID); ok && err == nil {
 		r.closed = true
 	}
-	jobs := r.matching(hostRules[hostCancel].from)
-	for _, j := range jobs {
-		_ = c.cancel(j, reason) // the rule accepts it
-	}
-	return len(jobs), nil
+	return cancelled, err
 }
 
 // PollStatus asks the worker for a status snapshot of a job. It returns, checked in this order,
@@ -215,10 +209,10 @@ func (c *Coordinator) shutdownIfIdle() {
 func (c *Coordinator) ExpectWorker() { c.clocks.boot = clock{running: true, since: c.Turn()} }
 
 // WorkerLost ends the session because the worker is gone: every job in flight becomes StateFailed with
-// CauseWorkerLost, the outbox is emptied, and a later message of that worker is refused. An expected worker is
-// no longer expected if there was no session; then a shutdown that was requested for it is requested no longer, and
-// nothing may arrive from that worker any more, as there is no id to refuse it by. Calling it again does no harm. If the
-// worker may already have been replaced, call RetireWorker instead. It takes constant time; Reap then takes the jobs.
+// CauseWorkerLost, the outbox is emptied, and a later message of that worker is refused. Without a session it
+// cancels ExpectWorker and a shutdown meant for that worker. The coordinator then knows no id to refuse, so make
+// sure that nothing of that worker arrives later. Calling it again does no harm. If the worker may already have been
+// replaced, call RetireWorker instead. It takes constant time; Reap then takes the jobs.
 func (c *Coordinator) WorkerLost() {
 	if c.session == nil {
 		c.clocks.boot.running = false
@@ -268,7 +262,20 @@ func (c *Coordinator) Overdue() (Overdue, bool) {
 	if !ok || c.Turn() < first.Deadline {
 		return Overdue{}, false
 	}
-	return first, true
+	return first.Overdue, true
+}
+
+// Requests yields the requests that have a limit and are outstanding, overdue or not, the one that is due first first:
+// of polls the one that was sent first, and no cancel handshakes once a shutdown has been requested. They are read when
+// the iteration starts, which takes O(n log n) time for n requests; the coordinator may be called during it.
+func (c *Coordinator) Requests() iter.Seq[Overdue] {
+	return func(yield func(Overdue) bool) {
+		for _, r := range c.clocks.all(&c.jobs, c.shutdown) {
+			if !yield(r.Overdue) {
+				return
+			}
+		}
+	}
 }
 
 // NextDeadline returns the turn in which the first request is or was due, if any that has a limit is
@@ -372,7 +379,7 @@ func (c *Coordinator) JobState(jobID uint64) (JobState, bool) {
 
 // Job returns what is known of a job; false if it is not tracked.
 func (c *Coordinator) Job(jobID uint64) (TrackedJob, bool) {
-	j, ok := c.jobs.jobs.m[jobID]
+	j, ok := c.jobs.byID.get(jobID)
 	if !ok {
 		return TrackedJob{}, false
 	}
@@ -381,11 +388,11 @@ func (c *Coordinator) Job(jobID uint64) (TrackedJob, bool) {
 
 // Jobs yields all tracked jobs by ascending id. The ids are read when the iteration starts, so the coordinator
 // may be called during it; a job that has been forgotten by then is left out.
-func (c *Coordinator) Jobs() iter.Seq[TrackedJob] { return ascending(&c.jobs.jobs.m, c.Job) }
+func (c *Coordinator) Jobs() iter.Seq[TrackedJob] { return ascending(&c.jobs.byID, c.Job) }
 
 // Region returns what is known of a region; false if no job of it is tracked.
 func (c *Coordinator) Region(regionID uint64) (Region, bool) {
-	r, ok := c.jobs.regions.m[regionID]
+	r, ok := c.jobs.regions.get(regionID)
 	if !ok {
 		return Region{}, false
 	}
@@ -393,7 +400,7 @@ func (c *Coordinator) Region(regionID uint64) (Region, bool) {
 }
 
 // Regions yields all regions by ascending id, in the manner of Jobs.
-func (c *Coordinator) Regions() iter.Seq[Region] { return ascending(&c.jobs.regions.m, c.Region) }
+func (c *Coordinator) Regions() iter.Seq[Region] { return ascending(&c.jobs.regions, c.Region) }
 
 // Turn returns the number of the host's turn; the first is 0.
 func (c *Coordinator) Turn() uint64 { return c.out.last.IssuedAtTurn }
@@ -411,139 +418,4 @@ func (c *Coordinator) checkRequest(reason string) error {
 		return ErrShutdownInProgress
 	}
 	return nil
-}
-
-// apply does steps 2 to 5 of section 7, Inbound, for a valid envelope.
-func (c *Coordinator) apply(env *Envelope) error {
-	t := env.Op.Type()
-	if t.Sender() != SenderWorker {
-		return &DirectionError{t}
-	}
-	if err := c.admit(*env.WorkerID, env.SeqNo, t); err != nil {
-		return err
-	}
-	c.lastSeen = env.SeqNo
-	c.clocks.poll.running = false
-	switch op := env.Op.(type) {
-	case BootstrapReady:
-		c.ready = true
-	case BootstrapFailed:
-		c.endSession(CauseBootstrapFailed)
-		return &WorkerError{Kind: ErrBootstrapFailed, WorkerID: op.WorkerID, Reason: op.Reason}
-	case StatusSnapshot:
-		return c.snapshot(op.JobID, op.State)
-	case JobCompleted:
-		return c.complete(op.JobID, hostCompleted, CauseOutcome, op.Outcome)
-	case CancelAcknowledged:
-		return c.proceed(op.JobID, hostAcknowledged, DrainJob(op))
-	case DrainCompleted:
-		return c.proceed(op.JobID, hostDrained, FinalizeJob(op))
-	case FinalizeCompleted:
-		return c.complete(op.JobID, hostFinalized, CauseCancelled, nil)
-	case ShutdownCompleted:
-		c.endSession(CauseShutdown)
-	case Diagnostic:
-	}
-	return nil
-}
-
-// admit does step 3: it returns an error unless the sender may speak in this session or begin another.
-func (c *Coordinator) admit(worker string, seqNo uint64, op OpType) error {
-	if c.session != nil && worker == c.worker {
-		if seqNo <= c.lastSeen {
-			return &SequenceError{c.lastSeen, seqNo}
-		}
-		return nil
-	}
-	switch {
-	case !op.bootstrap():
-		e := &WorkerError{Kind: ErrWorkerSessionMismatch, WorkerID: worker}
-		if c.session != nil {
-			e.Expected = cloneString(&c.worker)
-		}
-		return e
-	case c.retired.has(worker):
-		return &WorkerError{Kind: ErrRetiredWorker, WorkerID: worker}
-	case seqNo == 0:
-		return &SequenceError{0, 0}
-	}
-	if c.session != nil {
-		c.endSession(CauseReplaced)
-	}
-	c.session, c.worker = new(session), strings.Clone(worker) // or it could keep a whole message alive
-	c.clocks.boot.running = false
-	return nil
-}
-
-func (c *Coordinator) snapshot(jobID uint64, reported JobState) error {
-	rule := hostSnapshotRunning
-	switch {
-	case reported.Terminal():
-		return &JobError{ErrTerminalStatusSnapshot, jobID, reported}
-	case reported == StateQueued:
-		rule = hostSnapshotQueued
-	case reported != StateRunning:
-		return &JobError{ErrInvalidStatusSnapshotState, jobID, reported}
-	}
-	j, err := c.jobs.find(jobID)
-	if err != nil {
-		return err
-	}
-	return c.step(j, rule, nil)
-}
-
-// complete ends a job by a message of the worker. A nil outcome leaves the one that the cancel request noted.
-func (c *Coordinator) complete(jobID uint64, rule int, cause EndCause, outcome Outcome) error {
-	j, err := c.jobs.find(jobID)
-	if err != nil {
-		return err
-	}
-	if err := c.step(j, rule, nil); err != nil {
-		return err
-	}
-	j.cause = cause
-	if outcome != nil {
-		j.outcome = outcome
-	}
-	c.shutdownIfIdle()
-	return nil
-}
-
-// proceed takes a job to the next phase of its cancellation. A worker that has been asked to stop is asked for
-// nothing more.
-func (c *Coordinator) proceed(jobID uint64, rule int, request Op) error {
-	j, err := c.jobs.find(jobID)
-	if err != nil || c.shutdown {
-		return err
-	}
-	return c.step(j, rule, request)
-}
-
-// step applies a rule to a job and sends the message that goes with it.
-func (c *Coordinator) step(j *job, row int, message Op) error {
-	rule, state := &hostRules[row], j.now()
-	if !rule.accepts(state) {
-		return rule.refuse(j.id, state)
-	}
-	if to := rule.next(state); to != state {
-		c.jobs.setState(j, to, c.Turn())
-	}
-	if rule.sends != 0 {
-		j.lastSeqNo = c.out.push(message, j)
-	}
-	return nil
-}
-
-// endSession ends the session, if there is one, and drops all that was meant for its worker (section 7, "Ending
-// the session"). The high-water mark and the clock of an expected worker stay.
-func (c *Coordinator) endSession(cause EndCause) {
-	if c.session != nil {
-		c.session.cause, c.session.turn = cause, c.Turn()
-		c.jobs.failAll()
-		c.retired.add(c.worker)
-		c.session, c.worker = nil, ""
-	}
-	c.ready, c.shutdown, c.closing, c.closingReason = false, false, false, ""
-	c.clocks.sessionEnded()
-	c.out.clear()
 }

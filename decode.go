@@ -22,25 +22,27 @@ func Verify(data []byte) (v Verified, err error) {
 // again after an error.
 func parse(env *Envelope, data []byte, known string) error {
 	var f flatOp
-	var err error
-	hash, ok := readCanonical(data, known, env, &f)
-	if !ok {
-		if err = readAny(data, env, &f); err == nil {
-			err = env.checkVersion() // what is canonical is of this version
-		}
-		if err == nil {
-			hash = replayHash(&env.Header, env.WorkerID, &f)
-		}
-	}
+	hash, err := read(env, &f, data, known)
 	if err == nil {
-		err = env.checkDigest(&f, hash)
+		err = env.validate(&f, hash)
 	}
 	if err != nil {
 		*env = Envelope{}
 		return err
 	}
-	env.Op = f.op()
-	return nil
+	env.Op, err = f.op()
+	return err
+}
+
+// read reads an envelope, without its Op, and the flat form of that, and returns the recomputed digest.
+func read(env *Envelope, f *flatOp, data []byte, known string) (hash uint64, err error) {
+	if hash, ok := readCanonical(data, known, env, f); ok {
+		return hash, nil
+	}
+	if err := readAny(data, env, f); err != nil {
+		return 0, err
+	}
+	return replayHash(&env.Header, env.WorkerID, f), nil
 }
 
 // UnmarshalJSON reads an envelope from any JSON of the same meaning and does not validate it, so its digest, for
@@ -53,9 +55,24 @@ func (e *Envelope) UnmarshalJSON(data []byte) error {
 			return err
 		}
 	}
-	*e = env
-	e.Op = f.op()
-	return nil
+	var err error
+	if env.Op, err = f.op(); err == nil {
+		*e = env
+	}
+	return err
+}
+
+// ParseOp reads an operation alone from any JSON of the same meaning (PROTOCOL section 3), as it is read in an envelope:
+// an object that is nested deeper than an envelope can hold is refused, too. If data is not an operation, it returns a
+// *ParseError, whose kind is ErrMalformed or ErrPayloadTooLarge. The operation shares no memory with data.
+func ParseOp(data []byte) (Op, error) {
+	d := decoder{scanner: scanner{data: data, depth: 1}}
+	d.space()
+	d.operation()
+	if d.end("operation"); d.err != nil {
+		return nil, d.err
+	}
+	return d.op.op()
 }
 
 // readAny reads an envelope, without its Op, and the flat form of that, from any JSON of the same meaning.
@@ -76,11 +93,16 @@ type decoder struct {
 // read reads the envelope.
 func (d *decoder) read() error {
 	d.object(&envelopeShape)
+	d.end("envelope")
+	return d.err
+}
+
+// end reads what follows the value that data should have.
+func (d *decoder) end(value string) {
 	d.space()
 	if d.pos < len(d.data) {
-		d.fail("expected the end of the input after the envelope")
+		d.fail("expected the end of the input after the " + value)
 	}
-	return d.err
 }
 
 // object reads an object of shape o.
@@ -88,7 +110,7 @@ func (d *decoder) object(o *shape) {
 	start := d.pos
 	d.depth++
 	var seen uint32 // a bit for each member
-	for name, ok := d.name(false); ok; name, ok = d.name(true) {
+	for name, ok := d.member(false); ok; name, ok = d.member(true) {
 		m := o.memberByName(name)
 		switch {
 		case m == mNone:
@@ -121,11 +143,11 @@ func (d *decoder) absent(m member, start int) {
 // is. It does not move pos.
 func (d *decoder) tag(m member) (tag []byte, at int) {
 	start := d.pos
-	for name, ok := d.name(false); ok; name, ok = d.name(true) {
+	for name, ok := d.member(false); ok; name, ok = d.member(true) {
 		if string(name) == m.String() {
 			d.space()
 			at = d.pos
-			if tag = d.stringBytes(); d.err == nil {
+			if tag = d.name(); d.err == nil {
 				d.pos = start
 			}
 			return tag, at
@@ -159,25 +181,25 @@ func (d *decoder) value(m member) {
 	case mOp:
 		d.operation()
 	case mType, mStatus:
-		d.stringBytes() // tag has returned it
+		d.name() // tag has returned it
 	}
 	switch m.kind() {
 	case kNumber:
 		*d.op.number(m) = d.uint(math.MaxUint64)
 	case kText:
-		*d.op.text(m) = string(d.stringBytes())
+		*d.op.text(m) = d.string()
 	case kOptional:
 		d.op.optional = d.optionalString()
 	case kPayload:
 		d.op.payload = d.payload()
 	case kState:
 		at := d.pos
-		if d.op.state.UnmarshalText(d.stringBytes()) != nil {
+		if d.op.state.UnmarshalText(d.name()) != nil {
 			d.failAt(at, "unknown job state")
 		}
 	case kLevel:
 		at := d.pos
-		if !d.op.level.setName(d.stringBytes()) {
+		if d.op.level.UnmarshalText(d.name()) != nil {
 			d.failAt(at, "unknown level")
 		}
 	case kOutcome:

@@ -1,10 +1,5 @@
 package workerchannel
 
-import (
-	"math/bits"
-	"slices"
-)
-
 // A jsonText is canonical JSON being written. A digest has methods that hash the same text without writing it, and a
 // canonicalReader reads it.
 type jsonText []byte
@@ -69,106 +64,79 @@ var escapes = func() (t ['\\' + 1]string) {
 	return t
 }()
 
-func (t jsonText) number(n uint64) jsonText {
-	if n < 10 {
-		return append(t, '0'+byte(n))
+// marshalOp returns the canonical JSON of an operation alone.
+func marshalOp(op Op) ([]byte, error) {
+	var f flatOp
+	f.set(op)
+	if err := f.check(); err != nil {
+		return nil, err
 	}
-	digits := bits.Len64(n) * 1233 >> 12 // n has that many, or one more
-	if n >= powers[digits] {
-		digits++
-	}
-	t = slices.Grow(t, digits)[:len(t)+digits]
-	putDigits(t, n)
-	return t
+	return jsonText(nil).object(&opShapes[f.typ], &f), nil
 }
 
-// numberLike appends n. If n equals other, it copies text, the digits of other.
-func (t jsonText) numberLike(n, other uint64, text []byte) jsonText {
-	if n == other {
-		return append(t, text...)
+// marshalOutcome returns the canonical JSON of an outcome alone.
+func marshalOutcome(outcome Outcome) ([]byte, error) {
+	var f flatOp
+	f.set(JobCompleted{Outcome: outcome})
+	if err := f.check(); err != nil {
+		return nil, err
 	}
-	return t.number(n)
+	return jsonText(nil).object(&outcomeShapes[f.status], &f), nil
 }
 
-// putDigits writes the digits of a number at the end of text, from the last to the first.
-func putDigits(text []byte, n uint64) {
-	i := len(text)
-	for n >= 1e8 {
-		q := n / 1e8
-		i -= 8
-		putEight((*[8]byte)(text[i:]), uint32(n-q*1e8))
-		n = q
-	}
-	rest := uint32(n)
-	for rest >= 10 {
-		q := rest / 100
-		two := twoDigits[(rest-q*100)&127]
-		i -= 2
-		text[i], text[i+1] = two[0], two[1]
-		rest = q
-	}
-	if rest > 0 {
-		text[i-1] = '0' + byte(rest)
-	}
-}
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op BootstrapReady) MarshalJSON() ([]byte, error) { return marshalOp(op) }
 
-// putEight writes the eight digits of n. No pair depends on another, so that the processor computes them at once.
-func putEight(to *[8]byte, n uint32) {
-	high := n / 1e4
-	low := n - high*1e4
-	a, c := high/100, low/100
-	p, q, r, s := twoDigits[a&127], twoDigits[(high-a*100)&127], twoDigits[c&127], twoDigits[(low-c*100)&127]
-	to[0], to[1], to[2], to[3], to[4], to[5], to[6], to[7] = p[0], p[1], q[0], q[1], r[0], r[1], s[0], s[1]
-}
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op BootstrapFailed) MarshalJSON() ([]byte, error) { return marshalOp(op) }
 
-// powers are the powers of ten, from 1.
-var powers = func() (p [20]uint64) {
-	p[0] = 1
-	for i := range p[1:] {
-		p[i+1] = 10 * p[i]
-	}
-	return p
-}()
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op SpawnJob) MarshalJSON() ([]byte, error) { return marshalOp(op) }
 
-// twoDigits has the numbers 00 to 99.
-var twoDigits = func() (d [128][2]byte) { // of 128, so that seven bits are an index
-	for n := range 100 {
-		d[n] = [2]byte{'0' + byte(n/10), '0' + byte(n%10)}
-	}
-	return d
-}()
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op PollStatus) MarshalJSON() ([]byte, error) { return marshalOp(op) }
 
-// bytes writes two elements at a time, each with a comma after it; the bracket then replaces the last comma.
-func (t jsonText) bytes(p []byte) jsonText {
-	t = append(slices.Grow(t, 4*len(p)+9), '[') // an element takes up to 4 bytes, and 8 are written at once
-	n, text := len(t), t[:cap(t)]
-	for i := 0; i < len(p)-1; i += 2 {
-		a, b := p[i], p[i+1]
-		x, y := elementTable[a], elementTable[b]
-		w := x >> 32
-		pair := x&0xffffffff | y<<(8*w&63)
-		to := (*[8]byte)(text[n:])
-		to[0], to[1], to[2], to[3] = byte(pair), byte(pair>>8), byte(pair>>16), byte(pair>>24)
-		to[4], to[5], to[6], to[7] = byte(pair>>32), byte(pair>>40), byte(pair>>48), byte(pair>>56)
-		n += int(w + y>>32)
-	}
-	t = text[:n]
-	if len(p)%2 == 1 {
-		t = append(t.number(uint64(p[len(p)-1])), ',')
-	}
-	if len(p) > 0 {
-		t = t[:len(t)-1]
-	}
-	return append(t, ']')
-}
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op StatusSnapshot) MarshalJSON() ([]byte, error) { return marshalOp(op) }
 
-// elementTable has each byte as an element of a JSON array with the comma after it, "0," to "255,", the first
-// character in the lowest byte, and its length in the upper half.
-var elementTable = func() (table [256]uint64) {
-	for b := range table {
-		for i, c := range append(jsonText(nil).number(uint64(b)), ',') {
-			table[b] += 1<<32 | uint64(c)<<(8*i)
-		}
-	}
-	return table
-}()
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op JobCompleted) MarshalJSON() ([]byte, error) { return marshalOp(op) }
+
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op CancelJob) MarshalJSON() ([]byte, error) { return marshalOp(op) }
+
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op CancelAcknowledged) MarshalJSON() ([]byte, error) { return marshalOp(op) }
+
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op DrainJob) MarshalJSON() ([]byte, error) { return marshalOp(op) }
+
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op DrainCompleted) MarshalJSON() ([]byte, error) { return marshalOp(op) }
+
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op FinalizeJob) MarshalJSON() ([]byte, error) { return marshalOp(op) }
+
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op FinalizeCompleted) MarshalJSON() ([]byte, error) { return marshalOp(op) }
+
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op ShutdownWorker) MarshalJSON() ([]byte, error) { return marshalOp(op) }
+
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op ShutdownCompleted) MarshalJSON() ([]byte, error) { return marshalOp(op) }
+
+// MarshalJSON returns the operation as it is on the wire: see Op.
+func (op Diagnostic) MarshalJSON() ([]byte, error) { return marshalOp(op) }
+
+// MarshalJSON returns the outcome as it is on the wire: see Outcome.
+func (o OutcomeOk) MarshalJSON() ([]byte, error) { return marshalOutcome(o) }
+
+// MarshalJSON returns the outcome as it is on the wire: see Outcome.
+func (o OutcomeErr) MarshalJSON() ([]byte, error) { return marshalOutcome(o) }
+
+// MarshalJSON returns the outcome as it is on the wire: see Outcome.
+func (o OutcomeCancelled) MarshalJSON() ([]byte, error) { return marshalOutcome(o) }
+
+// MarshalJSON returns the outcome as it is on the wire: see Outcome.
+func (o OutcomePanicked) MarshalJSON() ([]byte, error) { return marshalOutcome(o) }

@@ -35,7 +35,8 @@ func NewWorkerEnvelope(workerID string, h Header, op Op) Envelope {
 //
 // Strings of the peer are quoted; a worker id only if it contains anything but letters, digits and ._:/@-.
 func (e Envelope) String() string {
-	f := flatten(e.Op)
+	var f flatOp
+	f.set(e.Op)
 	sender := f.typ.Sender().String()
 	if f.typ == 0 {
 		sender = "unknown sender"
@@ -47,6 +48,14 @@ func (e Envelope) String() string {
 		}
 	}
 	return sender + " → " + f.String()
+}
+
+// Equal reports whether two envelopes have the same fields, by value: worker ids, details, payloads and the like by
+// their content. A nil payload equals an empty one. An operation or an outcome that is not one of this package as a plain
+// value equals nothing.
+func (e Envelope) Equal(other Envelope) bool {
+	return e.Version == other.Version && e.Header == other.Header && e.ReplayHash == other.ReplayHash &&
+		equalStrings(e.WorkerID, other.WorkerID) && equalOps(e.Op, other.Op)
 }
 
 // plainID reports whether an id can be shown without quotes.
@@ -65,13 +74,31 @@ func (e *Envelope) Validate() error {
 	}
 	var f flatOp
 	f.set(e.Op)
-	if err := e.checkVersion(); err != nil {
-		return err
+	if e.Version == ProtocolVersion { // otherwise that is the first failure
+		if err := e.checkValues(&f); err != nil {
+			return err
+		}
 	}
-	if err := e.checkValues(&f); err != nil { // or there is no digest
-		return err
+	return e.validate(&f, replayHash(&e.Header, e.WorkerID, &f))
+}
+
+// validate does what section 5 says, given the flat form of the operation and the recomputed digest, of values that
+// can be sent.
+func (e *Envelope) validate(f *flatOp, digest uint64) error {
+	switch byWorker := f.typ.Sender() == SenderWorker; {
+	case e.Version != ProtocolVersion:
+		return &MismatchError{ErrVersionMismatch, uint64(ProtocolVersion), uint64(e.Version)}
+	case e.ReplayHash != digest:
+		return &MismatchError{ErrReplayHashMismatch, digest, e.ReplayHash}
+	case !byWorker && e.WorkerID != nil:
+		return &WorkerError{Kind: ErrUnexpectedWorkerIdentity, WorkerID: *e.WorkerID}
+	case byWorker && e.WorkerID == nil:
+		return ErrMissingWorkerIdentity
+	case f.typ.bootstrap() && f.workerID != *e.WorkerID:
+		expected := f.workerID // not its address: that would move f to the heap
+		return &WorkerError{Kind: ErrWorkerIdentityMismatch, WorkerID: *e.WorkerID, Expected: &expected}
 	}
-	return e.checkDigest(&f, replayHash(&e.Header, e.WorkerID, &f))
+	return checkPayload(f.payload)
 }
 
 // checkValues returns ErrInvalidValue for what cannot be written.
@@ -81,34 +108,7 @@ func (e *Envelope) checkValues(f *flatOp) error {
 			return err
 		}
 	}
-	return f.check()
-}
-
-// checkVersion does step 1 of section 5.
-func (e *Envelope) checkVersion() error {
-	if e.Version != ProtocolVersion {
-		return &MismatchError{ErrVersionMismatch, uint64(ProtocolVersion), uint64(e.Version)}
-	}
-	return nil
-}
-
-// checkDigest does steps 2 to 4 of section 5, given the recomputed digest.
-func (e *Envelope) checkDigest(f *flatOp, digest uint64) error {
-	if e.ReplayHash != digest {
-		return &MismatchError{ErrReplayHashMismatch, digest, e.ReplayHash}
-	}
-	switch {
-	case f.typ.Sender() == SenderCoordinator:
-		if e.WorkerID != nil {
-			return &WorkerError{Kind: ErrUnexpectedWorkerIdentity, WorkerID: *e.WorkerID}
-		}
-	case e.WorkerID == nil:
-		return ErrMissingWorkerIdentity
-	case f.typ.bootstrap() && f.workerID != *e.WorkerID:
-		expected := f.workerID // not its address: that would move f to the heap
-		return &WorkerError{Kind: ErrWorkerIdentityMismatch, WorkerID: *e.WorkerID, Expected: &expected}
-	}
-	return checkPayload(f.payload)
+	return f.checkValues()
 }
 
 // AppendJSON appends the envelope's canonical JSON (PROTOCOL section 3), which is what goes on the wire. It writes
@@ -127,8 +127,7 @@ func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
 	return e.write(dst, &f), nil
 }
 
-// MarshalJSON returns what AppendJSON appends. json.Marshal rewrites it (it escapes <, >, & and two more
-// characters), so its result has the same meaning but is not canonical.
+// MarshalJSON returns what AppendJSON appends. The result of json.Marshal is not canonical: see Op.
 func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
 
 // write appends the members of section 1. The names are constants here, not taken from envelopeShape, because a

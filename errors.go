@@ -8,7 +8,8 @@ import (
 
 // Every error that a call returns is of exactly one of these kinds; compare with errors.Is. They are those of
 // PROTOCOL section 8, the last two of which are local to this implementation. A kind that carries data comes
-// as the struct type in its comment; get it with errors.As.
+// as the struct type in its comment; get it with errors.As. The text of every error is one line of bounded length, with
+// the peer's strings quoted.
 var (
 	// Validation of an envelope (section 5).
 
@@ -50,6 +51,51 @@ var (
 	ErrMalformed    = errors.New("workerchannel: malformed message")    // *ParseError
 )
 
+// kinds names the kinds as section 8 does.
+var kinds = [...]struct {
+	kind error
+	name string
+}{
+	{ErrVersionMismatch, "VersionMismatch"},
+	{ErrReplayHashMismatch, "ReplayHashMismatch"},
+	{ErrMissingWorkerIdentity, "MissingWorkerIdentity"},
+	{ErrUnexpectedWorkerIdentity, "UnexpectedWorkerIdentity"},
+	{ErrWorkerIdentityMismatch, "WorkerIdentityMismatch"},
+	{ErrPayloadTooLarge, "PayloadTooLarge"},
+	{ErrUnexpectedDirection, "UnexpectedDirection"},
+	{ErrInboundSequenceNotFresh, "InboundSequenceNotFresh"},
+	{ErrWorkerSessionMismatch, "WorkerSessionMismatch"},
+	{ErrRetiredWorker, "RetiredWorker"},
+	{ErrBootstrapFailed, "BootstrapFailed"},
+	{ErrInvalidTransition, "InvalidTransition"},
+	{ErrTerminalStatusSnapshot, "TerminalStatusSnapshot"},
+	{ErrInvalidStatusSnapshotState, "InvalidStatusSnapshotState"},
+	{ErrUnexpectedCompletionPhase, "UnexpectedCompletionPhase"},
+	{ErrJobNotPollable, "JobNotPollable"},
+	{ErrJobNotTerminal, "JobNotTerminal"},
+	{ErrDuplicateJobID, "DuplicateJobID"},
+	{ErrUnknownJobID, "UnknownJobID"},
+	{ErrRegionClosed, "RegionClosed"},
+	{ErrUnknownRegionID, "UnknownRegionID"},
+	{ErrWorkerNotReady, "WorkerNotReady"},
+	{ErrWorkerClosed, "WorkerClosed"},
+	{ErrAlreadyAnnounced, "AlreadyAnnounced"},
+	{ErrShutdownInProgress, "ShutdownInProgress"},
+	{ErrInvalidValue, "InvalidValue"},
+	{ErrMalformed, "Malformed"},
+}
+
+// KindOf returns the name that PROTOCOL section 8 gives to the kind of err, such as "WorkerNotReady"; "Malformed" for
+// ErrMalformed and "InvalidValue" for ErrInvalidValue; "" for any other error and for nil.
+func KindOf(err error) string {
+	for _, k := range kinds {
+		if errors.Is(err, k.kind) {
+			return k.name
+		}
+	}
+	return ""
+}
+
 // IsStray reports whether err, from Receive or HandleInbound, says that the message belongs to another session:
 // ErrWorkerSessionMismatch or ErrRetiredWorker. Such a message is harmless; ignore it. Every other error but
 // ErrBootstrapFailed means that the worker is broken (PROTOCOL section 8).
@@ -64,7 +110,7 @@ type MismatchError struct {
 	Actual   uint64 // the envelope's
 }
 
-// Error returns a description of one line and bounded length.
+// Error gives both numbers.
 func (e *MismatchError) Error() string {
 	return describe(e.Kind, ": expected ", utoa(e.Expected), ", got ", utoa(e.Actual))
 }
@@ -78,7 +124,7 @@ type SequenceError struct {
 	Actual   uint64 // the number refused
 }
 
-// Error returns a description of one line and bounded length.
+// Error gives both numbers.
 func (e *SequenceError) Error() string {
 	return describe(ErrInboundSequenceNotFresh, ": expected more than ", utoa(e.LastSeen), ", got ", utoa(e.Actual))
 }
@@ -95,7 +141,7 @@ type WorkerError struct {
 	Reason   string  // for ErrBootstrapFailed: the reason that the worker gives
 }
 
-// Error returns a description of one line and bounded length.
+// Error quotes the ids, and the reason if there is one.
 func (e *WorkerError) Error() string {
 	s := describe(e.Kind, ": worker ", quote(e.WorkerID))
 	switch e.Kind {
@@ -119,7 +165,7 @@ type PayloadError struct {
 	Max  int // MaxPayloadBytes
 }
 
-// Error returns a description of one line and bounded length.
+// Error gives both sizes.
 func (e *PayloadError) Error() string {
 	return describe(ErrPayloadTooLarge, ": ", strconv.Itoa(e.Size), " bytes, the limit is ", strconv.Itoa(e.Max))
 }
@@ -132,7 +178,7 @@ type DirectionError struct {
 	Op OpType // the operation that this side should have sent
 }
 
-// Error returns a description of one line and bounded length.
+// Error names the operation.
 func (e *DirectionError) Error() string { return describe(ErrUnexpectedDirection, ": ", e.Op.String()) }
 
 // Unwrap returns ErrUnexpectedDirection.
@@ -146,7 +192,7 @@ type TransitionError struct {
 	To    JobState // the state that it cannot get to from there
 }
 
-// Error returns a description of one line and bounded length.
+// Error names the job and both states.
 func (e *TransitionError) Error() string {
 	return describe(ErrInvalidTransition, ": job ", utoa(e.JobID), " from ", e.From.String(), " to ", e.To.String())
 }
@@ -163,7 +209,7 @@ type JobError struct {
 	State JobState // for the two snapshot errors the state reported, otherwise the state of the job
 }
 
-// Error returns a description of one line and bounded length.
+// Error names the job, and its state if that matters.
 func (e *JobError) Error() string {
 	s := describe(e.Kind, ": job ", utoa(e.JobID))
 	if e.Kind != ErrDuplicateJobID && e.Kind != ErrUnknownJobID {
@@ -181,7 +227,7 @@ type RegionError struct {
 	RegionID uint64
 }
 
-// Error returns a description of one line and bounded length.
+// Error names the region.
 func (e *RegionError) Error() string { return describe(e.Kind, ": region ", utoa(e.RegionID)) }
 
 // Unwrap returns Kind.
@@ -194,7 +240,7 @@ type ValueError struct {
 	Cause string // what is wrong with it
 }
 
-// Error returns a description of one line and bounded length.
+// Error names the member and what is wrong with it.
 func (e *ValueError) Error() string { return describe(ErrInvalidValue, ": ", e.Field, " ", e.Cause) }
 
 // Unwrap returns ErrInvalidValue.
@@ -208,7 +254,7 @@ type ParseError struct {
 	Err    error  // nil or a *PayloadError
 }
 
-// Error returns a description of one line and bounded length.
+// Error gives the place and the cause.
 func (e *ParseError) Error() string {
 	if e.Err != nil {
 		return describe(e.Err, " (at byte ", strconv.Itoa(e.Offset), ")")

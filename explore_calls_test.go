@@ -64,7 +64,7 @@ func workerRefusalOf(x *world, m move) error {
 	known := unless(tracked, ErrUnknownJobID)
 	state := StateCreated
 	if tracked {
-		state = j.State
+		state = j.state
 	}
 	closed := unless(!x.w.Closed(), ErrWorkerClosed)
 	ready := cmp.Or(closed, unless(x.w.Ready(), ErrWorkerNotReady))

@@ -64,7 +64,7 @@ func (x *world) writeHost(b []byte, jobs, regions idOrder) []byte {
 	c := x.c
 	b = append(b, flags(c.ready, c.shutdown, c.closing, c.session != nil))
 	for _, id := range jobs[1 : 1+x.jobs] {
-		if j, tracked := c.jobs.jobs.m[uint64(id)]; tracked {
+		if j, tracked := c.jobs.byID.m[uint64(id)]; tracked {
 			b = append(b, byte(j.now()), regions[j.region.id])
 			if isCancelling(j.now()) {
 				b = append(b, byte(x.spent[id]))
@@ -117,7 +117,7 @@ func (x *world) writeNetwork(b []byte, jobs idOrder) []byte {
 	b = append(b, byte(x.w.phase), flags(x.c.session != nil && active == running, x.w.shutdown && !x.w.Closed()))
 	for _, id := range jobs[1 : 1+x.jobs] {
 		if j, ok := x.w.jobs.m[uint64(id)]; ok {
-			b = append(b, byte(j.State), flags(x.current(uint64(id), x.taken[id])))
+			b = append(b, byte(j.state), flags(x.current(uint64(id), x.taken[id])))
 		} else {
 			b = append(b, 0xff)
 		}
@@ -223,7 +223,7 @@ func (x *world) String() string {
 		fmt.Fprint(b, ", has ", onItsWay{Envelope: env}, " to send")
 	}
 	for _, a := range x.asked {
-		fmt.Fprint(b, ", ", Overdue{a.op, a.jobID, a.turn, a.turn + x.limits.of(a.op)})
+		fmt.Fprint(b, ", ", Overdue{a.op, a.jobID, a.turn, a.turn + limitFor(&x.limits, a.op)})
 	}
 	if x.limits != (Limits{}) {
 		fmt.Fprint(b, ", turn ", x.c.Turn())
@@ -234,8 +234,8 @@ func (x *world) String() string {
 	}
 	b.WriteString("; " + x.w.id + ":" + []string{" starting", " ready", " closed"}[x.w.phase])
 	for id, j := range x.w.jobs.m {
-		fmt.Fprint(b, ", job ", id, " ", j.State.public())
-		if j.State.public() != j.State {
+		fmt.Fprint(b, ", job ", id, " ", j.state.public())
+		if j.state.public() != j.state {
 			b.WriteString(" answered")
 		}
 	}

@@ -285,7 +285,7 @@ func closed(x *world, region uint64) bool {
 // judgeWorld looks at what both halves and the network are together.
 func judgeWorld(x *world) string {
 	for _, j := range x.w.jobs.m {
-		if x.w.Closed() || x.w.shutdown && j.State != j.State.public() {
+		if x.w.Closed() || x.w.shutdown && j.state != j.state.public() {
 			return "a worker forgets a job that it will get no request about"
 		}
 	}
@@ -297,7 +297,7 @@ func judgeWorld(x *world) string {
 		inflight := tracked && !host.State.Terminal()
 		j, taken := x.w.jobs.m[id]
 		stopping := x.c.ShutdownRequested() // which has dropped what was to be sent
-		if taken && !inflight || inflight && !taken && !stopping || taken && (j.State != host.State && !stopping || j.RegionID != host.RegionID) {
+		if taken && !inflight || inflight && !taken && !stopping || taken && (j.state != host.State && !stopping || j.regionID != host.RegionID) {
 			return fmt.Sprint("with nothing on its way, the two sides agree about job ", id)
 		}
 	}

@@ -94,18 +94,19 @@ func isCancelling(s JobState) bool {
 
 // answered reports whether nothing is on its way and the worker has nothing to answer.
 func (x *world) answered() bool {
-	if len(x.toWorker)+len(x.toHost) > 0 || x.w.phase == workerStarting || x.w.Ready() && x.w.ShutdownRequested() {
+	if len(x.toWorker)+len(x.toHost) > 0 || x.w.phase == phaseStarting || x.w.Ready() && x.w.ShutdownRequested() {
 		return false
 	}
 	for _, j := range x.w.jobs.m {
-		if isCancelling(j.State) {
+		if isCancelling(j.state) {
 			return false
 		}
 	}
 	return true
 }
 
-func (l *Limits) of(op OpType) uint64 {
+// limitFor returns the limit of a request, from the table of section 7.
+func limitFor(l *Limits, op OpType) uint64 {
 	switch op {
 	case OpShutdownWorker:
 		return l.Shutdown
@@ -126,7 +127,7 @@ func judgeClocks(x *world) string {
 	due := Overdue{}
 	found, seqNo := false, uint64(0)
 	for _, a := range x.asked {
-		deadline := a.turn + x.limits.of(a.op)
+		deadline := a.turn + limitFor(&x.limits, a.op)
 		if !found || deadline < due.Deadline || deadline == due.Deadline && a.seqNo < seqNo {
 			due, found, seqNo = Overdue{a.op, a.jobID, a.turn, deadline}, true, a.seqNo
 		}

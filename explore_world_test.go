@@ -290,7 +290,7 @@ func (x *world) retireActive(uint64) error {
 // coordinator has no id by which to refuse its bootstrap.
 func (x *world) loseWorker(uint64) error {
 	if !x.hostile && x.c.session == nil && x.c.ShutdownRequested() {
-		x.w.phase = workerClosed
+		x.w.phase = phaseClosed
 		clear(x.w.jobs.m)
 		x.toHost = nil
 	}
@@ -380,7 +380,7 @@ func (x *world) settle() {
 		x.toHost = append(x.toHost, onItsWay{env, x.taken[flatten(env.Op).jobID]})
 	}
 	if x.c.retired.has(x.w.ID()) { // it may go on, but there is no way back
-		x.w.phase = workerClosed
+		x.w.phase = phaseClosed
 		clear(x.w.jobs.m)
 	}
 	x.toHost = slices.DeleteFunc(x.toHost, func(l onItsWay) bool { return x.c.retired.has(*l.WorkerID) })

@@ -29,11 +29,11 @@ func clone(c *Coordinator) *Coordinator {
 		d.jobs.regions.m[id] = &twin
 	}
 	twins := map[*job]*job{}
-	d.jobs.jobs.m = maps.Clone(c.jobs.jobs.m)
-	for id, j := range d.jobs.jobs.m {
+	d.jobs.byID.m = maps.Clone(c.jobs.byID.m)
+	for id, j := range d.jobs.byID.m {
 		twin := *j
 		twin.session, twin.region = twinSession(j.session), d.jobs.regions.m[j.region.id]
-		twins[j], d.jobs.jobs.m[id] = &twin, &twin
+		twins[j], d.jobs.byID.m[id] = &twin, &twin
 	}
 	for _, j := range twins {
 		for i := range j.links {
@@ -71,6 +71,12 @@ func cloneWorker(w *Worker) *Worker {
 
 func copyOutbox(to, from *outbox) {
 	to.last, to.head, to.queue = from.last, from.head, slices.Clone(from.queue)
+}
+
+// flatten returns the flat form of op.
+func flatten(op Op) (f flatOp) {
+	f.set(op)
+	return f
 }
 
 func opJSON(op Op) string {

@@ -2,10 +2,7 @@ package workerchannel
 
 import (
 	"cmp"
-	"iter"
-	"maps"
 	"slices"
-	"strings"
 )
 
 // A TrackedJob is what a [Coordinator] or a [Worker] knows about one job. It is a copy: changing it
@@ -23,14 +20,14 @@ type TrackedJob struct {
 	Tag          any      // what was given to SpawnTagged
 }
 
-// TransitionTo moves the job to another state. If the table of PROTOCOL section 6 does not have the
-// transition, it changes nothing and returns ErrInvalidTransition (a *TransitionError).
-func (j *TrackedJob) TransitionTo(to JobState) error {
-	if !j.State.CanTransitionTo(to) {
-		return &TransitionError{j.JobID, j.State, to}
+// TransitionTo moves the job to another state and returns the one in which it was. If the table of PROTOCOL section 6
+// does not have the transition, it changes nothing and returns ErrInvalidTransition (a *TransitionError).
+func (j *TrackedJob) TransitionTo(to JobState) (from JobState, err error) {
+	if from = j.State; !from.CanTransitionTo(to) {
+		return from, &TransitionError{j.JobID, from, to}
 	}
 	j.State = to
-	return nil
+	return from, nil
 }
 
 // A Region is what a [Coordinator] knows about the jobs with one RegionID (PROTOCOL section 7). A region
@@ -66,7 +63,7 @@ type job struct {
 	timed                    bool // a request about the job is under a limit and has been taken
 }
 
-// now returns the effective state of j: StateFailed once its session has ended before it.
+// now returns the effective state of j: StateFailed once its session has ended, unless j had ended before.
 func (j *job) now() JobState {
 	if !j.state.Terminal() && j.session.ended() {
 		return StateFailed
@@ -121,31 +118,25 @@ func (r *region) snapshot() Region {
 // of its region. What an operation costs does not depend on how many jobs are tracked, on average over many: see
 // table.remove.
 type jobTable struct {
-	jobs     table[*job]
+	byID     table[*job]
 	regions  table[*region]
 	live     jobList    // in flight, without a clock
-	timed    [3]jobList // in flight with a clock, from StateCancelRequested on, in the order of job.sent
+	timed    [3]jobList // in flight with a clock, in the order of job.sent; see timedIn
 	ended    jobList
 	inflight int
 }
 
+// find returns a tracked job, or ErrUnknownJobID.
 func (t *jobTable) find(jobID uint64) (*job, error) {
-	if j, ok := t.jobs.m[jobID]; ok {
+	if j, ok := t.byID.get(jobID); ok {
 		return j, nil
 	}
 	return nil, &JobError{Kind: ErrUnknownJobID, JobID: jobID}
 }
 
-func (t *jobTable) findRegion(regionID uint64) (*region, error) {
-	if r, ok := t.regions.m[regionID]; ok {
-		return r, nil
-	}
-	return nil, &RegionError{ErrUnknownRegionID, regionID}
-}
-
 // add tracks a new job of a live session.
 func (t *jobTable) add(j *job, regionID uint64) {
-	r, ok := t.regions.m[regionID]
+	r, ok := t.regions.get(regionID)
 	if !ok {
 		r = &region{id: regionID, jobs: jobList{by: byRegion}}
 		t.regions.put(regionID, r)
@@ -157,7 +148,7 @@ func (t *jobTable) add(j *job, regionID uint64) {
 	r.tracked++
 	r.jobs.push(j)
 	j.region = r
-	t.jobs.put(j.id, j)
+	t.byID.put(j.id, j)
 	t.live.push(j)
 	t.inflight++
 }
@@ -189,10 +180,13 @@ func (t *jobTable) list(j *job) *jobList {
 	case j.now().Terminal():
 		return &t.ended
 	case j.timed:
-		return &t.timed[j.state-StateCancelRequested]
+		return t.timedIn(j.state)
 	}
 	return &t.live
 }
+
+// timedIn returns the jobs with a clock in a phase of the cancel handshake.
+func (t *jobTable) timedIn(phase JobState) *jobList { return &t.timed[phase-StateCancelRequested] }
 
 // failAll ends every job in flight. Their session has just ended.
 func (t *jobTable) failAll() {
@@ -206,7 +200,7 @@ func (t *jobTable) failAll() {
 // forget removes a job that has ended.
 func (t *jobTable) forget(j *job) {
 	t.ended.remove(j)
-	t.jobs.remove(j.id)
+	t.byID.remove(j.id)
 	r := j.region
 	r.jobs.remove(j)
 	if r.tracked--; r.tracked == 0 {
@@ -219,7 +213,7 @@ func (t *jobTable) reap() []TrackedJob {
 	if t.ended.first == nil {
 		return nil
 	}
-	reaped := make([]TrackedJob, 0, len(t.jobs.m)-t.inflight)
+	reaped := make([]TrackedJob, 0, t.byID.len()-t.inflight)
 	for j := t.ended.first; j != nil; j = t.ended.first {
 		reaped = append(reaped, j.tracked())
 		t.forget(j)
@@ -280,96 +274,4 @@ func (l *jobList) splice(other *jobList) {
 	}
 	l.last = other.last
 	other.first, other.last = nil, nil
-}
-
-// A table is a map by id that releases memory as it gets smaller, which a Go map does not.
-type table[V any] struct {
-	m    map[uint64]V
-	peak int // the most entries that m has had
-}
-
-func (t *table[V]) put(id uint64, v V) {
-	if t.m == nil {
-		t.m = make(map[uint64]V)
-	}
-	t.m[id] = v
-	t.peak = max(t.peak, len(t.m))
-}
-
-// remove removes an entry. It copies the map when less than an eighth of it is in use, which is
-// seldom enough for the average cost of a call to stay constant.
-func (t *table[V]) remove(id uint64) {
-	delete(t.m, id)
-	const small = 1024
-	if t.peak > small && len(t.m) < t.peak/8 {
-		smaller := make(map[uint64]V, len(t.m))
-		maps.Copy(smaller, t.m)
-		t.m, t.peak = smaller, len(smaller)
-	}
-}
-
-// ascending yields what find returns for each id of m, by ascending id. It reads m only when the
-// iteration starts; an id that find no longer knows by then is left out.
-func ascending[V, T any](m *map[uint64]V, find func(uint64) (T, bool)) iter.Seq[T] {
-	return func(yield func(T) bool) {
-		for _, id := range slices.Sorted(maps.Keys(*m)) {
-			if v, ok := find(id); ok && !yield(v) {
-				return
-			}
-		}
-	}
-}
-
-// retiredMost is the number of ended workers that are remembered.
-const retiredMost = 1024
-
-// retiredIDs remembers the latest workers whose sessions ended, in a bounded number of bytes.
-type retiredIDs struct {
-	keys  map[retiredKey]struct{}
-	order []retiredKey // by age; once there are retiredMost, a ring whose oldest is at start
-	start int
-}
-
-// A retiredKey is what is remembered of a worker id: the id itself up to 64 bytes, otherwise its beginning,
-// length and digest. A worker whose long id has the key of an ended one is refused, too.
-type retiredKey struct {
-	beginning string
-	length    int
-	digest    digest
-}
-
-func newRetiredKey(workerID string) retiredKey {
-	const most = 64
-	if len(workerID) <= most {
-		return retiredKey{beginning: workerID, length: len(workerID)}
-	}
-	return retiredKey{workerID[:most], len(workerID), chain(0, workerID)}
-}
-
-func (r *retiredIDs) has(workerID string) bool {
-	_, ok := r.keys[newRetiredKey(workerID)]
-	return ok
-}
-
-// add remembers an id as the latest.
-func (r *retiredIDs) add(workerID string) {
-	key := newRetiredKey(workerID)
-	if r.keys == nil {
-		r.keys = make(map[retiredKey]struct{})
-	}
-	if _, ok := r.keys[key]; ok { // seldom: only RetireWorker names an id again
-		r.order, r.start = slices.Concat(r.order[r.start:], r.order[:r.start]), 0
-		i := slices.Index(r.order, key)
-		r.order = append(slices.Delete(r.order, i, i+1), key)
-		return
-	}
-	key.beginning = strings.Clone(key.beginning) // or it could keep a longer string alive
-	r.keys[key] = struct{}{}
-	if len(r.order) < retiredMost {
-		r.order = append(r.order, key)
-		return
-	}
-	delete(r.keys, r.order[r.start])
-	r.order[r.start] = key
-	r.start = (r.start + 1) % retiredMost
 }

@@ -146,13 +146,16 @@ func TestTrackedJobIsACopy(t *testing.T) {
 	s := newScene(t, "begin with w", "given job 1 running")
 	before := clone(s.c)
 	for job := range s.c.Jobs() {
-		require.NoError(t, job.TransitionTo(StateCompleted))
+		_, err := job.TransitionTo(StateCompleted)
+		require.NoError(t, err)
 	}
 	job, _ := s.c.Job(1)
-	require.NoError(t, job.TransitionTo(StateFailed))
+	_, err := job.TransitionTo(StateFailed)
+	require.NoError(t, err)
 	assert.Equal(t, before, s.c)
 	job, _ = s.worker().Job(1)
-	require.NoError(t, job.TransitionTo(StateFailed))
+	_, err = job.TransitionTo(StateFailed)
+	require.NoError(t, err)
 	state, _ := s.worker().JobState(1)
 	assert.Equal(t, StateRunning, state)
 }

@@ -29,7 +29,7 @@ const (
 // the states that may follow.
 var jobStates = [...]struct {
 	wire, human string
-	next        []JobState
+	to          []JobState
 }{
 	StateCreated:         {"Created", "created", []JobState{StateQueued, StateFailed}},
 	StateQueued:          {"Queued", "queued", []JobState{StateRunning, StateCancelRequested, StateCompleted, StateFailed}},
@@ -41,8 +41,10 @@ var jobStates = [...]struct {
 	StateFailed:          {"Failed", "failed", nil},
 }
 
-// A jobRule says what one message or call does to the job that it is about. On both sides StateCreated stands
-// for a job that is not tracked.
+// untracked stands for a job that is not tracked, on both sides.
+const untracked = StateCreated
+
+// A jobRule says what one message or call does to the job that it is about.
 type jobRule struct {
 	from      stateSet // the states in which it is accepted
 	to        JobState // the state that it leads to
@@ -53,10 +55,10 @@ type jobRule struct {
 
 // hostRules is the table of section 7, "What may happen to a job".
 var hostRules = [...]jobRule{
-	hostSpawn:           {in(StateCreated), StateQueued, OpSpawnJob, none, refusal{kind: ErrDuplicateJobID}},
+	hostSpawn:           {in(untracked), StateQueued, OpSpawnJob, none, refusal{kind: ErrDuplicateJobID}},
 	hostCancel:          {in(StateQueued, StateRunning), StateCancelRequested, OpCancelJob, none, transitionTo(StateCancelRequested)},
 	hostPoll:            {in(StateQueued, StateRunning), stateSame, OpPollStatus, none, refusal{kind: ErrJobNotPollable}},
-	hostRemove:          {in(StateCompleted, StateFailed), StateCreated, 0, none, refusal{kind: ErrJobNotTerminal}},
+	hostRemove:          {in(StateCompleted, StateFailed), untracked, 0, none, refusal{kind: ErrJobNotTerminal}},
 	hostSnapshotQueued:  {in(StateQueued), stateSame, 0, in(StateCancelRequested), transitionTo(StateQueued)},
 	hostSnapshotRunning: {in(StateQueued), StateRunning, 0, in(StateRunning, StateCancelRequested), transitionTo(StateRunning)},
 	hostCompleted:       {in(StateQueued, StateRunning, StateCancelRequested), StateCompleted, 0, none, refusal{kind: ErrUnexpectedCompletionPhase}},
@@ -81,18 +83,18 @@ const (
 
 // workerRules is the table of section 10, "What may happen to a job".
 var workerRules = [...]jobRule{
-	workerSpawned:     {in(StateCreated), StateQueued, 0, none, refusal{kind: ErrDuplicateJobID}},
+	workerSpawned:     {in(untracked), StateQueued, 0, none, refusal{kind: ErrDuplicateJobID}},
 	workerPolled:      {in(StateQueued, StateRunning), stateSame, OpStatusSnapshot, anyState, refusal{}},
-	workerCancelled:   {in(StateQueued, StateRunning), StateCancelRequested, 0, in(StateCreated), transitionTo(StateCancelRequested)},
+	workerCancelled:   {in(StateQueued, StateRunning), StateCancelRequested, 0, in(untracked), transitionTo(StateCancelRequested)},
 	workerDrain:       {in(stateAcknowledged), StateDraining, 0, none, transitionTo(StateDraining)},
 	workerFinalize:    {in(stateDrained), StateFinalizing, 0, none, transitionTo(StateFinalizing)},
-	workerShutDown:    {in(stateAcknowledged, stateDrained), StateCreated, 0, anyState, refusal{}},
+	workerShutDown:    {in(stateAcknowledged, stateDrained), untracked, 0, anyState, refusal{}},
 	workerStart:       {in(StateQueued), StateRunning, OpStatusSnapshot, none, transitionTo(StateRunning)},
 	workerReport:      {in(StateQueued, StateRunning), stateSame, OpStatusSnapshot, none, refusal{kind: ErrInvalidStatusSnapshotState}},
-	workerComplete:    {in(StateQueued, StateRunning, StateCancelRequested), StateCreated, OpJobCompleted, none, refusal{kind: ErrUnexpectedCompletionPhase}},
+	workerComplete:    {in(StateQueued, StateRunning, StateCancelRequested), untracked, OpJobCompleted, none, refusal{kind: ErrUnexpectedCompletionPhase}},
 	workerAcknowledge: {in(StateCancelRequested), stateAcknowledged, OpCancelAcknowledged, none, transitionTo(StateDraining)},
 	workerDrained:     {in(StateDraining), stateDrained, OpDrainCompleted, none, transitionTo(StateFinalizing)},
-	workerFinalized:   {in(StateFinalizing), StateCreated, OpFinalizeCompleted, none, transitionTo(StateCompleted)},
+	workerFinalized:   {in(StateFinalizing), untracked, OpFinalizeCompleted, none, transitionTo(StateCompleted)},
 }
 
 // The rows of workerRules: first the messages of the coordinator, then the calls of the application.
@@ -142,8 +144,8 @@ func transitionTo(s JobState) refusal { return refusal{ErrInvalidTransition, s} 
 // accepts reports whether a job in state s takes the step.
 func (r *jobRule) accepts(s JobState) bool { return r.from.has(s) }
 
-// next returns the state that a job in state s gets to.
-func (r *jobRule) next(s JobState) JobState {
+// leadsTo returns the state that a job in state s gets to.
+func (r *jobRule) leadsTo(s JobState) JobState {
 	if r.to == stateSame {
 		return s
 	}
@@ -155,7 +157,7 @@ func (r *jobRule) refuse(jobID uint64, s JobState) error {
 	switch kind := r.otherwise.kind; {
 	case r.ignored.has(s):
 		return nil
-	case s == StateCreated:
+	case s == untracked:
 		return &JobError{Kind: ErrUnknownJobID, JobID: jobID}
 	case kind == ErrInvalidTransition:
 		return &TransitionError{jobID, s.public(), r.otherwise.toward}
@@ -195,9 +197,10 @@ func (s JobState) wire() string {
 	return jobStates[s].wire
 }
 
+// check returns ErrInvalidValue for an unknown state.
 func (s JobState) check() error {
 	if !s.known() {
-		return &ValueError{"state", "is not one of the eight job states"}
+		return &ValueError{"state", "is not a job state"}
 	}
 	return nil
 }
@@ -217,12 +220,15 @@ func (s *JobState) UnmarshalText(name []byte) error {
 	return &ValueError{"state", "has the unknown name " + quote(string(name))}
 }
 
+// AllowedInStatusSnapshot reports whether a worker may report the state in a StatusSnapshot: StateQueued or StateRunning.
+func (s JobState) AllowedInStatusSnapshot() bool { return s == StateQueued || s == StateRunning }
+
 // Terminal reports whether a job in this state has ended.
 func (s JobState) Terminal() bool { return s == StateCompleted || s == StateFailed }
 
 // CanTransitionTo reports whether the table of section 6 has the transition.
 func (s JobState) CanTransitionTo(to JobState) bool {
-	return s.known() && slices.Contains(jobStates[s].next, to)
+	return s.known() && slices.Contains(jobStates[s].to, to)
 }
 
 // An EndCause says why a job ended (PROTOCOL section 7).
@@ -261,7 +267,7 @@ func (c EndCause) String() string {
 // CauseNone. For an unknown cause it returns ErrInvalidValue.
 func (c EndCause) MarshalText() ([]byte, error) {
 	if int(c) >= len(endCauses) {
-		return nil, &ValueError{"cause", "is not one of the six causes"}
+		return nil, &ValueError{"cause", "is not a cause"}
 	}
 	return []byte(endCauses[c].wire), nil
 }

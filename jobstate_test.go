@@ -24,11 +24,13 @@ failed           -       -      -       -                -        -          -  
 	for s := StateCreated; s <= StateFailed; s++ {
 		states[s.String()] = s
 		assert.Equal(t, s == StateCompleted || s == StateFailed, s.Terminal(), s.String())
+		assert.Equal(t, s == StateQueued || s == StateRunning, s.AllowedInStatusSnapshot(), s.String())
 	}
 	eachCell(strings.Replace(table, "from to", "state from to", 1), func(row, column, cell string) {
 		from, to := states[row], states[column]
 		job := TrackedJob{JobID: 7, State: from}
-		err := job.TransitionTo(to)
+		was, err := job.TransitionTo(to)
+		assert.Equal(t, from, was)
 		assert.Equal(t, cell == "yes", from.CanTransitionTo(to), "%v to %v", from, to)
 		if cell == "yes" {
 			assert.NoError(t, err)
@@ -44,7 +46,9 @@ failed           -       -      -       -                -        -          -  
 			assert.False(t, unknown.CanTransitionTo(s))
 		}
 		job := TrackedJob{State: unknown}
-		assert.ErrorIs(t, job.TransitionTo(StateFailed), ErrInvalidTransition)
+		_, err := job.TransitionTo(StateFailed)
+		assert.ErrorIs(t, err, ErrInvalidTransition)
+		assert.False(t, unknown.AllowedInStatusSnapshot())
 		assert.False(t, unknown.Terminal())
 	}
 }
@@ -63,7 +67,7 @@ func TestJobStatesHaveTheirNamesOnTheWire(t *testing.T) {
 		assert.Contains(t, string(written(NewWorkerEnvelope("w", Header{}, StatusSnapshot{1, state, nil}))), `"state":"`+name+`"`)
 	}
 	_, err := JobState(8).MarshalText()
-	assert.Equal(t, invalid("state", "is not one of the eight job states"), err)
+	assert.Equal(t, invalid("state", "is not a job state"), err)
 	state := StateRunning
 	for _, name := range []string{"", "running", "Running ", "cancel_requested", strings.Repeat("R", 1<<20)} {
 		err := state.UnmarshalText([]byte(name))

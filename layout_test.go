@@ -17,17 +17,19 @@ import (
 // layers are the files of the package, a layer a line. A file uses its own layer and those below.
 var layers = []string{
 	"doc.go",
-	"coordinator.go",
+	"coordinator.go session.go",
 	"worker.go",
 	"limits.go",
 	"outbox.go",
 	"jobs.go",
+	"retired.go",
+	"table.go",
 	"decode.go",
 	"canonical.go",
-	"scan.go",
 	"envelope.go",
-	"replayhash.go",
-	"encode.go",
+	"replayhash.go encode.go payload.go",
+	"scan.go",
+	"flatop.go",
 	"wire.go",
 	"ops.go jobstate.go errors.go",
 }

@@ -1,6 +1,10 @@
 package workerchannel
 
-import "math"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // Limits says how many turns a worker may take for each kind of request; 0 is no limit (PROTOCOL section 7,
 // "Limits"). A turn is as long as the host makes it: see [Coordinator.AdvanceTurn]. The clock of a request
@@ -28,18 +32,46 @@ type Overdue struct {
 // Error returns a description of one line.
 func (o Overdue) Error() string {
 	what := "bootstrap"
-	if o.Request != 0 {
+	if o.Request != bootstrapRequest {
 		what = o.Request.String()
 	}
-	if o.Request != 0 && o.Request != OpShutdownWorker {
+	if o.Request != bootstrapRequest && o.Request != OpShutdownWorker {
 		what += " of job " + utoa(o.JobID)
 	}
 	return "workerchannel: worker is late: " + what + " sent in turn " + utoa(o.Since) + " was due in turn " + utoa(o.Deadline)
 }
 
-// phaseRequests has the request that a job in each phase of its cancellation waits for, in the order of
-// jobTable.timed.
-var phaseRequests = [...]OpType{OpCancelJob, OpDrainJob, OpFinalizeJob}
+// handshake has the requests of a cancellation, and the phase of a job that waits for the answer.
+var handshake = [...]struct {
+	request OpType
+	phase   JobState
+}{
+	{OpCancelJob, StateCancelRequested},
+	{OpDrainJob, StateDraining},
+	{OpFinalizeJob, StateFinalizing},
+}
+
+// of returns the limit of a kind of request; 0 for none.
+func (l *Limits) of(request OpType) uint64 {
+	switch request {
+	case bootstrapRequest:
+		return l.Boot
+	case OpCancelJob:
+		return l.Cancel
+	case OpDrainJob:
+		return l.Drain
+	case OpFinalizeJob:
+		return l.Finalize
+	case OpPollStatus:
+		return l.Poll
+	case OpShutdownWorker:
+		return l.Shutdown
+	}
+	return 0
+}
+
+// bootstrapRequest stands for the bootstrap of an expected worker, for which no message asks.
+const bootstrapRequest OpType = 0
 
 // A clock runs for one request.
 type clock struct {
@@ -47,6 +79,9 @@ type clock struct {
 	since        uint64
 	seqNo, jobID uint64 // of the request's message
 }
+
+// clock returns the clock of a job that is timed.
+func (j *job) clock() clock { return clock{true, j.sent, j.lastSeqNo, j.id} }
 
 // The clocks of the requests that are about no job, and of the first poll: a message is the answer to all polls
 // so far, so the others cannot be due before it. The clocks of the cancel handshake are in the job table.
@@ -58,37 +93,21 @@ type clocks struct {
 // start starts the clock of a message that was just taken from the outbox, if there is a limit and anyone
 // still has to answer it.
 func (c *clocks) start(env *Envelope, j *job, jobs *jobTable, turn uint64) {
-	var started *clock
-	switch env.Op.Type() {
+	switch op := env.Op.Type(); op {
+	case OpSpawnJob:
 	case OpShutdownWorker:
-		started = &c.shutdown
+		c.shutdown = clock{true, turn, env.SeqNo, 0}
 	case OpPollStatus:
 		if !c.poll.running && !j.now().Terminal() {
-			started = &c.poll
+			c.poll = clock{true, turn, env.SeqNo, j.id}
 		}
-	case OpCancelJob:
-		c.startPhase(j, StateCancelRequested, jobs, turn)
-	case OpDrainJob:
-		c.startPhase(j, StateDraining, jobs, turn)
-	case OpFinalizeJob:
-		c.startPhase(j, StateFinalizing, jobs, turn)
-	}
-	if started != nil {
-		*started = clock{true, turn, env.SeqNo, 0}
-		if j != nil {
-			started.jobID = j.id
+	default:
+		for _, h := range handshake {
+			if h.request == op && h.phase == j.now() && c.limits.of(op) != 0 {
+				jobs.startClock(j, turn)
+			}
 		}
 	}
-}
-
-func (c *clocks) startPhase(j *job, phase JobState, jobs *jobTable, turn uint64) {
-	if j.now() == phase && c.phaseLimit(phase) != 0 {
-		jobs.startClock(j, turn)
-	}
-}
-
-func (c *clocks) phaseLimit(phase JobState) uint64 {
-	return [...]uint64{c.limits.Cancel, c.limits.Drain, c.limits.Finalize}[phase-StateCancelRequested]
 }
 
 // shutdownRequested stops all clocks but those of the shutdown and the bootstrap. The handshakes are frozen:
@@ -98,31 +117,63 @@ func (c *clocks) shutdownRequested() { c.poll.running = false }
 // sessionEnded stops all clocks but that of the bootstrap.
 func (c *clocks) sessionEnded() { c.poll.running, c.shutdown.running = false, false }
 
-// first returns the request that is due first, if there is one. It looks at no more than six.
-func (c *clocks) first(jobs *jobTable, frozen bool) (first Overdue, ok bool) {
-	var firstSeqNo uint64
-	consider := func(op OpType, limit uint64, k clock) {
-		if !k.running || limit == 0 {
-			return
-		}
-		due := k.since + limit
-		if due < k.since {
-			due = math.MaxUint64
-		}
-		if !ok || due < first.Deadline || due == first.Deadline && k.seqNo < firstSeqNo {
-			first, firstSeqNo, ok = Overdue{op, k.jobID, k.since, due}, k.seqNo, true
+// A timedRequest is a request whose clock runs.
+type timedRequest struct {
+	Overdue
+	seqNo uint64 // of its message; 0 for the bootstrap
+}
+
+func (r *timedRequest) compare(other *timedRequest) int {
+	return cmp.Or(cmp.Compare(r.Deadline, other.Deadline), cmp.Compare(r.seqNo, other.seqNo))
+}
+
+// request returns the request of a clock; false if it does not run or there is no limit.
+func (c *clocks) request(op OpType, k clock) (r timedRequest, ok bool) {
+	limit := c.limits.of(op)
+	if !k.running || limit == 0 {
+		return r, false
+	}
+	due := k.since + limit
+	if due < k.since {
+		due = math.MaxUint64
+	}
+	return timedRequest{Overdue{op, k.jobID, k.since, due}, k.seqNo}, true
+}
+
+// first returns the request that is due first, if there is one. It looks at no more than six: of the jobs in one phase
+// the first is due first.
+func (c *clocks) first(jobs *jobTable, frozen bool) (first timedRequest, ok bool) {
+	consider := func(op OpType, k clock) {
+		if r, runs := c.request(op, k); runs && (!ok || r.compare(&first) < 0) {
+			first, ok = r, true
 		}
 	}
-	consider(0, c.limits.Boot, c.boot)
-	consider(OpShutdownWorker, c.limits.Shutdown, c.shutdown)
-	consider(OpPollStatus, c.limits.Poll, c.poll)
-	if frozen {
-		return first, ok
-	}
-	for i, request := range phaseRequests {
-		if j := jobs.timed[i].first; j != nil {
-			consider(request, c.phaseLimit(j.state), clock{true, j.sent, j.lastSeqNo, j.id})
+	consider(bootstrapRequest, c.boot)
+	consider(OpShutdownWorker, c.shutdown)
+	consider(OpPollStatus, c.poll)
+	for _, h := range handshake {
+		if j := jobs.timedIn(h.phase).first; j != nil && !frozen {
+			consider(h.request, j.clock())
 		}
 	}
 	return first, ok
+}
+
+// all returns the requests whose clocks run, by the turn in which they are due.
+func (c *clocks) all(jobs *jobTable, frozen bool) (all []timedRequest) {
+	add := func(op OpType, k clock) {
+		if r, runs := c.request(op, k); runs {
+			all = append(all, r)
+		}
+	}
+	add(bootstrapRequest, c.boot)
+	add(OpShutdownWorker, c.shutdown)
+	add(OpPollStatus, c.poll)
+	for _, h := range handshake {
+		for j := jobs.timedIn(h.phase).first; j != nil && !frozen; j = j.links[byPhase].next {
+			add(h.request, j.clock())
+		}
+	}
+	slices.SortFunc(all, func(a, b timedRequest) int { return a.compare(&b) })
+	return all
 }

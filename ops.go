@@ -5,9 +5,12 @@ import "slices"
 // MaxPayloadBytes is the largest payload of a SpawnJob or an OutcomeOk, in bytes.
 const MaxPayloadBytes = 256 << 10
 
-// An Op is an operation, the content of a message (PROTOCOL section 2). The 15 operations of this package, as
-// plain values, are the only ones: for a pointer to one, or nil, whatever checks or writes it returns
-// ErrInvalidValue.
+// An Op is an operation, the content of a message (PROTOCOL section 2). The operations of this package, as plain values,
+// are the only ones: for a pointer to one, or nil, whatever checks or writes it returns ErrInvalidValue.
+//
+// An operation marshals to the canonical JSON that it has on the wire (section 3), which ParseOp reads. For what no reader
+// would accept its MarshalJSON returns ErrInvalidValue or ErrPayloadTooLarge. What json.Marshal makes of the result has
+// the same meaning, but is not canonical: it escapes <, >, & and two more characters. So it is with outcomes and envelopes.
 type Op interface {
 	Type() OpType
 	sealedOp()
@@ -167,7 +170,7 @@ func (ShutdownCompleted) sealedOp()  {}
 func (Diagnostic) sealedOp()         {}
 
 // An Outcome says how a job ended: it is an OutcomeOk, OutcomeErr, OutcomeCancelled or OutcomePanicked, as a plain
-// value (PROTOCOL section 2).
+// value (PROTOCOL section 2). It marshals to the JSON that it has on the wire: see Op.
 type Outcome interface {
 	// PayloadTransferMode returns how the outcome's payload is transferred; false if it has none.
 	PayloadTransferMode() (PayloadTransferMode, bool)
@@ -217,7 +220,7 @@ func (m PayloadTransferMode) String() string {
 // MarshalText returns the mode's JSON string. For an unknown mode it returns ErrInvalidValue.
 func (m PayloadTransferMode) MarshalText() ([]byte, error) {
 	if int(m) >= len(transferModes) {
-		return nil, &ValueError{"transfer_mode", "is not one of the two modes"}
+		return nil, &ValueError{"transfer_mode", "is not a transfer mode"}
 	}
 	return []byte(transferModes[m]), nil
 }
@@ -267,21 +270,37 @@ var levels = [...]string{LevelInfo: "Info", LevelWarn: "Warn", LevelError: "Erro
 
 func (l Level) known() bool { return int(l) < len(levels) }
 
-// setName makes l the level of a name on the wire. If there is none, it changes nothing and returns false.
-func (l *Level) setName(name []byte) bool {
-	i := slices.Index(levels[:], string(name))
-	if i >= 0 {
-		*l = Level(i)
-	}
-	return i >= 0
-}
-
 // String returns the level's name on the wire, such as "Warn".
 func (l Level) String() string {
 	if !l.known() {
 		return "UnknownLevel" + utoa(uint64(l))
 	}
 	return levels[l]
+}
+
+// MarshalText returns the level's name on the wire, such as "Warn". For an unknown level it returns ErrInvalidValue.
+func (l Level) MarshalText() ([]byte, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	return []byte(levels[l]), nil
+}
+
+// UnmarshalText reads the level's name on the wire. For any other name it returns ErrInvalidValue.
+func (l *Level) UnmarshalText(name []byte) error {
+	i := slices.Index(levels[:], string(name))
+	if i < 0 {
+		return &ValueError{"level", "has the unknown name " + quote(string(name))}
+	}
+	*l = Level(i)
+	return nil
+}
+
+func (l Level) check() error {
+	if !l.known() {
+		return &ValueError{"level", "is not a level"}
+	}
+	return nil
 }
 
 // A Sender is the side that sends an operation.

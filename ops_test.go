@@ -46,7 +46,7 @@ func TestPayloadTransferModesHaveTheirNamesInJSON(t *testing.T) {
 		assert.Equal(t, mode, read)
 	}
 	_, err := PayloadTransferMode(2).MarshalText()
-	assert.Equal(t, invalid("transfer_mode", "is not one of the two modes"), err)
+	assert.Equal(t, invalid("transfer_mode", "is not a transfer mode"), err)
 	mode := TransferArrayBuffer
 	for _, name := range []string{"", "StructuredClone", strings.Repeat("t", 1<<20)} {
 		err := mode.UnmarshalText([]byte(name))

@@ -108,11 +108,11 @@ func TestJobRulesMatchProtocol(t *testing.T) {
 func TestTransitionsMatchProtocol(t *testing.T) {
 	var want [][]string
 	for _, row := range jobStates {
-		if len(row.next) == 0 {
+		if len(row.to) == 0 {
 			continue
 		}
 		var next []string
-		for _, s := range row.next {
+		for _, s := range row.to {
 			next = append(next, s.wire())
 		}
 		want = append(want, []string{row.wire, strings.Join(next, ", ")})
@@ -126,7 +126,7 @@ func TestJobRulesStayWithinTransitions(t *testing.T) {
 	for _, rules := range [][]jobRule{hostRules[:], workerRules[:]} {
 		for i, r := range rules {
 			for from := range stateDrained + 1 {
-				to := r.next(from).public()
+				to := r.leadsTo(from).public()
 				if !r.from.has(from) || to == from.public() || to == StateCreated {
 					continue // forgotten, or no transition
 				}

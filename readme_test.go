@@ -33,7 +33,7 @@ func TestReadmesCodeIsTheCompiledOne(t *testing.T) {
 func TestReadmesDiagramIsTheTransitionTable(t *testing.T) {
 	want := []string{"[*] --> " + StateCreated.String()}
 	for from := range jobStates {
-		for _, to := range jobStates[from].next {
+		for _, to := range jobStates[from].to {
 			want = append(want, fmt.Sprint(JobState(from), " --> ", to))
 		}
 		if JobState(from).Terminal() {

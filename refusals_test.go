@@ -14,8 +14,8 @@ var oversized = make([]byte, MaxPayloadBytes+1)
 const (
 	illFormed    = "\xff"
 	notUTF8      = "is not well-formed UTF-8"
-	notOperation = "is not one of the 15 operations as a plain value"
-	notOutcome   = "is not one of the four outcomes as a plain value"
+	notOperation = "is not an operation as a plain value"
+	notOutcome   = "is not an outcome as a plain value"
 )
 
 func invalid(field, cause string) error { return &ValueError{field, cause} }
@@ -81,8 +81,8 @@ func refusedEnvelopes() map[string]struct {
 		"no operation":        {fromWorker("w", 1000, nil), invalid("op", notOperation)},
 		"a pointer":           {fromWorker("w", 1000, &BootstrapReady{"w"}), invalid("op", notOperation)},
 		"no outcome":          {fromWorker("w", 1000, JobCompleted{1, nil}), invalid("outcome", notOutcome)},
-		"an unknown state":    {fromWorker("w", 1000, StatusSnapshot{1, 8, nil}), invalid("state", "is not one of the eight job states")},
-		"unknown level":       {fromWorker("w", 1000, Diagnostic{Level: 3}), invalid("level", "is not one of the three levels")},
+		"an unknown state":    {fromWorker("w", 1000, StatusSnapshot{1, 8, nil}), invalid("state", "is not a job state")},
+		"unknown level":       {fromWorker("w", 1000, Diagnostic{Level: 3}), invalid("level", "is not a level")},
 		"an ill-formed text":  {fromWorker("w", 1000, BootstrapFailed{"w", illFormed}), invalid("reason", notUTF8)},
 		"ill-formed identity": {fromWorker(illFormed, 1000, BootstrapReady{illFormed}), invalid("worker_id", notUTF8)},
 	}
@@ -172,7 +172,7 @@ func workerRefusals(t *testing.T) []refusedCall {
 		{"report, text", invalid("detail", notUTF8), nil, workerCall("Report", arguments{id: 1, text: illFormed})},
 		{"complete, outcome", invalid("outcome", notOutcome), nil, workerCall("Complete", arguments{id: 1})},
 		{"complete, size", tooLargeError(), nil, workerCall("Complete", arguments{id: 1, outcome: OutcomeOk{oversized}})},
-		{"diagnose, level", invalid("level", "is not one of the three levels"), nil, workerCall("Diagnose", arguments{diagnostic: Diagnostic{Level: 255}})},
+		{"diagnose, level", invalid("level", "is not a level"), nil, workerCall("Diagnose", arguments{diagnostic: Diagnostic{Level: 255}})},
 
 		message("sequence repeated", &SequenceError{mark, mark}, fromHost(mark, PollStatus{1})),
 		message("sequence zero", &SequenceError{mark, 0}, fromHost(0, ShutdownWorker{})),

@@ -11,6 +11,11 @@ type Header struct {
 	IssuedAtTurn uint64 // the sender's turn when it made the message
 }
 
+// NewHeader returns a header whose DecisionSeq is seqNo, as in most messages.
+func NewHeader(messageID, seqNo, seed, turn uint64) Header {
+	return Header{MessageID: messageID, SeqNo: seqNo, DecisionSeq: seqNo, Seed: seed, IssuedAtTurn: turn}
+}
+
 // ReplayHash returns the replay digest of a message (PROTOCOL section 4): of its numbers, the worker id if there is
 // one, and the canonical JSON of the operation. It detects damage, and divergence between two runs; it
 // authenticates nothing. For an operation that Validate refuses with ErrInvalidValue the result has no meaning.
@@ -100,23 +105,4 @@ func (d digest) number(n uint64) digest {
 	}
 	var room [20]byte
 	return chain(d, jsonText(room[:0]).number(n))
-}
-
-// bytes takes the elements from their table.
-func (d digest) bytes(p []byte) digest {
-	d = d.byte('[')
-	if last := len(p) - 1; last >= 0 {
-		for _, b := range p[:last] {
-			e := elementTable[b]
-			d = d.byte(byte(e)).byte(byte(e >> 8))
-			if b >= 10 {
-				d = d.byte(byte(e >> 16))
-			}
-			if b >= 100 {
-				d = d.byte(byte(e >> 24))
-			}
-		}
-		d = d.number(uint64(p[last])) // without a comma
-	}
-	return d.byte(']')
 }

@@ -245,7 +245,7 @@ func workerCell(t *testing.T, row, column, cell string, lines ...string) {
 	require.Equal(t, want != "unknown", tracked)
 	assertJobState(t, w, job, tracked)
 	if tracked {
-		internal := w.jobs.m[1].State
+		internal := w.jobs.m[1].state
 		answered := map[string]JobState{"acknowledged": stateAcknowledged, "drained": stateDrained}
 		if state, ok := answered[want]; ok {
 			assert.Equal(t, state, internal)

@@ -2,7 +2,9 @@ package workerchannel
 
 import (
 	"bytes"
+	"iter"
 	"math"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -17,6 +19,8 @@ type scanner struct {
 	pos   int
 	depth int   // of the object or array at pos
 	err   error // the first failure
+
+	scratch []byte // see name
 }
 
 func (s *scanner) fail(cause string) { s.failAt(s.pos, cause) }
@@ -71,9 +75,9 @@ func (s *scanner) space() {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
-// name reads what stands between two values of an object, and returns the name of the next member; false if there
+// member reads what stands between two values of an object, and returns the name of the next member; false if there
 // is none. If open is false the brace that opens the object comes first.
-func (s *scanner) name(open bool) (name []byte, ok bool) {
+func (s *scanner) member(open bool) (name []byte, ok bool) {
 	s.space()
 	if !open {
 		s.expect('{', "expected an object")
@@ -86,86 +90,10 @@ func (s *scanner) name(open bool) (name []byte, ok bool) {
 		s.expect(',', "expected a comma or the end of the object")
 		s.space()
 	}
-	name = s.stringBytes()
+	name = s.name()
 	s.space()
 	s.expect(':', "expected a colon")
 	return name, s.err == nil
-}
-
-// payload reads an array of bytes.
-func (s *scanner) payload() []byte {
-	s.expect('[', "expected an array of bytes")
-	s.space()
-	if s.consume("]") {
-		return []byte{}
-	}
-	input := s.data[s.pos:] // after a failure s.data is empty
-	var payload []byte
-	for s.err == nil {
-		s.space()
-		read := len(payload)
-		if s.pos, payload, _ = elements(s.data, s.pos, payload, 0, len(s.data)); len(payload) > read {
-			continue // there may be white space
-		}
-		if len(payload) == cap(payload) {
-			payload = moreRoom(payload, len(s.data)-s.pos)
-		}
-		at := s.pos
-		b := byte(s.uint(math.MaxUint8))
-		if len(payload) == MaxPayloadBytes {
-			array, _, _ := bytes.Cut(input, []byte{']'})
-			s.failWith(&ParseError{Offset: at, Err: &PayloadError{bytes.Count(array, []byte{','}) + 1, MaxPayloadBytes}})
-			return nil
-		}
-		payload = append(payload, b)
-		s.space()
-		if s.consume("]") {
-			return payload
-		}
-		s.expect(',', "expected a comma or the end of the array")
-	}
-	return nil
-}
-
-// elements reads canonical elements from i on, each with the comma after it, until payload is full, and returns where it
-// stopped. It adds what it reads from summed on to the digest; with len(text) for summed it computes none. The digest
-// follows a few bytes behind in the same loop, since its chain of multiplications leaves most of the processor idle, and
-// there is no branch that random bytes could make the processor mispredict.
-func elements(text []byte, i int, payload []byte, d digest, summed int) (int, []byte, digest) {
-	n, room := len(payload), payload[:min(cap(payload), MaxPayloadBytes)]
-	for i+3 < len(text) && n < len(room) {
-		q := text[i : i+4 : i+4]
-		x := uint32(q[0]) | uint32(q[1])<<8 | uint32(q[2])<<16 | uint32(q[3])<<24
-		more := x >> 12 & 1 // digits after the first: a digit has bit 4, a comma has not
-		more += x >> 20 & more
-		shift := (16 - 8*more) & 31
-		x <<= shift // now the last digit and the comma are on top
-		b := byte(x & 0x0f0f0f * (100<<16 | 10<<8 | 1) >> 16)
-		if x != uint32(elementTable[b])<<shift { // re-encoding b must reproduce the input, which rejects every malformed element
-			break
-		}
-		room[n] = b
-		n++
-		i += 2 + int(more)
-		if summed+3 <= i {
-			q := text[summed : summed+3 : summed+3]
-			d = d.byte(q[0]).byte(q[1]).byte(q[2])
-			summed += 3
-		}
-	}
-	return i, room[:n], chain(d, text[min(summed, i):i])
-}
-
-// moreRoom returns a payload, which is not of the largest size, with room for at least one more element, given how many
-// bytes of the input have not been read. At first it assumes random elements there, which have 3.57 characters each with
-// the comma, and then the shortest: to count them would take another pass.
-func moreRoom(payload []byte, input int) []byte {
-	most := input / 7 * 2
-	if payload != nil {
-		most = input / len("0,")
-	}
-	room := min(most, MaxPayloadBytes-len(payload)-1) + 1
-	return append(make([]byte, 0, len(payload)+room), payload...)
 }
 
 // uint reads an integer up to a limit.
@@ -197,38 +125,68 @@ func (s *scanner) uint(limit uint64) (n uint64) {
 	return n
 }
 
+// string reads a string.
+func (s *scanner) string() string { return decoded(s.scanString()) }
+
 func (s *scanner) optionalString() *string {
 	if s.consume("null") {
 		return nil
 	}
-	str := string(s.stringBytes())
+	str := s.string()
 	return &str
 }
 
-// stringBytes reads a string. The result may share memory with data.
-func (s *scanner) stringBytes() []byte {
+// name reads a string that is compared with the names of the protocol. The result may share memory with data, and is
+// overwritten by the next. A string that is too long for such a name keeps its escapes, and equals none.
+func (s *scanner) name() []byte {
+	const longest = 20
 	raw, escaped := s.scanString()
-	if !escaped || s.err != nil {
+	if !escaped || len(raw) > longest*len(`\u0000`) {
 		return raw
 	}
-	return unescaped(raw)
+	s.scratch = s.scratch[:0]
+	for piece := range unescaped(raw) {
+		s.scratch = append(s.scratch, piece...)
+	}
+	return s.scratch
 }
 
-// unescaped decodes the escapes of what stands between the quotes of a string. They must be valid.
-func unescaped(raw []byte) []byte {
-	out := make([]byte, 0, len(raw))
-	for len(raw) > 0 {
-		next := bytes.IndexByte(raw, '\\')
-		if next < 0 {
-			next = len(raw)
-		}
-		out, raw = append(out, raw[:next]...), raw[next:]
-		if len(raw) > 0 {
-			c, n := unescape(raw)
-			out, raw = utf8.AppendRune(out, c), raw[n:]
+// decoded returns the string that has raw between its quotes, where escapes are valid.
+func decoded(raw []byte, escaped bool) string {
+	if !escaped {
+		return string(raw)
+	}
+	var b strings.Builder
+	b.Grow(len(raw))
+	for piece := range unescaped(raw) {
+		b.Write(piece)
+	}
+	if b.Len() < b.Cap()/2 { // an escape is up to six times as long as its character
+		return strings.Clone(b.String())
+	}
+	return b.String()
+}
+
+// unescaped yields the string that has raw between its quotes, piece by piece.
+func unescaped(raw []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		var char [utf8.UTFMax]byte
+		for len(raw) > 0 {
+			piece, n := raw, len(raw)
+			switch i := bytes.IndexByte(raw, '\\'); {
+			case i == 0:
+				var c rune
+				c, n = unescape(raw)
+				piece = utf8.AppendRune(char[:0], c)
+			case i > 0:
+				piece, n = raw[:i], i
+			}
+			if !yield(piece) {
+				return
+			}
+			raw = raw[n:]
 		}
 	}
-	return out
 }
 
 // scanString reads a string and returns what stands between its quotes, and whether that has escapes. Whatever is
@@ -344,7 +302,7 @@ func (s *scanner) skip() {
 }
 
 func (s *scanner) skipObject() {
-	for _, ok := s.name(false); ok; _, ok = s.name(true) {
+	for _, ok := s.member(false); ok; _, ok = s.member(true) {
 		s.skip()
 	}
 }

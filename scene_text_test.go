@@ -62,7 +62,7 @@ func workerJobLine(w *Worker) string {
 	var lines []string
 	for j := range w.Jobs() {
 		line := fmt.Sprint(j.JobID, " ", j.State)
-		if w.jobs.m[j.JobID].State != j.State {
+		if w.jobs.m[j.JobID].state != j.State {
 			line += " (answered)"
 		}
 		lines = append(lines, line)

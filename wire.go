@@ -1,10 +1,5 @@
 package workerchannel
 
-import (
-	"strings"
-	"unicode/utf8"
-)
-
 // A shape is the form of one JSON object: its members in wire order, and the canonical JSON around their values. Most
 // have a tag before the members, which says which of several shapes it is.
 type shape struct {
@@ -76,7 +71,7 @@ const (
 	mStatus
 )
 
-// memberTable has the name of each member, and of an operation's and an outcome's members what their values are.
+// memberTable names each member; for members of operations and outcomes it also gives the kind of value.
 var memberTable = [...]struct {
 	name string
 	kind kind
@@ -160,10 +155,16 @@ func outcomeShape(s outcomeStatus, members ...member) shape {
 	return newShape(mStatus, outcomeNames[s], members...)
 }
 
+// Each operation and each outcome has a name and a shape; otherwise this does not compile.
+var (
+	_ = [len(opTable)]shape(opShapes)
+	_ = [len(outcomeNames)]shape(outcomeShapes)
+)
+
 // opTypeByName returns the type of an operation's name; 0 if there is none.
 func opTypeByName(name []byte) OpType {
 	for t := OpType(1); t.known(); t++ {
-		if opTable[t].name == string(name) {
+		if opTable[t].name == string(name) && len(name) > 0 {
 			return t
 		}
 	}
@@ -178,247 +179,4 @@ func outcomeByName(name []byte) outcomeStatus {
 		}
 	}
 	return 0
-}
-
-// A flatOp is the flat form of an operation and its outcome. It stands between the Go values and the tables
-// above: its members are what is written, read and checked.
-type flatOp struct {
-	typ                                       OpType        // 0: not an operation
-	status                                    outcomeStatus // 0: not an outcome
-	state                                     JobState
-	level                                     Level
-	jobID, regionID, taskID, obligationID     uint64
-	workerID, reason, code, category, message string
-	optional                                  *string // detail or metadata
-	payload                                   []byte
-}
-
-// number returns the place of a member of the kind kNumber; nil for any other.
-func (f *flatOp) number(m member) *uint64 {
-	switch m {
-	case mJobID:
-		return &f.jobID
-	case mRegionID:
-		return &f.regionID
-	case mTaskID:
-		return &f.taskID
-	case mObligationID:
-		return &f.obligationID
-	}
-	return nil
-}
-
-// text returns the place of a member of the kind kText; nil for any other.
-func (f *flatOp) text(m member) *string {
-	switch m {
-	case mWorkerID:
-		return &f.workerID
-	case mReason:
-		return &f.reason
-	case mCode:
-		return &f.code
-	case mCategory:
-		return &f.category
-	case mMessage:
-		return &f.message
-	}
-	return nil
-}
-
-// flatten returns the flat form of op.
-func flatten(op Op) (f flatOp) {
-	f.set(op)
-	return f
-}
-
-// set makes the zero flatOp the flat form of op. It looks at the dynamic type only, so op may be nil, a pointer, or a
-// type that embeds an operation; then it has no type.
-func (f *flatOp) set(op Op) {
-	switch op := op.(type) {
-	case BootstrapReady:
-		f.typ, f.workerID = OpBootstrapReady, op.WorkerID
-	case BootstrapFailed:
-		f.typ, f.workerID, f.reason = OpBootstrapFailed, op.WorkerID, op.Reason
-	case SpawnJob:
-		f.typ, f.jobID, f.regionID, f.taskID, f.obligationID = OpSpawnJob, op.JobID, op.RegionID, op.TaskID, op.ObligationID
-		f.payload = op.Payload
-	case PollStatus:
-		f.typ, f.jobID = OpPollStatus, op.JobID
-	case StatusSnapshot:
-		f.typ, f.jobID, f.state, f.optional = OpStatusSnapshot, op.JobID, op.State, op.Detail
-	case JobCompleted:
-		f.typ, f.jobID = OpJobCompleted, op.JobID
-		switch out := op.Outcome.(type) {
-		case OutcomeOk:
-			f.status, f.payload = statusOk, out.Payload
-		case OutcomeErr:
-			f.status, f.code, f.message = statusErr, out.Code, out.Message
-		case OutcomeCancelled:
-			f.status, f.reason = statusCancelled, out.Reason
-		case OutcomePanicked:
-			f.status, f.message = statusPanicked, out.Message
-		}
-	case CancelJob:
-		f.typ, f.jobID, f.reason = OpCancelJob, op.JobID, op.Reason
-	case CancelAcknowledged:
-		f.typ, f.jobID = OpCancelAcknowledged, op.JobID
-	case DrainJob:
-		f.typ, f.jobID = OpDrainJob, op.JobID
-	case DrainCompleted:
-		f.typ, f.jobID = OpDrainCompleted, op.JobID
-	case FinalizeJob:
-		f.typ, f.jobID = OpFinalizeJob, op.JobID
-	case FinalizeCompleted:
-		f.typ, f.jobID = OpFinalizeCompleted, op.JobID
-	case ShutdownWorker:
-		f.typ, f.reason = OpShutdownWorker, op.Reason
-	case ShutdownCompleted:
-		f.typ = OpShutdownCompleted
-	case Diagnostic:
-		f.typ, f.level, f.category, f.message, f.optional = OpDiagnostic, op.Level, op.Category, op.Message, op.Metadata
-	}
-}
-
-// op returns the operation that set took.
-func (f *flatOp) op() Op {
-	switch f.typ {
-	case OpBootstrapReady:
-		return BootstrapReady{f.workerID}
-	case OpBootstrapFailed:
-		return BootstrapFailed{f.workerID, f.reason}
-	case OpSpawnJob:
-		return SpawnJob{f.jobID, f.regionID, f.taskID, f.obligationID, f.payload}
-	case OpPollStatus:
-		return PollStatus{f.jobID}
-	case OpStatusSnapshot:
-		return StatusSnapshot{f.jobID, f.state, f.optional}
-	case OpJobCompleted:
-		return JobCompleted{f.jobID, f.outcome()}
-	case OpCancelJob:
-		return CancelJob{f.jobID, f.reason}
-	case OpCancelAcknowledged:
-		return CancelAcknowledged{f.jobID}
-	case OpDrainJob:
-		return DrainJob{f.jobID}
-	case OpDrainCompleted:
-		return DrainCompleted{f.jobID}
-	case OpFinalizeJob:
-		return FinalizeJob{f.jobID}
-	case OpFinalizeCompleted:
-		return FinalizeCompleted{f.jobID}
-	case OpShutdownWorker:
-		return ShutdownWorker{f.reason}
-	case OpShutdownCompleted:
-		return ShutdownCompleted{}
-	case OpDiagnostic:
-		return Diagnostic{f.level, f.category, f.message, f.optional}
-	}
-	return nil
-}
-
-func (f *flatOp) outcome() Outcome {
-	switch f.status {
-	case statusOk:
-		return OutcomeOk{f.payload}
-	case statusErr:
-		return OutcomeErr{f.code, f.message}
-	case statusCancelled:
-		return OutcomeCancelled{f.reason}
-	case statusPanicked:
-		return OutcomePanicked{f.message}
-	}
-	return nil
-}
-
-// String describes an operation in one line of bounded length: its name, the job, and then its other members but
-// the ids.
-func (f *flatOp) String() string {
-	if f.typ == 0 {
-		return "no operation"
-	}
-	s := f.typ.String()
-	var parts []string
-	add := func(members []member) {
-		for _, m := range members {
-			switch m.kind() {
-			case kNumber:
-				if m == mJobID {
-					s += " job " + utoa(f.jobID)
-				}
-			case kText:
-				if m != mWorkerID {
-					parts = append(parts, quote(*f.text(m)))
-				}
-			case kOptional:
-				if f.optional != nil {
-					parts = append(parts, quote(*f.optional))
-				}
-			case kPayload:
-				parts = append(parts, utoa(uint64(len(f.payload)))+" bytes")
-			case kState:
-				parts = append(parts, f.state.String())
-			case kLevel:
-				parts = append(parts, strings.ToLower(f.level.String()))
-			case kOutcome:
-				parts = append(parts, strings.ToLower(outcomeNames[f.status]))
-			}
-		}
-	}
-	add(opShapes[f.typ].members)
-	add(outcomeShapes[f.status].members)
-	if len(parts) > 0 {
-		s += ": " + strings.Join(parts, ", ")
-	}
-	return s
-}
-
-// check returns ErrInvalidValue for what no peer can send, the first in wire order.
-func (f *flatOp) check() error {
-	if f.typ == 0 {
-		return &ValueError{"op", "is not one of the 15 operations as a plain value"}
-	}
-	return f.checkMembers(opShapes[f.typ].members)
-}
-
-func (f *flatOp) checkMembers(members []member) (err error) {
-	for _, m := range members {
-		switch m.kind() {
-		case kText:
-			err = checkString(m.String(), *f.text(m))
-		case kOptional:
-			if f.optional != nil {
-				err = checkString(m.String(), *f.optional)
-			}
-		case kState:
-			err = f.state.check()
-		case kLevel:
-			if !f.level.known() {
-				err = &ValueError{"level", "is not one of the three levels"}
-			}
-		case kOutcome:
-			if f.status == 0 {
-				return &ValueError{"outcome", "is not one of the four outcomes as a plain value"}
-			}
-			err = f.checkMembers(outcomeShapes[f.status].members)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkString returns ErrInvalidValue for a string that is not well-formed UTF-8.
-func checkString(name, s string) error {
-	if !utf8.ValidString(s) {
-		return &ValueError{name, "is not well-formed UTF-8"}
-	}
-	return nil
-}
-
-func checkPayload(payload []byte) error {
-	if len(payload) > MaxPayloadBytes {
-		return &PayloadError{len(payload), MaxPayloadBytes}
-	}
-	return nil
 }

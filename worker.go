@@ -23,18 +23,25 @@ type Worker struct {
 	id       string
 	out      outbox
 	phase    workerPhase
-	shutdown bool               // requested
-	lastSeen uint64             // the coordinator's highest sequence number so far
-	jobs     table[*TrackedJob] // with the states of workerRules
+	shutdown bool   // requested
+	lastSeen uint64 // the coordinator's highest sequence number so far
+	jobs     table[*workerJob]
 }
 
 type workerPhase uint8
 
 const (
-	workerStarting workerPhase = iota
-	workerReady
-	workerClosed
+	phaseStarting workerPhase = iota
+	phaseReady
+	phaseClosed
 )
+
+// A workerJob is a job that a worker has. Its state is one of those that workerRules distinguish.
+type workerJob struct {
+	id, regionID, taskID, obligationID uint64
+	since, lastSeqNo                   uint64
+	state                              JobState
+}
 
 // NewWorker returns the worker of one runtime instance. The id must be new for every instance, as the coordinator
 // refuses one whose session has ended. It may be empty. If it is not well-formed UTF-8, Announce and Fail return
@@ -49,12 +56,12 @@ func (w *Worker) Announce() error {
 		return err
 	}
 	switch w.phase {
-	case workerReady:
+	case phaseReady:
 		return ErrAlreadyAnnounced
-	case workerClosed:
+	case phaseClosed:
 		return ErrWorkerClosed
 	}
-	w.phase = workerReady
+	w.phase = phaseReady
 	w.send(BootstrapReady{w.id})
 	return nil
 }
@@ -68,7 +75,7 @@ func (w *Worker) Fail(reason string) error {
 	if err := checkString("reason", reason); err != nil {
 		return err
 	}
-	if w.phase == workerClosed {
+	if w.phase == phaseClosed {
 		return ErrWorkerClosed
 	}
 	w.close(BootstrapFailed{w.id, reason})
@@ -95,8 +102,9 @@ func (w *Worker) Report(jobID uint64, detail string) error {
 // and written.
 func (w *Worker) Complete(jobID uint64, outcome Outcome) error {
 	op := JobCompleted{jobID, outcome}
-	f := flatten(op)
-	if err := f.check(); err != nil {
+	var f flatOp
+	f.set(op)
+	if err := f.checkValues(); err != nil {
 		return err
 	}
 	if err := w.checkReady(); err != nil {
@@ -129,8 +137,9 @@ func (w *Worker) CompleteFinalize(jobID uint64) error {
 // Diagnose sends a line for the coordinator's log.
 func (w *Worker) Diagnose(d Diagnostic) error {
 	d.Metadata = cloneString(d.Metadata)
-	f := flatten(d)
-	if err := f.check(); err != nil {
+	var f flatOp
+	f.set(d)
+	if err := f.checkValues(); err != nil {
 		return err
 	}
 	if err := w.checkReady(); err != nil {
@@ -227,16 +236,16 @@ func (w *Worker) Seed() uint64 { return w.out.last.Seed }
 func (w *Worker) Turn() uint64 { return w.out.last.IssuedAtTurn }
 
 // Ready reports whether the worker has announced itself and is not closed.
-func (w *Worker) Ready() bool { return w.phase == workerReady }
+func (w *Worker) Ready() bool { return w.phase == phaseReady }
 
 // Closed reports whether the worker has failed or completed its shutdown.
-func (w *Worker) Closed() bool { return w.phase == workerClosed }
+func (w *Worker) Closed() bool { return w.phase == phaseClosed }
 
 // ShutdownRequested reports whether the coordinator has asked the worker to stop.
 func (w *Worker) ShutdownRequested() bool { return w.shutdown }
 
 // InflightCount returns the number of jobs that have not ended.
-func (w *Worker) InflightCount() int { return len(w.jobs.m) }
+func (w *Worker) InflightCount() int { return w.jobs.len() }
 
 // JobState returns the state of a job; false if the worker does not have it.
 func (w *Worker) JobState(jobID uint64) (JobState, bool) {
@@ -246,21 +255,22 @@ func (w *Worker) JobState(jobID uint64) (JobState, bool) {
 
 // Job returns what is known of a job; false if the worker does not have it.
 func (w *Worker) Job(jobID uint64) (TrackedJob, bool) {
-	j, ok := w.jobs.m[jobID]
+	j, ok := w.jobs.get(jobID)
 	if !ok {
 		return TrackedJob{}, false
 	}
-	t := *j
-	t.State = t.State.public()
-	return t, true
+	return TrackedJob{
+		JobID: j.id, RegionID: j.regionID, TaskID: j.taskID, ObligationID: j.obligationID,
+		State: j.state.public(), Since: j.since, LastSeqNo: j.lastSeqNo,
+	}, true
 }
 
 // Jobs yields the worker's jobs by ascending id. The ids are read when the iteration starts, so the worker may be
 // called during it; a job that has ended by then is left out.
-func (w *Worker) Jobs() iter.Seq[TrackedJob] { return ascending(&w.jobs.m, w.Job) }
+func (w *Worker) Jobs() iter.Seq[TrackedJob] { return ascending(&w.jobs, w.Job) }
 
 func (w *Worker) apply(env *Envelope) error {
-	if w.phase == workerClosed {
+	if w.phase == phaseClosed {
 		return nil
 	}
 	if t := env.Op.Type(); t.Sender() != SenderCoordinator {
@@ -274,8 +284,8 @@ func (w *Worker) apply(env *Envelope) error {
 	case SpawnJob:
 		return w.spawn(op)
 	case PollStatus:
-		if j, ok := w.jobs.m[op.JobID]; ok && w.phase == workerReady {
-			return w.step(j, workerPolled, StatusSnapshot{JobID: op.JobID, State: j.State})
+		if j := w.find(op.JobID); w.phase == phaseReady {
+			return w.step(j, workerPolled, StatusSnapshot{JobID: op.JobID, State: j.state})
 		}
 	case CancelJob:
 		return w.step(w.find(op.JobID), workerCancelled, nil)
@@ -294,9 +304,9 @@ func (w *Worker) apply(env *Envelope) error {
 
 func (w *Worker) spawn(op SpawnJob) error {
 	j := w.find(op.JobID)
-	if j.State == StateCreated {
-		j.RegionID, j.TaskID, j.ObligationID = op.RegionID, op.TaskID, op.ObligationID
-		w.jobs.put(j.JobID, j)
+	if j.state == untracked {
+		j.regionID, j.taskID, j.obligationID = op.RegionID, op.TaskID, op.ObligationID
+		w.jobs.put(j.id, j)
 	}
 	return w.step(j, workerSpawned, nil)
 }
@@ -312,39 +322,39 @@ func (w *Worker) call(jobID uint64, row int, message Op) error {
 // checkReady returns the error for a call that is made too early or too late.
 func (w *Worker) checkReady() error {
 	switch w.phase {
-	case workerStarting:
+	case phaseStarting:
 		return ErrWorkerNotReady
-	case workerClosed:
+	case phaseClosed:
 		return ErrWorkerClosed
 	}
 	return nil
 }
 
-// find returns a job; one that is not tracked is StateCreated.
-func (w *Worker) find(jobID uint64) *TrackedJob {
-	if j, ok := w.jobs.m[jobID]; ok {
+// find returns a job, untracked if the worker does not have it.
+func (w *Worker) find(jobID uint64) *workerJob {
+	if j, ok := w.jobs.get(jobID); ok {
 		return j
 	}
-	return &TrackedJob{JobID: jobID}
+	return &workerJob{id: jobID, state: untracked}
 }
 
-// step applies a rule to a job and sends the message that goes with it. A job that gets to StateCreated has
-// ended, as has one that waits for a request once a shutdown is requested: it is forgotten.
-func (w *Worker) step(j *TrackedJob, row int, message Op) error {
+// step applies a rule to a job and sends the message that goes with it. A job that is untracked then has ended, as has
+// one that waits for a request once a shutdown is requested: it is forgotten.
+func (w *Worker) step(j *workerJob, row int, message Op) error {
 	rule := &workerRules[row]
-	if !rule.accepts(j.State) {
-		return rule.refuse(j.JobID, j.State)
+	if !rule.accepts(j.state) {
+		return rule.refuse(j.id, j.state)
 	}
-	to := rule.next(j.State)
-	if to.public() != j.State.public() {
-		j.Since = w.Turn()
+	to := rule.leadsTo(j.state)
+	if to.public() != j.state.public() {
+		j.since = w.Turn()
 	}
-	j.State = to
+	j.state = to
 	if rule.sends != 0 {
-		j.LastSeqNo = w.send(message)
+		j.lastSeqNo = w.send(message)
 	}
-	if j.State == StateCreated || w.shutdown && workerRules[workerShutDown].accepts(j.State) {
-		w.jobs.remove(j.JobID)
+	if j.state == untracked || w.shutdown && workerRules[workerShutDown].accepts(j.state) {
+		w.jobs.remove(j.id)
 	}
 	return nil
 }
@@ -352,7 +362,7 @@ func (w *Worker) step(j *TrackedJob, row int, message Op) error {
 func (w *Worker) send(op Op) uint64 { return w.out.push(op, nil) }
 
 func (w *Worker) close(last Op) {
-	w.phase = workerClosed
+	w.phase = phaseClosed
 	w.send(last)
-	w.jobs = table[*TrackedJob]{}
+	w.jobs = table[*workerJob]{}
 }
