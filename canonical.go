@@ -15,24 +15,24 @@ type canonicalReader struct {
 // equals known, it is not copied. If readCanonical returns false, env and f have no meaning.
 func readCanonical(text []byte, known string, env *Envelope, f *flatOp) (hash uint64, ok bool) {
 	r := canonicalReader{text: text}
-	r.literal(`{"version":1,"message_id":`)
+	r.literal(versionAndMessageID)
 	env.Version = ProtocolVersion
 	env.MessageID = r.number()
-	r.literal(`,"seq_no":`)
+	r.literal(beforeSeqNo)
 	env.SeqNo = r.number()
-	r.literal(`,"decision_seq":`)
+	r.literal(beforeDecisionSeq)
 	env.DecisionSeq = r.number()
-	r.literal(`,"seed":`)
+	r.literal(beforeSeed)
 	env.Seed = r.number()
-	r.literal(`,"issued_at_turn":`)
+	r.literal(beforeIssuedAtTurn)
 	env.IssuedAtTurn = r.number()
-	if r.consume(`,"worker_id":`) {
+	if r.consume(beforeWorkerID) {
 		raw, escaped := r.str()
 		env.WorkerID = newID(raw, escaped, known)
 	}
-	r.literal(`,"replay_hash":`)
+	r.literal(beforeReplayHash)
 	env.ReplayHash = r.number()
-	r.literal(`,"op":`)
+	r.literal(beforeOp)
 	d := r.operation(f, newDigest(&env.Header, env.WorkerID))
 	r.literal(`}`)
 	for !r.refused && r.pos < len(text) {

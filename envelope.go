@@ -130,27 +130,26 @@ func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
 // MarshalJSON returns what AppendJSON appends. The result of json.Marshal is not canonical: see Op.
 func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
 
-// write appends the members of section 1. The names are constants here, not taken from envelopeShape, because a
-// constant is appended without a call.
+// write appends the members of section 1.
 func (e *Envelope) write(t jsonText, f *flatOp) jsonText {
 	t = slices.Grow(t, 512) // most messages are shorter
 	if e.Version == ProtocolVersion {
-		t = append(t, `{"version":1,"message_id":`...)
+		t = append(t, versionAndMessageID...)
 	} else {
-		t = append(append(t, `{"version":`...).number(uint64(e.Version)), `,"message_id":`...)
+		t = append(append(t, beforeVersion...).number(uint64(e.Version)), beforeMessageID...)
 	}
 	start := len(t)
 	t = t.number(e.MessageID)
 	same := t[start:] // as the next two most likely are
-	t = append(t, `,"seq_no":`...).numberLike(e.SeqNo, e.MessageID, same)
-	t = append(t, `,"decision_seq":`...).numberLike(e.DecisionSeq, e.MessageID, same)
-	t = append(t, `,"seed":`...).number(e.Seed)
-	t = append(t, `,"issued_at_turn":`...).number(e.IssuedAtTurn)
+	t = append(t, beforeSeqNo...).numberLike(e.SeqNo, e.MessageID, same)
+	t = append(t, beforeDecisionSeq...).numberLike(e.DecisionSeq, e.MessageID, same)
+	t = append(t, beforeSeed...).number(e.Seed)
+	t = append(t, beforeIssuedAtTurn...).number(e.IssuedAtTurn)
 	if e.WorkerID != nil { // else absent, not null
-		t = append(t, `,"worker_id":`...).str(*e.WorkerID)
+		t = append(t, beforeWorkerID...).str(*e.WorkerID)
 	}
-	t = append(t, `,"replay_hash":`...).number(e.ReplayHash)
-	return append(append(t, `,"op":`...).object(&opShapes[f.typ], f), '}')
+	t = append(t, beforeReplayHash...).number(e.ReplayHash)
+	return append(append(t, beforeOp...).object(&opShapes[f.typ], f), '}')
 }
 
 // A Verified is an envelope that Verify has found valid, so that HandleVerified need not check it again. The zero

@@ -145,7 +145,7 @@ func (s *scanner) name() []byte {
 		return raw
 	}
 	s.scratch = s.scratch[:0]
-	for piece := range unescaped(raw) {
+	for piece := range pieces(raw) {
 		s.scratch = append(s.scratch, piece...)
 	}
 	return s.scratch
@@ -156,9 +156,13 @@ func decoded(raw []byte, escaped bool) string {
 	if !escaped {
 		return string(raw)
 	}
+	return unescaped(raw)
+}
+
+func unescaped(raw []byte) string {
 	var b strings.Builder
 	b.Grow(len(raw))
-	for piece := range unescaped(raw) {
+	for piece := range pieces(raw) {
 		b.Write(piece)
 	}
 	if b.Len() < b.Cap()/2 { // an escape is up to six times as long as its character
@@ -167,8 +171,8 @@ func decoded(raw []byte, escaped bool) string {
 	return b.String()
 }
 
-// unescaped yields the string that has raw between its quotes, piece by piece.
-func unescaped(raw []byte) iter.Seq[[]byte] {
+// pieces yields the string that has raw between its quotes, piece by piece.
+func pieces(raw []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		var char [utf8.UTFMax]byte
 		for len(raw) > 0 {

@@ -108,6 +108,22 @@ const (
 // envelopeShape has the members of section 1, in wire order.
 var envelopeShape = newShape(mNone, "", mVersion, mMessageID, mSeqNo, mDecisionSeq, mSeed, mIssuedAtTurn, mEnvelopeWorker, mReplayHash, mOp)
 
+// What stands before the values of an envelope of this version, as envelopeShape has it. These are constants because a
+// constant is appended and compared without a call.
+const (
+	beforeVersion      = `{"version":`
+	beforeMessageID    = `,"message_id":`
+	beforeSeqNo        = `,"seq_no":`
+	beforeDecisionSeq  = `,"decision_seq":`
+	beforeSeed         = `,"seed":`
+	beforeIssuedAtTurn = `,"issued_at_turn":`
+	beforeWorkerID     = `,"worker_id":`
+	beforeReplayHash   = `,"replay_hash":`
+	beforeOp           = `,"op":`
+
+	versionAndMessageID = beforeVersion + "1" + beforeMessageID
+)
+
 // opShapes has the members of section 2, in wire order.
 var opShapes = [...]shape{
 	0:                    newShape(mNone, ""),
