@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/sourcegraph/jsonrpc2 v0.2.3
-	github.com/workerchannel/workerchannel v0.0.0
+	github.com/workerchannel/workerchannel v0.2.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )

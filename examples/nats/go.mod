@@ -6,8 +6,8 @@ require (
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/stretchr/testify v1.12.1
-	github.com/workerchannel/workerchannel v0.0.0
-	github.com/workerchannel/workerchannel/examples/driver/nats v0.0.0
+	github.com/workerchannel/workerchannel v0.2.0
+	github.com/workerchannel/workerchannel/examples/driver/nats v0.2.0
 )
 
 require (
