@@ -272,3 +272,70 @@ func ExampleParseEnvelope() {
 	// Output:
 	// workerchannel: malformed message: at byte 29: expected an integer without fraction or exponent
 }
+
+// A message as bytes, in one call: what is in an outbox can always be written.
+func ExampleCoordinator_AppendNext() {
+	c, _ := pair()
+	_ = c.SpawnJob(wc.SpawnJob{JobID: 1, Payload: []byte("hi")})
+	_ = c.PollStatus(1)
+	var buf []byte // used again for each message
+	for {
+		text, env, ok := c.AppendNext(buf[:0])
+		if !ok {
+			break
+		}
+		fmt.Println(env.Op.Type(), len(text) > 0)
+		buf = text
+	}
+	// Output:
+	// SpawnJob true
+	// PollStatus true
+}
+
+// What the worker has to answer, and by when.
+func ExampleCoordinator_Requests() {
+	c, w := pair(wc.WithLimits(wc.Limits{Cancel: 5, Poll: 3}))
+	_ = c.SpawnJob(wc.SpawnJob{JobID: 1})
+	_ = c.SpawnJob(wc.SpawnJob{JobID: 2})
+	exchange(c, w)
+	_ = c.CancelJob(1, "the user went away")
+	_ = c.PollStatus(2)
+	for range c.Outbox() { // the clocks start when the messages are taken
+	}
+	for request := range c.Requests() {
+		fmt.Println(request.Request, "of job", request.JobID, "is due in turn", request.Deadline)
+	}
+	// Output:
+	// PollStatus of job 2 is due in turn 3
+	// CancelJob of job 1 is due in turn 5
+}
+
+// An operation alone, as it is on the wire.
+func ExampleParseOp() {
+	op, err := wc.ParseOp([]byte(`{"type": "PollStatus", "job_id": 7}`))
+	if err != nil {
+		panic(err)
+	}
+	jobID, _ := wc.JobOf(op)
+	text, _ := wc.PollStatus{JobID: jobID + 1}.MarshalJSON()
+	fmt.Printf("%T, job %d\n%s\n", op, jobID, text)
+	// Output:
+	// workerchannel.PollStatus, job 7
+	// {"type":"PollStatus","job_id":8}
+}
+
+// A name for a metric or a log, the same in every implementation.
+func ExampleKindOf() {
+	err := wc.NewCoordinator(42).SpawnJob(wc.SpawnJob{JobID: 1})
+	fmt.Printf("%q %q\n", wc.KindOf(err), wc.KindOf(errors.New("another error")))
+	// Output: "WorkerNotReady" ""
+}
+
+// Two copies of a message are equal by value; == would compare pointers, or panic.
+func ExampleEnvelope_Equal() {
+	header := wc.NewHeader(2, 2, 42, 0)
+	a := wc.NewWorkerEnvelope("w", header, wc.JobCompleted{JobID: 1, Outcome: wc.OutcomeOk{}})
+	b := wc.NewWorkerEnvelope("w", header, wc.JobCompleted{JobID: 1, Outcome: wc.OutcomeOk{Payload: []byte{}}})
+	fmt.Println(a.Equal(b))
+	// Output: true
+}
