@@ -215,3 +215,49 @@ func TestManyJobsComeAndGoAndLeaveNothing(t *testing.T) {
 		assert.Equal(t, "1 queued", strings.TrimSpace(jobLine(collect(c.Jobs()))))
 	}
 }
+
+func TestJobAndRegionIDsAreAnyNumber(t *testing.T) {
+	ids := []uint64{0, maxUint64}
+	for i, id := range ids {
+		other := ids[1-i]
+		s := newScene(t, "begin with w")
+		require.NoError(t, s.c.SpawnJob(SpawnJob{id, other, id, other, nil}))
+		require.NoError(t, s.c.SpawnJob(SpawnJob{other, id, other, id, nil}))
+		s.play("deliver")
+		for _, half := range []interface {
+			Job(uint64) (TrackedJob, bool)
+		}{s.c, s.worker()} {
+			job, ok := half.Job(id)
+			assert.True(t, ok)
+			assert.Equal(t, []uint64{other, id, other}, []uint64{job.RegionID, job.TaskID, job.ObligationID})
+		}
+		cancelled, err := s.c.CancelRegion(other, "")
+		assert.NoError(t, err)
+		assert.Equal(t, 1, cancelled)
+		s.play("deliver")
+		for _, call := range []func() error{
+			func() error { return s.worker().AcknowledgeCancel(id) }, func() error { return s.worker().CompleteDrain(id) },
+			func() error { return s.worker().CompleteFinalize(id) }, func() error { return s.worker().Complete(other, OutcomeOk{}) },
+		} {
+			require.NoError(t, call())
+			s.play("deliver")
+		}
+		assert.Equal(t, ids, idsOf(s.c.Reap()))
+	}
+}
+
+func TestEmptyWorkerIDIsAnIDLikeOthers(t *testing.T) {
+	c := NewCoordinator(42)
+	_, active := c.ActiveWorker()
+	assert.False(t, active)
+	require.NoError(t, bootstrap(c, ""))
+	id, active := c.ActiveWorker()
+	assert.True(t, active)
+	assert.Empty(t, id)
+	_, err := c.Receive(forge("w", 1, Diagnostic{}))
+	assert.Equal(t, &WorkerError{Kind: ErrWorkerSessionMismatch, WorkerID: "w", Expected: new("")}, err)
+	c.RetireWorker("")
+	_, active = c.ActiveWorker()
+	assert.False(t, active)
+	assert.ErrorIs(t, bootstrap(c, ""), ErrRetiredWorker)
+}

@@ -113,3 +113,34 @@ func TestEnvelopeStringIsOneBoundedLine(t *testing.T) {
 	assert.Equal(t, "unknown sender → no operation", Envelope{}.String())
 	assert.Equal(t, "w → JobCompleted job 7: no outcome", fromWorker("w", 1, JobCompleted{7, nil}).String())
 }
+
+func TestNilPayloadIsTheEmptyOne(t *testing.T) {
+	none, empty := SpawnJob{JobID: 1}, SpawnJob{JobID: 1, Payload: []byte{}}
+	assert.Equal(t, ReplayHash(Header{}, nil, empty), ReplayHash(Header{}, nil, none))
+	data := written(fromHost(1, none))
+	assert.Contains(t, string(data), `"payload":[]`)
+	env, err := ParseEnvelope(data)
+	require.NoError(t, err)
+	assert.Equal(t, empty, env.Op, "what is read is never nil")
+}
+
+func TestPayloadHasAtMost262144Bytes(t *testing.T) {
+	full, over := make([]byte, 262144), make([]byte, 262145)
+	s := newScene(t, "begin with w", "given job 1 running")
+	require.NoError(t, s.c.SpawnJob(SpawnJob{JobID: 2, Payload: full}))
+	s.play("deliver")
+	require.NoError(t, s.worker().Complete(2, OutcomeOk{full}))
+	s.play("deliver")
+	job, _ := s.c.Job(2)
+	assert.Equal(t, OutcomeOk{full}, job.Outcome)
+
+	want := &PayloadError{Size: 262145, Max: 262144}
+	assert.Equal(t, want, s.c.SpawnJob(SpawnJob{JobID: 3, Payload: over}))
+	assert.Equal(t, want, s.worker().Complete(1, OutcomeOk{over}))
+	for _, env := range []Envelope{fromHost(1, SpawnJob{Payload: over}), fromWorker("w", 1, JobCompleted{1, OutcomeOk{over}})} {
+		assert.Equal(t, want, env.Validate())
+		data, err := env.AppendJSON([]byte("as it was"))
+		assert.Equal(t, want, err)
+		assert.Equal(t, "as it was", string(data))
+	}
+}

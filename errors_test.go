@@ -1,6 +1,7 @@
 package workerchannel
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -128,4 +129,45 @@ func TestPeersStringsAreQuotedUpTo64Bytes(t *testing.T) {
 	whole := strings.Repeat("x", 64)
 	assert.Equal(t, `"`+whole+`"`, quote(whole))
 	assert.Equal(t, `"`+whole+`"... (65 bytes)`, quote(whole+"y"))
+}
+
+// errorKinds has every kind of error by its name in PROTOCOL section 8.
+var errorKinds = map[string]error{
+	"VersionMismatch":            ErrVersionMismatch,
+	"ReplayHashMismatch":         ErrReplayHashMismatch,
+	"InboundSequenceNotFresh":    ErrInboundSequenceNotFresh,
+	"MissingWorkerIdentity":      ErrMissingWorkerIdentity,
+	"UnexpectedWorkerIdentity":   ErrUnexpectedWorkerIdentity,
+	"WorkerIdentityMismatch":     ErrWorkerIdentityMismatch,
+	"WorkerSessionMismatch":      ErrWorkerSessionMismatch,
+	"RetiredWorker":              ErrRetiredWorker,
+	"PayloadTooLarge":            ErrPayloadTooLarge,
+	"InvalidTransition":          ErrInvalidTransition,
+	"TerminalStatusSnapshot":     ErrTerminalStatusSnapshot,
+	"InvalidStatusSnapshotState": ErrInvalidStatusSnapshotState,
+	"UnexpectedCompletionPhase":  ErrUnexpectedCompletionPhase,
+	"JobNotPollable":             ErrJobNotPollable,
+	"JobNotTerminal":             ErrJobNotTerminal,
+	"WorkerNotReady":             ErrWorkerNotReady,
+	"WorkerClosed":               ErrWorkerClosed,
+	"RegionClosed":               ErrRegionClosed,
+	"UnknownRegionID":            ErrUnknownRegionID,
+	"ShutdownInProgress":         ErrShutdownInProgress,
+	"DuplicateJobID":             ErrDuplicateJobID,
+	"UnknownJobID":               ErrUnknownJobID,
+	"BootstrapFailed":            ErrBootstrapFailed,
+	"UnexpectedDirection":        ErrUnexpectedDirection,
+	"AlreadyAnnounced":           ErrAlreadyAnnounced,
+	"InvalidValue":               ErrInvalidValue,
+	"Malformed":                  ErrMalformed,
+}
+
+// kindOf returns the name of the one kind that an error has.
+func kindOf(err error) (kind string) {
+	for name, sentinel := range errorKinds {
+		if errors.Is(err, sentinel) {
+			kind += name
+		}
+	}
+	return kind
 }

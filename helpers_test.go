@@ -1,8 +1,13 @@
 package workerchannel
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
+	"os"
+	"runtime"
 	"slices"
+	"testing"
 )
 
 // clone copies a coordinator so that nothing is shared with the original.
@@ -90,4 +95,39 @@ func collect[T any](seq func(func(T) bool)) (all []T) {
 		all = append(all, v)
 	}
 	return all
+}
+
+// waiting returns the messages in an outbox, which have no worker id and no digest before they are taken.
+func waiting(o *outbox) (envelopes []Envelope) {
+	for i := range o.len() {
+		env := Envelope{Op: o.queue[o.head+i].op}
+		o.number(&env, i)
+		envelopes = append(envelopes, env)
+	}
+	return envelopes
+}
+
+// heapInUse returns how many bytes are alive.
+func heapInUse() float64 {
+	runtime.GC()
+	runtime.GC() // finishes the sweep of the first
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}
+
+// allocatedBy returns how many bytes a call takes from the heap, including what it gives back.
+func allocatedBy(call func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	call()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// needClone skips a test in the downloaded module, which has no testdata and no docs.
+func needClone(t testing.TB) {
+	if _, err := os.Stat("testdata"); errors.Is(err, fs.ErrNotExist) {
+		t.Skip("the downloaded module has no test data; run this test in a clone of the repository")
+	}
 }

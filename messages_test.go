@@ -1,5 +1,12 @@
 package workerchannel
 
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
 // everyOp returns all operations, each with what its members can be.
 func everyOp(worker string) []Op {
 	return []Op{
@@ -31,20 +38,27 @@ func everyOp(worker string) []Op {
 	}
 }
 
-// everyEnvelope returns a valid envelope of every operation, with an empty worker id among them.
-func everyEnvelope() (all []Envelope) {
-	h := Header{1 << 63, 3, 4, 1<<64 - 1, 0}
-	for _, worker := range []string{"w", "", "wörker \"7\""} {
-		for _, op := range everyOp(worker) {
-			if op.Type().Sender() == SenderWorker {
-				all = append(all, NewWorkerEnvelope(worker, h, op))
-			} else {
-				all = append(all, NewEnvelope(h, op))
-			}
-		}
-	}
-	return all
-}
-
 // jsonOf returns the message's canonical JSON.
 func jsonOf(env Envelope) string { return string(written(env)) }
+
+// Texts that tests change.
+const (
+	header         = `{"version":1,"message_id":2,"seq_no":3,"decision_seq":4,"seed":5,"issued_at_turn":6,`
+	pollText       = header + `"replay_hash":7,"op":{"type":"PollStatus","job_id":8}}`
+	stopText       = header + `"replay_hash":7,"op":{"type":"ShutdownWorker","reason":"r"}}`
+	spawnText      = header + `"replay_hash":7,"op":{"type":"SpawnJob","job_id":8,"region_id":9,"task_id":10,"obligation_id":11,"payload":[1,2,255]}}`
+	snapshotText   = header + `"worker_id":"w","replay_hash":7,"op":{"type":"StatusSnapshot","job_id":8,"state":"Running","detail":"d"}}`
+	doneText       = header + `"worker_id":"w","replay_hash":7,"op":{"type":"JobCompleted","job_id":8,"outcome":{"status":"Ok","payload":[1,2,255]}}}`
+	errText        = header + `"worker_id":"w","replay_hash":7,"op":{"type":"JobCompleted","job_id":8,"outcome":{"status":"Err","code":"c","message":"m"}}}`
+	diagnosticText = header + `"worker_id":"w","replay_hash":7,"op":{"type":"Diagnostic","level":"Warn","category":"c","message":"m","metadata":"d"}}`
+)
+
+func payloadText(size int) string {
+	return "[" + strings.TrimSuffix(strings.Repeat("7,", size), ",") + "]"
+}
+
+func replaceOnce(t *testing.T, text, old, new string) string {
+	t.Helper()
+	require.Equal(t, 1, strings.Count(text, old), "%q in %q", old, text)
+	return strings.Replace(text, old, new, 1)
+}

@@ -1,339 +1,351 @@
-package workerchannel
+package model
 
 import (
 	"cmp"
 	"math"
 	"slices"
 	"unicode/utf8"
+
+	wc "github.com/workerchannel/workerchannel"
 )
 
-// The reference model of the coordinator: PROTOCOL sections 6 and 7, written from their text in the most naive
+// The model of the coordinator: PROTOCOL sections 6 and 7, written from their text in the most naive
 // way. It keeps lists and looks through all of them whenever it is asked, and it calls no code that it judges.
 
-// plainNext is the table of section 6.
-var plainNext = map[JobState][]JobState{
-	StateCreated:         {StateQueued, StateFailed},
-	StateQueued:          {StateRunning, StateCancelRequested, StateCompleted, StateFailed},
-	StateRunning:         {StateCancelRequested, StateCompleted, StateFailed},
-	StateCancelRequested: {StateDraining, StateCompleted, StateFailed},
-	StateDraining:        {StateFinalizing, StateFailed},
-	StateFinalizing:      {StateCompleted, StateFailed},
+// Transitions is the table of section 6.
+var Transitions = map[wc.JobState][]wc.JobState{
+	wc.StateCreated:         {wc.StateQueued, wc.StateFailed},
+	wc.StateQueued:          {wc.StateRunning, wc.StateCancelRequested, wc.StateCompleted, wc.StateFailed},
+	wc.StateRunning:         {wc.StateCancelRequested, wc.StateCompleted, wc.StateFailed},
+	wc.StateCancelRequested: {wc.StateDraining, wc.StateCompleted, wc.StateFailed},
+	wc.StateDraining:        {wc.StateFinalizing, wc.StateFailed},
+	wc.StateFinalizing:      {wc.StateCompleted, wc.StateFailed},
 }
 
-func plainEnded(s JobState) bool { return s == StateCompleted || s == StateFailed }
+// Ended reports whether a job in state s has ended.
+func Ended(s wc.JobState) bool { return s == wc.StateCompleted || s == wc.StateFailed }
 
-func plainPollable(s JobState) bool { return s == StateQueued || s == StateRunning }
+// Pollable reports whether a job in state s may be polled.
+func Pollable(s wc.JobState) bool { return s == wc.StateQueued || s == wc.StateRunning }
 
-// A plainOutbox is the outbox of either side, with its counters: section 1, "Numbering".
-type plainOutbox struct {
+// An Outbox is the outbox of either side, with its counters: section 1, "Numbering".
+type Outbox struct {
 	workerID *string
-	last     Header // of the last message sent; its seed and turn are those of the next
-	waiting  []plainMessage
+	Last     wc.Header // of the last message sent; its seed and turn are those of the next
+	Waiting  []Message
 }
 
-type plainMessage struct {
-	Envelope
-	job *plainJob // that it is about, or nil
+// A Message waits to be sent.
+type Message struct {
+	wc.Envelope
+	job *Job // that it is about, or nil
 }
 
-func (o *plainOutbox) send(op Op, job *plainJob) (seq uint64) {
-	o.last.MessageID, o.last.SeqNo, o.last.DecisionSeq = o.last.MessageID+1, o.last.SeqNo+1, o.last.DecisionSeq+1
-	o.waiting = append(o.waiting, plainMessage{Envelope{Version: 1, Header: o.last, Op: op}, job})
+func (o *Outbox) send(op wc.Op, job *Job) (seq uint64) {
+	o.Last.MessageID, o.Last.SeqNo, o.Last.DecisionSeq = o.Last.MessageID+1, o.Last.SeqNo+1, o.Last.DecisionSeq+1
+	o.Waiting = append(o.Waiting, Message{wc.Envelope{Version: 1, Header: o.Last, Op: op}, job})
 	if job != nil {
-		job.LastSeqNo = o.last.SeqNo
+		job.LastSeqNo = o.Last.SeqNo
 	}
-	return o.last.SeqNo
+	return o.Last.SeqNo
 }
 
-// envelopes returns the waiting messages as they are before they are taken, without worker id and digest.
-func (o *plainOutbox) envelopes() (envelopes []Envelope) {
-	for _, m := range o.waiting {
+// Envelopes returns the waiting messages as they are before they are taken, without worker id and digest.
+func (o *Outbox) Envelopes() (envelopes []wc.Envelope) {
+	for _, m := range o.Waiting {
 		envelopes = append(envelopes, m.Envelope)
 	}
 	return envelopes
 }
 
-func (o *plainOutbox) take() (m plainMessage, ok bool) {
-	if len(o.waiting) == 0 {
+// Take takes the oldest message.
+func (o *Outbox) Take() (m Message, ok bool) {
+	if len(o.Waiting) == 0 {
 		return m, false
 	}
-	m, o.waiting = o.waiting[0], o.waiting[1:]
+	m, o.Waiting = o.Waiting[0], o.Waiting[1:]
 	m.WorkerID = o.workerID
-	m.Envelope = plainSeal(m.Envelope)
+	m.Envelope = Seal(m.Envelope)
 	return m, true
 }
 
-// A plainJob is a tracked job of either side.
-type plainJob struct {
-	TrackedJob
+// A Job is a tracked job of either side.
+type Job struct {
+	wc.TrackedJob
 	reason   string // of its cancel
-	answered bool   // on the worker's side: whether the phase that the job is in has been answered
+	Answered bool   // on the worker's side: whether the phase that the job is in has been answered
 }
 
 // become makes a transition, which nobody has answered yet.
-func (j *plainJob) become(to JobState, turn uint64) error {
-	if !slices.Contains(plainNext[j.State], to) {
-		return &TransitionError{j.JobID, j.State, to}
+func (j *Job) become(to wc.JobState, turn uint64) error {
+	if !slices.Contains(Transitions[j.State], to) {
+		return &wc.TransitionError{JobID: j.JobID, From: j.State, To: to}
 	}
-	j.State, j.Since, j.answered = to, turn, false
+	j.State, j.Since, j.Answered = to, turn, false
 	return nil
 }
 
-// plainJobs are the tracked jobs, in no particular order.
-type plainJobs []*plainJob
+// Jobs are the tracked jobs, in no particular order.
+type Jobs []*Job
 
-func (jobs plainJobs) find(jobID uint64) (*plainJob, error) {
+// Find returns the job with an id.
+func (jobs Jobs) Find(jobID uint64) (*Job, error) {
 	for _, j := range jobs {
 		if j.JobID == jobID {
 			return j, nil
 		}
 	}
-	return nil, &JobError{Kind: ErrUnknownJobID, JobID: jobID}
+	return nil, &wc.JobError{Kind: wc.ErrUnknownJobID, JobID: jobID}
 }
 
 // where returns the jobs that have a property, by ascending id.
-func (jobs plainJobs) where(property func(*plainJob) bool) (found plainJobs) {
+func (jobs Jobs) where(property func(*Job) bool) (found Jobs) {
 	for _, j := range jobs {
 		if property(j) {
 			found = append(found, j)
 		}
 	}
-	slices.SortFunc(found, func(a, b *plainJob) int { return cmp.Compare(a.JobID, b.JobID) })
+	slices.SortFunc(found, func(a, b *Job) int { return cmp.Compare(a.JobID, b.JobID) })
 	return found
 }
 
-func (jobs plainJobs) all() plainJobs { return jobs.where(func(*plainJob) bool { return true }) }
+// All returns the jobs by ascending id, as the next two do.
+func (jobs Jobs) All() Jobs { return jobs.where(func(*Job) bool { return true }) }
 
-func (jobs plainJobs) inflight() plainJobs {
-	return jobs.where(func(j *plainJob) bool { return !plainEnded(j.State) })
+// Inflight returns those that have not ended.
+func (jobs Jobs) Inflight() Jobs {
+	return jobs.where(func(j *Job) bool { return !Ended(j.State) })
 }
 
-func (jobs plainJobs) ended() plainJobs {
-	return jobs.where(func(j *plainJob) bool { return plainEnded(j.State) })
+// Ended returns those that have ended.
+func (jobs Jobs) Ended() Jobs {
+	return jobs.where(func(j *Job) bool { return Ended(j.State) })
 }
 
-func (jobs plainJobs) region(regionID uint64) plainJobs {
-	return jobs.where(func(j *plainJob) bool { return j.RegionID == regionID })
+func (jobs Jobs) region(regionID uint64) Jobs {
+	return jobs.where(func(j *Job) bool { return j.RegionID == regionID })
 }
 
-func (jobs *plainJobs) forget(j *plainJob) {
-	*jobs = slices.DeleteFunc(*jobs, func(other *plainJob) bool { return other == j })
+func (jobs *Jobs) forget(j *Job) {
+	*jobs = slices.DeleteFunc(*jobs, func(other *Job) bool { return other == j })
 }
 
-func (jobs plainJobs) values() (values []TrackedJob) {
-	for _, j := range jobs.all() {
+// Values returns copies.
+func (jobs Jobs) Values() (values []wc.TrackedJob) {
+	for _, j := range jobs.All() {
 		values = append(values, j.TrackedJob)
 	}
 	return values
 }
 
-// plainCoordinator is section 7.
-type plainCoordinator struct {
-	plainOutbox
-	limits                   Limits
-	jobs                     plainJobs
+// A Coordinator is section 7. Its methods are named for the calls.
+type Coordinator struct {
+	Outbox
+	limits                   wc.Limits
+	Jobs                     Jobs
 	closed                   []uint64 // regions
-	active                   *string
-	ended                    []string
-	highest                  uint64
-	ready, shutdown, closing bool
+	Active                   *string
+	Ended                    []string
+	Highest                  uint64
+	Ready, Shutdown, Closing bool
 	closingReason            string
 	expected                 *uint64 // the turn in which a worker was expected
-	taken                    []plainMessage
+	taken                    []Message
 	takenIn                  []uint64 // the turn in which each of them was taken
 }
 
-func newPlainCoordinator(seed, decision uint64, limits Limits) *plainCoordinator {
-	return &plainCoordinator{plainOutbox: plainOutbox{last: Header{Seed: seed, DecisionSeq: decision - 1}}, limits: limits}
+// NewCoordinator returns a coordinator whose first message has a certain decision_seq.
+func NewCoordinator(seed, decision uint64, limits wc.Limits) *Coordinator {
+	return &Coordinator{Outbox: Outbox{Last: wc.Header{Seed: seed, DecisionSeq: decision - 1}}, limits: limits}
 }
 
-func (p *plainCoordinator) turn() uint64 { return p.last.IssuedAtTurn }
+func (p *Coordinator) Turn() uint64 { return p.Last.IssuedAtTurn }
 
-func (p *plainCoordinator) endSession(cause EndCause) {
-	for _, j := range p.jobs.inflight() {
-		j.State, j.Since, j.Cause = StateFailed, p.turn(), cause
+func (p *Coordinator) endSession(cause wc.EndCause) {
+	for _, j := range p.Jobs.Inflight() {
+		j.State, j.Since, j.Cause = wc.StateFailed, p.Turn(), cause
 	}
-	if p.active != nil {
-		p.ended = append(p.ended, *p.active)
+	if p.Active != nil {
+		p.Ended = append(p.Ended, *p.Active)
 	}
-	p.waiting, p.taken, p.takenIn = nil, nil, nil
-	p.active, p.ready, p.shutdown, p.closing = nil, false, false, false
+	p.Waiting, p.taken, p.takenIn = nil, nil, nil
+	p.Active, p.Ready, p.Shutdown, p.Closing = nil, false, false, false
 }
 
-func (p *plainCoordinator) spawn(s SpawnJob, tag any) error {
-	if !p.ready {
-		return ErrWorkerNotReady
+func (p *Coordinator) Spawn(s wc.SpawnJob, tag any) error {
+	if !p.Ready {
+		return wc.ErrWorkerNotReady
 	}
-	if p.shutdown || p.closing {
-		return ErrShutdownInProgress
+	if p.Shutdown || p.Closing {
+		return wc.ErrShutdownInProgress
 	}
 	if slices.Contains(p.closed, s.RegionID) {
-		return &RegionError{ErrRegionClosed, s.RegionID}
+		return &wc.RegionError{Kind: wc.ErrRegionClosed, RegionID: s.RegionID}
 	}
 	if len(s.Payload) > 262144 {
-		return &PayloadError{len(s.Payload), 262144}
+		return &wc.PayloadError{Size: len(s.Payload), Max: 262144}
 	}
-	if _, err := p.jobs.find(s.JobID); err == nil {
-		return &JobError{Kind: ErrDuplicateJobID, JobID: s.JobID}
+	if _, err := p.Jobs.Find(s.JobID); err == nil {
+		return &wc.JobError{Kind: wc.ErrDuplicateJobID, JobID: s.JobID}
 	}
-	j := &plainJob{TrackedJob: TrackedJob{
+	j := &Job{TrackedJob: wc.TrackedJob{
 		JobID: s.JobID, RegionID: s.RegionID, TaskID: s.TaskID, ObligationID: s.ObligationID,
-		State: StateQueued, Since: p.turn(), Tag: tag,
+		State: wc.StateQueued, Since: p.Turn(), Tag: tag,
 	}}
-	p.jobs = append(p.jobs, j)
+	p.Jobs = append(p.Jobs, j)
 	p.send(s, j)
 	return nil
 }
 
 // checkReason returns the first two errors of every call that has a reason.
-func (p *plainCoordinator) checkReason(reason string) error {
+func (p *Coordinator) checkReason(reason string) error {
 	if !utf8.ValidString(reason) {
-		return ErrInvalidValue
+		return wc.ErrInvalidValue
 	}
-	if p.shutdown {
-		return ErrShutdownInProgress
+	if p.Shutdown {
+		return wc.ErrShutdownInProgress
 	}
 	return nil
 }
 
-func (p *plainCoordinator) cancel(jobID uint64, reason string) error {
+func (p *Coordinator) Cancel(jobID uint64, reason string) error {
 	if err := p.checkReason(reason); err != nil {
 		return err
 	}
-	j, err := p.jobs.find(jobID)
+	j, err := p.Jobs.Find(jobID)
 	if err != nil {
 		return err
 	}
-	if err := j.become(StateCancelRequested, p.turn()); err != nil {
+	if err := j.become(wc.StateCancelRequested, p.Turn()); err != nil {
 		return err
 	}
 	j.reason = reason
-	p.send(CancelJob{jobID, reason}, j)
+	p.send(wc.CancelJob{JobID: jobID, Reason: reason}, j)
 	return nil
 }
 
-func (p *plainCoordinator) cancelRegion(regionID uint64, reason string, closing bool) (cancelled int, err error) {
+func (p *Coordinator) CancelRegion(regionID uint64, reason string, closing bool) (cancelled int, err error) {
 	if err := p.checkReason(reason); err != nil {
 		return 0, err
 	}
-	jobs := p.jobs.region(regionID)
+	jobs := p.Jobs.region(regionID)
 	if len(jobs) == 0 {
-		return 0, &RegionError{ErrUnknownRegionID, regionID}
+		return 0, &wc.RegionError{Kind: wc.ErrUnknownRegionID, RegionID: regionID}
 	}
 	if closing {
 		p.closed = append(p.closed, regionID)
 	}
 	for _, j := range jobs {
-		if plainPollable(j.State) {
-			_ = p.cancel(j.JobID, reason)
+		if Pollable(j.State) {
+			_ = p.Cancel(j.JobID, reason)
 			cancelled++
 		}
 	}
 	return cancelled, nil
 }
 
-func (p *plainCoordinator) poll(jobID uint64) error {
-	if p.shutdown {
-		return ErrShutdownInProgress
+func (p *Coordinator) Poll(jobID uint64) error {
+	if p.Shutdown {
+		return wc.ErrShutdownInProgress
 	}
-	j, err := p.jobs.find(jobID)
+	j, err := p.Jobs.Find(jobID)
 	if err != nil {
 		return err
 	}
-	if !plainPollable(j.State) {
-		return &JobError{ErrJobNotPollable, jobID, j.State}
+	if !Pollable(j.State) {
+		return &wc.JobError{Kind: wc.ErrJobNotPollable, JobID: jobID, State: j.State}
 	}
-	p.send(PollStatus{jobID}, j)
+	p.send(wc.PollStatus{JobID: jobID}, j)
 	return nil
 }
 
-func (p *plainCoordinator) requestShutdown(reason string) error {
+func (p *Coordinator) RequestShutdown(reason string) error {
 	if err := p.checkReason(reason); err != nil {
 		return err
 	}
-	p.shutdown, p.closing = true, false
-	p.waiting, p.taken, p.takenIn = nil, nil, nil
-	p.send(ShutdownWorker{reason}, nil)
+	p.Shutdown, p.Closing = true, false
+	p.Waiting, p.taken, p.takenIn = nil, nil, nil
+	p.send(wc.ShutdownWorker{Reason: reason}, nil)
 	return nil
 }
 
-func (p *plainCoordinator) shutdownWhenIdle(reason string) error {
+func (p *Coordinator) ShutdownWhenIdle(reason string) error {
 	if err := p.checkReason(reason); err != nil {
 		return err
 	}
-	if p.closing {
-		return ErrShutdownInProgress
+	if p.Closing {
+		return wc.ErrShutdownInProgress
 	}
-	p.closing, p.closingReason = true, reason
+	p.Closing, p.closingReason = true, reason
 	p.shutdownIfIdle()
 	return nil
 }
 
-func (p *plainCoordinator) shutdownIfIdle() {
-	if p.closing && len(p.jobs.inflight()) == 0 {
-		_ = p.requestShutdown(p.closingReason)
+func (p *Coordinator) shutdownIfIdle() {
+	if p.Closing && len(p.Jobs.Inflight()) == 0 {
+		_ = p.RequestShutdown(p.closingReason)
 	}
 }
 
-func (p *plainCoordinator) expectWorker() {
-	turn := p.turn()
+func (p *Coordinator) ExpectWorker() {
+	turn := p.Turn()
 	p.expected = &turn
 }
 
-func (p *plainCoordinator) workerLost() {
-	if p.active == nil {
+func (p *Coordinator) WorkerLost() {
+	if p.Active == nil {
 		p.expected = nil
 	}
-	p.endSession(CauseWorkerLost)
+	p.endSession(wc.CauseWorkerLost)
 }
 
-func (p *plainCoordinator) retire(workerID string) {
-	if p.active != nil && *p.active == workerID {
-		p.endSession(CauseWorkerLost)
+func (p *Coordinator) Retire(workerID string) {
+	if p.Active != nil && *p.Active == workerID {
+		p.endSession(wc.CauseWorkerLost)
 	} else {
-		p.ended = append(p.ended, workerID)
+		p.Ended = append(p.Ended, workerID)
 	}
 }
 
-func (p *plainCoordinator) forget(j *plainJob) {
-	p.jobs.forget(j)
-	if len(p.jobs.region(j.RegionID)) == 0 {
+func (p *Coordinator) forget(j *Job) {
+	p.Jobs.forget(j)
+	if len(p.Jobs.region(j.RegionID)) == 0 {
 		p.closed = slices.DeleteFunc(p.closed, func(id uint64) bool { return id == j.RegionID })
 	}
 }
 
-func (p *plainCoordinator) remove(jobID uint64) (JobState, error) {
-	j, err := p.jobs.find(jobID)
+func (p *Coordinator) Remove(jobID uint64) (wc.JobState, error) {
+	j, err := p.Jobs.Find(jobID)
 	if err != nil {
 		return 0, err
 	}
-	if !plainEnded(j.State) {
-		return 0, &JobError{ErrJobNotTerminal, jobID, j.State}
+	if !Ended(j.State) {
+		return 0, &wc.JobError{Kind: wc.ErrJobNotTerminal, JobID: jobID, State: j.State}
 	}
 	p.forget(j)
 	return j.State, nil
 }
 
-func (p *plainCoordinator) reap() []TrackedJob {
-	ended := p.jobs.ended()
+func (p *Coordinator) Reap() []wc.TrackedJob {
+	ended := p.Jobs.Ended()
 	for _, j := range ended {
 		p.forget(j)
 	}
-	return ended.values()
+	return ended.Values()
 }
 
-// drain takes the oldest message. What nobody will answer any more needs no noting.
-func (p *plainCoordinator) drain() (Envelope, bool) {
-	m, ok := p.take()
-	if _, poll := m.Op.(PollStatus); ok && !(poll && plainEnded(m.job.State)) {
-		p.taken, p.takenIn = append(p.taken, m), append(p.takenIn, p.turn())
+// Drain takes the oldest message. What nobody will answer any more needs no noting.
+func (p *Coordinator) Drain() (wc.Envelope, bool) {
+	m, ok := p.Take()
+	if _, poll := m.Op.(wc.PollStatus); ok && !(poll && Ended(m.job.State)) {
+		p.taken, p.takenIn = append(p.taken, m), append(p.takenIn, p.Turn())
 	}
 	return m.Envelope, ok
 }
 
 // requests returns all requests that are outstanding and under a limit; the one that is due first stands first.
-func (p *plainCoordinator) requests() (requests []Overdue) {
-	add := func(limit uint64, o Overdue) {
+func (p *Coordinator) requests() (requests []wc.Overdue) {
+	add := func(limit uint64, o wc.Overdue) {
 		if limit == 0 {
 			return
 		}
@@ -344,54 +356,54 @@ func (p *plainCoordinator) requests() (requests []Overdue) {
 		requests = append(requests, o)
 	}
 	if p.expected != nil {
-		add(p.limits.Boot, Overdue{Since: *p.expected})
+		add(p.limits.Boot, wc.Overdue{Since: *p.expected})
 	}
 	for i, m := range p.taken { // by ascending sequence number
 		since := p.takenIn[i]
 		switch op := m.Op.(type) {
-		case CancelJob:
-			if m.job.State == StateCancelRequested {
-				add(p.limits.Cancel, Overdue{OpCancelJob, op.JobID, since, 0})
+		case wc.CancelJob:
+			if m.job.State == wc.StateCancelRequested {
+				add(p.limits.Cancel, wc.Overdue{Request: wc.OpCancelJob, JobID: op.JobID, Since: since})
 			}
-		case DrainJob:
-			if m.job.State == StateDraining {
-				add(p.limits.Drain, Overdue{OpDrainJob, op.JobID, since, 0})
+		case wc.DrainJob:
+			if m.job.State == wc.StateDraining {
+				add(p.limits.Drain, wc.Overdue{Request: wc.OpDrainJob, JobID: op.JobID, Since: since})
 			}
-		case FinalizeJob:
-			if m.job.State == StateFinalizing {
-				add(p.limits.Finalize, Overdue{OpFinalizeJob, op.JobID, since, 0})
+		case wc.FinalizeJob:
+			if m.job.State == wc.StateFinalizing {
+				add(p.limits.Finalize, wc.Overdue{Request: wc.OpFinalizeJob, JobID: op.JobID, Since: since})
 			}
-		case PollStatus:
-			add(p.limits.Poll, Overdue{OpPollStatus, op.JobID, since, 0})
-		case ShutdownWorker:
-			add(p.limits.Shutdown, Overdue{OpShutdownWorker, 0, since, 0})
+		case wc.PollStatus:
+			add(p.limits.Poll, wc.Overdue{Request: wc.OpPollStatus, JobID: op.JobID, Since: since})
+		case wc.ShutdownWorker:
+			add(p.limits.Shutdown, wc.Overdue{Request: wc.OpShutdownWorker, Since: since})
 		}
 	}
-	slices.SortStableFunc(requests, func(a, b Overdue) int { return cmp.Compare(a.Deadline, b.Deadline) })
+	slices.SortStableFunc(requests, func(a, b wc.Overdue) int { return cmp.Compare(a.Deadline, b.Deadline) })
 	return requests
 }
 
-func (p *plainCoordinator) nextDeadline() (turn uint64, ok bool) {
+func (p *Coordinator) NextDeadline() (turn uint64, ok bool) {
 	if requests := p.requests(); len(requests) > 0 {
 		return requests[0].Deadline, true
 	}
 	return 0, false
 }
 
-func (p *plainCoordinator) overdue() (Overdue, bool) {
-	if requests := p.requests(); len(requests) > 0 && requests[0].Deadline <= p.turn() {
+func (p *Coordinator) Overdue() (wc.Overdue, bool) {
+	if requests := p.requests(); len(requests) > 0 && requests[0].Deadline <= p.Turn() {
 		return requests[0], true
 	}
-	return Overdue{}, false
+	return wc.Overdue{}, false
 }
 
-func (p *plainCoordinator) regions() (regions []Region) {
-	for _, j := range p.jobs.all() {
-		all := p.jobs.region(j.RegionID)
+func (p *Coordinator) Regions() (regions []wc.Region) {
+	for _, j := range p.Jobs.All() {
+		all := p.Jobs.region(j.RegionID)
 		if all[0] == j { // once
-			regions = append(regions, Region{j.RegionID, len(all), len(all.inflight()), slices.Contains(p.closed, j.RegionID)})
+			regions = append(regions, wc.Region{RegionID: j.RegionID, Tracked: len(all), Inflight: len(all.Inflight()), Closed: slices.Contains(p.closed, j.RegionID)})
 		}
 	}
-	slices.SortFunc(regions, func(a, b Region) int { return cmp.Compare(a.RegionID, b.RegionID) })
+	slices.SortFunc(regions, func(a, b wc.Region) int { return cmp.Compare(a.RegionID, b.RegionID) })
 	return regions
 }

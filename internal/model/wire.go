@@ -1,4 +1,4 @@
-package workerchannel
+package model
 
 import (
 	"fmt"
@@ -6,12 +6,15 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	wc "github.com/workerchannel/workerchannel"
 )
 
-// The reference model of the wire: PROTOCOL sections 3 to 5, written plainly from its text. Nothing that states
+// The model of the wire: PROTOCOL sections 3 to 5, written plainly from its text. Nothing that states
 // a rule calls the code that it judges.
 
-func plainText(s string) string {
+// Text is a string as JSON.
+func Text(s string) string {
 	var b strings.Builder
 	for _, c := range s {
 		switch c {
@@ -38,14 +41,14 @@ func plainText(s string) string {
 	return `"` + b.String() + `"`
 }
 
-func plainOptional(s *string) string {
+func optionalText(s *string) string {
 	if s == nil {
 		return "null"
 	}
-	return plainText(*s)
+	return Text(*s)
 }
 
-func plainPayload(p []byte) string {
+func payloadText(p []byte) string {
 	text := []byte("[")
 	for i, b := range p {
 		if i > 0 {
@@ -56,70 +59,72 @@ func plainPayload(p []byte) string {
 	return string(append(text, ']'))
 }
 
-var plainStates = []string{"Created", "Queued", "Running", "CancelRequested", "Draining", "Finalizing", "Completed", "Failed"}
+var stateNames = []string{"Created", "Queued", "Running", "CancelRequested", "Draining", "Finalizing", "Completed", "Failed"}
 
-func plainOp(op Op) string {
+func opText(op wc.Op) string {
 	switch op := op.(type) {
-	case BootstrapReady:
-		return fmt.Sprintf(`{"type":"BootstrapReady","worker_id":%s}`, plainText(op.WorkerID))
-	case BootstrapFailed:
-		return fmt.Sprintf(`{"type":"BootstrapFailed","worker_id":%s,"reason":%s}`, plainText(op.WorkerID), plainText(op.Reason))
-	case SpawnJob:
+	case wc.BootstrapReady:
+		return fmt.Sprintf(`{"type":"BootstrapReady","worker_id":%s}`, Text(op.WorkerID))
+	case wc.BootstrapFailed:
+		return fmt.Sprintf(`{"type":"BootstrapFailed","worker_id":%s,"reason":%s}`, Text(op.WorkerID), Text(op.Reason))
+	case wc.SpawnJob:
 		return fmt.Sprintf(`{"type":"SpawnJob","job_id":%d,"region_id":%d,"task_id":%d,"obligation_id":%d,"payload":%s}`,
-			op.JobID, op.RegionID, op.TaskID, op.ObligationID, plainPayload(op.Payload))
-	case PollStatus:
+			op.JobID, op.RegionID, op.TaskID, op.ObligationID, payloadText(op.Payload))
+	case wc.PollStatus:
 		return fmt.Sprintf(`{"type":"PollStatus","job_id":%d}`, op.JobID)
-	case StatusSnapshot:
-		return fmt.Sprintf(`{"type":"StatusSnapshot","job_id":%d,"state":"%s","detail":%s}`, op.JobID, plainStates[op.State], plainOptional(op.Detail))
-	case JobCompleted:
-		return fmt.Sprintf(`{"type":"JobCompleted","job_id":%d,"outcome":%s}`, op.JobID, plainOutcome(op.Outcome))
-	case CancelJob:
-		return fmt.Sprintf(`{"type":"CancelJob","job_id":%d,"reason":%s}`, op.JobID, plainText(op.Reason))
-	case CancelAcknowledged:
+	case wc.StatusSnapshot:
+		return fmt.Sprintf(`{"type":"StatusSnapshot","job_id":%d,"state":"%s","detail":%s}`, op.JobID, stateNames[op.State], optionalText(op.Detail))
+	case wc.JobCompleted:
+		return fmt.Sprintf(`{"type":"JobCompleted","job_id":%d,"outcome":%s}`, op.JobID, outcomeText(op.Outcome))
+	case wc.CancelJob:
+		return fmt.Sprintf(`{"type":"CancelJob","job_id":%d,"reason":%s}`, op.JobID, Text(op.Reason))
+	case wc.CancelAcknowledged:
 		return fmt.Sprintf(`{"type":"CancelAcknowledged","job_id":%d}`, op.JobID)
-	case DrainJob:
+	case wc.DrainJob:
 		return fmt.Sprintf(`{"type":"DrainJob","job_id":%d}`, op.JobID)
-	case DrainCompleted:
+	case wc.DrainCompleted:
 		return fmt.Sprintf(`{"type":"DrainCompleted","job_id":%d}`, op.JobID)
-	case FinalizeJob:
+	case wc.FinalizeJob:
 		return fmt.Sprintf(`{"type":"FinalizeJob","job_id":%d}`, op.JobID)
-	case FinalizeCompleted:
+	case wc.FinalizeCompleted:
 		return fmt.Sprintf(`{"type":"FinalizeCompleted","job_id":%d}`, op.JobID)
-	case ShutdownWorker:
-		return fmt.Sprintf(`{"type":"ShutdownWorker","reason":%s}`, plainText(op.Reason))
-	case ShutdownCompleted:
+	case wc.ShutdownWorker:
+		return fmt.Sprintf(`{"type":"ShutdownWorker","reason":%s}`, Text(op.Reason))
+	case wc.ShutdownCompleted:
 		return `{"type":"ShutdownCompleted"}`
-	case Diagnostic:
+	case wc.Diagnostic:
 		return fmt.Sprintf(`{"type":"Diagnostic","level":"%s","category":%s,"message":%s,"metadata":%s}`,
-			[]string{"Info", "Warn", "Error"}[op.Level], plainText(op.Category), plainText(op.Message), plainOptional(op.Metadata))
+			[]string{"Info", "Warn", "Error"}[op.Level], Text(op.Category), Text(op.Message), optionalText(op.Metadata))
 	}
 	return ""
 }
 
-func plainOutcome(outcome Outcome) string {
+func outcomeText(outcome wc.Outcome) string {
 	switch o := outcome.(type) {
-	case OutcomeOk:
-		return fmt.Sprintf(`{"status":"Ok","payload":%s}`, plainPayload(o.Payload))
-	case OutcomeErr:
-		return fmt.Sprintf(`{"status":"Err","code":%s,"message":%s}`, plainText(o.Code), plainText(o.Message))
-	case OutcomeCancelled:
-		return fmt.Sprintf(`{"status":"Cancelled","reason":%s}`, plainText(o.Reason))
-	case OutcomePanicked:
-		return fmt.Sprintf(`{"status":"Panicked","message":%s}`, plainText(o.Message))
+	case wc.OutcomeOk:
+		return fmt.Sprintf(`{"status":"Ok","payload":%s}`, payloadText(o.Payload))
+	case wc.OutcomeErr:
+		return fmt.Sprintf(`{"status":"Err","code":%s,"message":%s}`, Text(o.Code), Text(o.Message))
+	case wc.OutcomeCancelled:
+		return fmt.Sprintf(`{"status":"Cancelled","reason":%s}`, Text(o.Reason))
+	case wc.OutcomePanicked:
+		return fmt.Sprintf(`{"status":"Panicked","message":%s}`, Text(o.Message))
 	}
 	return ""
 }
 
-func plainWire(e Envelope) string {
+// Wire is the canonical JSON of an envelope.
+func Wire(e wc.Envelope) string {
 	worker := ""
 	if e.WorkerID != nil {
-		worker = `"worker_id":` + plainText(*e.WorkerID) + `,`
+		worker = `"worker_id":` + Text(*e.WorkerID) + `,`
 	}
 	return fmt.Sprintf(`{"version":%d,"message_id":%d,"seq_no":%d,"decision_seq":%d,"seed":%d,"issued_at_turn":%d,%s"replay_hash":%d,"op":%s}`,
-		e.Version, e.MessageID, e.SeqNo, e.DecisionSeq, e.Seed, e.IssuedAtTurn, worker, e.ReplayHash, plainOp(e.Op))
+		e.Version, e.MessageID, e.SeqNo, e.DecisionSeq, e.Seed, e.IssuedAtTurn, worker, e.ReplayHash, opText(e.Op))
 }
 
-func plainDigest(e Envelope) uint64 {
+// Digest is section 4.
+func Digest(e wc.Envelope) uint64 {
 	h := e.MessageID*0x9E3779B185EBCA87 + rotl(e.SeqNo, 13)
 	h = h ^ rotl(e.DecisionSeq, 23) ^ rotl(e.Seed, 29) ^ rotl(e.IssuedAtTurn, 47)
 	if e.WorkerID != nil {
@@ -127,7 +132,7 @@ func plainDigest(e Envelope) uint64 {
 			h = (rotl(h, 7) ^ uint64(b)) * 0x100000001B3
 		}
 	}
-	for _, b := range []byte(plainOp(e.Op)) {
+	for _, b := range []byte(opText(e.Op)) {
 		h = (rotl(h, 5) ^ uint64(b)) * 0x100000001B3
 	}
 	return h
@@ -135,98 +140,100 @@ func plainDigest(e Envelope) uint64 {
 
 func rotl(n uint64, by int) uint64 { return n<<by | n>>(64-by) }
 
-func plainSeal(e Envelope) Envelope {
-	e.ReplayHash = plainDigest(e)
+// Seal gives an envelope its digest.
+func Seal(e wc.Envelope) wc.Envelope {
+	e.ReplayHash = Digest(e)
 	return e
 }
 
-func fromCoordinator(op Op) bool {
+// FromCoordinator reports whether the coordinator sends an operation.
+func FromCoordinator(op wc.Op) bool {
 	switch op.(type) {
-	case SpawnJob, PollStatus, CancelJob, DrainJob, FinalizeJob, ShutdownWorker:
+	case wc.SpawnJob, wc.PollStatus, wc.CancelJob, wc.DrainJob, wc.FinalizeJob, wc.ShutdownWorker:
 		return true
 	}
 	return false
 }
 
-// plainVerdict is section 5.
-func plainVerdict(e Envelope) error {
+// Verdict is section 5: what validation returns. ErrInvalidValue stands for any ValueError.
+func Verdict(e wc.Envelope) error {
 	if e.Version != 1 {
-		return &MismatchError{ErrVersionMismatch, 1, uint64(e.Version)}
+		return &wc.MismatchError{Kind: wc.ErrVersionMismatch, Expected: 1, Actual: uint64(e.Version)}
 	}
-	if !plainSendable(e) {
-		return ErrInvalidValue
+	if !Sendable(e) {
+		return wc.ErrInvalidValue
 	}
-	if digest := plainDigest(e); e.ReplayHash != digest {
-		return &MismatchError{ErrReplayHashMismatch, digest, e.ReplayHash}
+	if digest := Digest(e); e.ReplayHash != digest {
+		return &wc.MismatchError{Kind: wc.ErrReplayHashMismatch, Expected: digest, Actual: e.ReplayHash}
 	}
-	if fromCoordinator(e.Op) && e.WorkerID != nil {
-		return &WorkerError{Kind: ErrUnexpectedWorkerIdentity, WorkerID: *e.WorkerID}
+	if FromCoordinator(e.Op) && e.WorkerID != nil {
+		return &wc.WorkerError{Kind: wc.ErrUnexpectedWorkerIdentity, WorkerID: *e.WorkerID}
 	}
-	if !fromCoordinator(e.Op) && e.WorkerID == nil {
-		return ErrMissingWorkerIdentity
+	if !FromCoordinator(e.Op) && e.WorkerID == nil {
+		return wc.ErrMissingWorkerIdentity
 	}
-	if op, ok := e.Op.(BootstrapReady); ok && op.WorkerID != *e.WorkerID {
-		return &WorkerError{Kind: ErrWorkerIdentityMismatch, Expected: &op.WorkerID, WorkerID: *e.WorkerID}
+	if op, ok := e.Op.(wc.BootstrapReady); ok && op.WorkerID != *e.WorkerID {
+		return &wc.WorkerError{Kind: wc.ErrWorkerIdentityMismatch, Expected: &op.WorkerID, WorkerID: *e.WorkerID}
 	}
-	if op, ok := e.Op.(BootstrapFailed); ok && op.WorkerID != *e.WorkerID {
-		return &WorkerError{Kind: ErrWorkerIdentityMismatch, Expected: &op.WorkerID, WorkerID: *e.WorkerID}
+	if op, ok := e.Op.(wc.BootstrapFailed); ok && op.WorkerID != *e.WorkerID {
+		return &wc.WorkerError{Kind: wc.ErrWorkerIdentityMismatch, Expected: &op.WorkerID, WorkerID: *e.WorkerID}
 	}
 	var payload []byte
 	switch op := e.Op.(type) {
-	case SpawnJob:
+	case wc.SpawnJob:
 		payload = op.Payload
-	case JobCompleted:
-		if ok, is := op.Outcome.(OutcomeOk); is {
+	case wc.JobCompleted:
+		if ok, is := op.Outcome.(wc.OutcomeOk); is {
 			payload = ok.Payload
 		}
 	}
 	if len(payload) > 262144 {
-		return &PayloadError{len(payload), 262144}
+		return &wc.PayloadError{Size: len(payload), Max: 262144}
 	}
 	return nil
 }
 
-// plainSendable reports whether a peer could send the envelope: section 8, Go's own.
-func plainSendable(e Envelope) bool {
+// Sendable reports whether a peer could send the envelope: section 8, Go's own.
+func Sendable(e wc.Envelope) bool {
 	texts := []string{}
 	if e.WorkerID != nil {
 		texts = append(texts, *e.WorkerID)
 	}
 	switch op := e.Op.(type) {
-	case SpawnJob, PollStatus, CancelAcknowledged, DrainJob, DrainCompleted, FinalizeJob, FinalizeCompleted, ShutdownCompleted:
-	case BootstrapReady:
+	case wc.SpawnJob, wc.PollStatus, wc.CancelAcknowledged, wc.DrainJob, wc.DrainCompleted, wc.FinalizeJob, wc.FinalizeCompleted, wc.ShutdownCompleted:
+	case wc.BootstrapReady:
 		texts = append(texts, op.WorkerID)
-	case BootstrapFailed:
+	case wc.BootstrapFailed:
 		texts = append(texts, op.WorkerID, op.Reason)
-	case StatusSnapshot:
+	case wc.StatusSnapshot:
 		if op.Detail != nil {
 			texts = append(texts, *op.Detail)
 		}
-		if op.State > StateFailed {
+		if op.State > wc.StateFailed {
 			return false
 		}
-	case JobCompleted:
+	case wc.JobCompleted:
 		switch o := op.Outcome.(type) {
-		case OutcomeOk:
-		case OutcomeErr:
+		case wc.OutcomeOk:
+		case wc.OutcomeErr:
 			texts = append(texts, o.Code, o.Message)
-		case OutcomeCancelled:
+		case wc.OutcomeCancelled:
 			texts = append(texts, o.Reason)
-		case OutcomePanicked:
+		case wc.OutcomePanicked:
 			texts = append(texts, o.Message)
 		default:
 			return false
 		}
-	case CancelJob:
+	case wc.CancelJob:
 		texts = append(texts, op.Reason)
-	case ShutdownWorker:
+	case wc.ShutdownWorker:
 		texts = append(texts, op.Reason)
-	case Diagnostic:
+	case wc.Diagnostic:
 		texts = append(texts, op.Category, op.Message)
 		if op.Metadata != nil {
 			texts = append(texts, *op.Metadata)
 		}
-		if op.Level > LevelError {
+		if op.Level > wc.LevelError {
 			return false
 		}
 	default:

@@ -1,162 +1,167 @@
-package workerchannel
+package model
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
 
-// The reference model of the worker: PROTOCOL section 10, as naive as that of the coordinator.
-type plainWorker struct {
-	plainOutbox
-	id            string
-	jobs          plainJobs
-	highest       uint64
-	ready, closed bool
-	shutdown      bool
+	wc "github.com/workerchannel/workerchannel"
+)
+
+// A Worker is PROTOCOL section 10, as naive as the Coordinator. Its methods are named for the calls.
+type Worker struct {
+	Outbox
+	ID            string
+	Jobs          Jobs
+	Highest       uint64
+	Ready, Closed bool
+	Shutdown      bool
 }
 
-func newPlainWorker(id string, seed uint64) *plainWorker {
-	return &plainWorker{plainOutbox: plainOutbox{workerID: &id, last: Header{Seed: seed}}, id: id}
+// NewWorker returns a worker that has not announced itself.
+func NewWorker(id string, seed uint64) *Worker {
+	return &Worker{Outbox: Outbox{workerID: &id, Last: wc.Header{Seed: seed}}, ID: id}
 }
 
-func (p *plainWorker) turn() uint64 { return p.last.IssuedAtTurn }
+func (p *Worker) Turn() uint64 { return p.Last.IssuedAtTurn }
 
-func (p *plainWorker) close(op Op) error {
+func (p *Worker) close(op wc.Op) error {
 	p.send(op, nil)
-	p.closed, p.ready, p.jobs = true, false, nil
+	p.Closed, p.Ready, p.Jobs = true, false, nil
 	return nil
 }
 
-func (p *plainWorker) checkReady() error {
-	if p.closed {
-		return ErrWorkerClosed
+func (p *Worker) checkReady() error {
+	if p.Closed {
+		return wc.ErrWorkerClosed
 	}
-	if !p.ready {
-		return ErrWorkerNotReady
+	if !p.Ready {
+		return wc.ErrWorkerNotReady
 	}
 	return nil
 }
 
 // find returns the job that a call is about.
-func (p *plainWorker) find(jobID uint64) (*plainJob, error) {
+func (p *Worker) find(jobID uint64) (*Job, error) {
 	if err := p.checkReady(); err != nil {
 		return nil, err
 	}
-	return p.jobs.find(jobID)
+	return p.Jobs.Find(jobID)
 }
 
 // lastWord forgets a job if a shutdown is requested: no request about it will follow its answer.
-func (p *plainWorker) lastWord(j *plainJob) {
-	if p.shutdown && j.answered {
-		p.jobs.forget(j)
+func (p *Worker) lastWord(j *Job) {
+	if p.Shutdown && j.Answered {
+		p.Jobs.forget(j)
 	}
 }
 
-func (p *plainWorker) announce() error {
-	if !utf8.ValidString(p.id) {
-		return ErrInvalidValue
+func (p *Worker) Announce() error {
+	if !utf8.ValidString(p.ID) {
+		return wc.ErrInvalidValue
 	}
-	if p.closed {
-		return ErrWorkerClosed
+	if p.Closed {
+		return wc.ErrWorkerClosed
 	}
-	if p.ready {
-		return ErrAlreadyAnnounced
+	if p.Ready {
+		return wc.ErrAlreadyAnnounced
 	}
-	p.ready = true
-	p.send(BootstrapReady{p.id}, nil)
+	p.Ready = true
+	p.send(wc.BootstrapReady{WorkerID: p.ID}, nil)
 	return nil
 }
 
-func (p *plainWorker) fail(reason string) error {
-	if !utf8.ValidString(p.id) || !utf8.ValidString(reason) {
-		return ErrInvalidValue
+func (p *Worker) Fail(reason string) error {
+	if !utf8.ValidString(p.ID) || !utf8.ValidString(reason) {
+		return wc.ErrInvalidValue
 	}
-	if p.closed {
-		return ErrWorkerClosed
+	if p.Closed {
+		return wc.ErrWorkerClosed
 	}
-	return p.close(BootstrapFailed{p.id, reason})
+	return p.close(wc.BootstrapFailed{WorkerID: p.ID, Reason: reason})
 }
 
-func (p *plainWorker) start(jobID uint64) error {
+func (p *Worker) Start(jobID uint64) error {
 	j, err := p.find(jobID)
 	if err != nil {
 		return err
 	}
-	if err := j.become(StateRunning, p.turn()); err != nil {
+	if err := j.become(wc.StateRunning, p.Turn()); err != nil {
 		return err
 	}
-	p.send(StatusSnapshot{JobID: jobID, State: StateRunning}, j)
+	p.send(wc.StatusSnapshot{JobID: jobID, State: wc.StateRunning}, j)
 	return nil
 }
 
-func (p *plainWorker) report(jobID uint64, detail string) error {
+func (p *Worker) Report(jobID uint64, detail string) error {
 	if !utf8.ValidString(detail) {
-		return ErrInvalidValue
+		return wc.ErrInvalidValue
 	}
 	j, err := p.find(jobID)
 	if err != nil {
 		return err
 	}
-	if !plainPollable(j.State) {
-		return &JobError{ErrInvalidStatusSnapshotState, jobID, j.State}
+	if !Pollable(j.State) {
+		return &wc.JobError{Kind: wc.ErrInvalidStatusSnapshotState, JobID: jobID, State: j.State}
 	}
-	p.send(StatusSnapshot{jobID, j.State, &detail}, j)
+	p.send(wc.StatusSnapshot{JobID: jobID, State: j.State, Detail: &detail}, j)
 	return nil
 }
 
-func (p *plainWorker) complete(jobID uint64, outcome Outcome) error {
-	op := JobCompleted{jobID, outcome}
-	if !plainSendable(Envelope{Op: op}) {
-		return ErrInvalidValue
+func (p *Worker) Complete(jobID uint64, outcome wc.Outcome) error {
+	op := wc.JobCompleted{JobID: jobID, Outcome: outcome}
+	if !Sendable(wc.Envelope{Op: op}) {
+		return wc.ErrInvalidValue
 	}
 	if err := p.checkReady(); err != nil {
 		return err
 	}
-	if ok, is := outcome.(OutcomeOk); is && len(ok.Payload) > 262144 {
-		return &PayloadError{len(ok.Payload), 262144}
+	if ok, is := outcome.(wc.OutcomeOk); is && len(ok.Payload) > 262144 {
+		return &wc.PayloadError{Size: len(ok.Payload), Max: 262144}
 	}
 	j, err := p.find(jobID)
 	if err != nil {
 		return err
 	}
-	if !plainPollable(j.State) && (j.State != StateCancelRequested || j.answered) {
-		return &JobError{ErrUnexpectedCompletionPhase, jobID, j.State}
+	if !Pollable(j.State) && (j.State != wc.StateCancelRequested || j.Answered) {
+		return &wc.JobError{Kind: wc.ErrUnexpectedCompletionPhase, JobID: jobID, State: j.State}
 	}
 	p.send(op, j)
-	p.jobs.forget(j)
+	p.Jobs.forget(j)
 	return nil
 }
 
 // answer sends op, the application's answer to the phase that a job is in; next is the phase after it.
-func (p *plainWorker) answer(jobID uint64, phase, next JobState, op Op) error {
+func (p *Worker) answer(jobID uint64, phase, next wc.JobState, op wc.Op) error {
 	j, err := p.find(jobID)
 	if err != nil {
 		return err
 	}
-	if j.State != phase || j.answered {
-		return &TransitionError{jobID, j.State, next}
+	if j.State != phase || j.Answered {
+		return &wc.TransitionError{JobID: jobID, From: j.State, To: next}
 	}
-	j.answered = true
+	j.Answered = true
 	p.send(op, j)
-	if phase == StateFinalizing {
-		p.jobs.forget(j)
+	if phase == wc.StateFinalizing {
+		p.Jobs.forget(j)
 	}
 	p.lastWord(j)
 	return nil
 }
 
-func (p *plainWorker) acknowledge(jobID uint64) error {
-	return p.answer(jobID, StateCancelRequested, StateDraining, CancelAcknowledged{jobID})
+func (p *Worker) Acknowledge(jobID uint64) error {
+	return p.answer(jobID, wc.StateCancelRequested, wc.StateDraining, wc.CancelAcknowledged{JobID: jobID})
 }
 
-func (p *plainWorker) completeDrain(jobID uint64) error {
-	return p.answer(jobID, StateDraining, StateFinalizing, DrainCompleted{jobID})
+func (p *Worker) CompleteDrain(jobID uint64) error {
+	return p.answer(jobID, wc.StateDraining, wc.StateFinalizing, wc.DrainCompleted{JobID: jobID})
 }
 
-func (p *plainWorker) completeFinalize(jobID uint64) error {
-	return p.answer(jobID, StateFinalizing, StateCompleted, FinalizeCompleted{jobID})
+func (p *Worker) CompleteFinalize(jobID uint64) error {
+	return p.answer(jobID, wc.StateFinalizing, wc.StateCompleted, wc.FinalizeCompleted{JobID: jobID})
 }
 
-func (p *plainWorker) diagnose(d Diagnostic) error {
-	if !plainSendable(Envelope{Op: d}) {
-		return ErrInvalidValue
+func (p *Worker) Diagnose(d wc.Diagnostic) error {
+	if !Sendable(wc.Envelope{Op: d}) {
+		return wc.ErrInvalidValue
 	}
 	if err := p.checkReady(); err != nil {
 		return err
@@ -165,56 +170,56 @@ func (p *plainWorker) diagnose(d Diagnostic) error {
 	return nil
 }
 
-func (p *plainWorker) completeShutdown() error {
+func (p *Worker) CompleteShutdown() error {
 	if err := p.checkReady(); err != nil {
 		return err
 	}
-	return p.close(ShutdownCompleted{})
+	return p.close(wc.ShutdownCompleted{})
 }
 
-// inbound takes a message. A refusal changes nothing.
-func (p *plainWorker) inbound(e Envelope) (refusal, answer error) {
-	if err := plainVerdict(e); err != nil {
+// Inbound takes a message. A refusal changes nothing.
+func (p *Worker) Inbound(e wc.Envelope) (refusal, answer error) {
+	if err := Verdict(e); err != nil {
 		return err, nil
 	}
-	if p.closed {
+	if p.Closed {
 		return nil, nil
 	}
-	if !fromCoordinator(e.Op) {
-		return &DirectionError{e.Op.Type()}, nil
+	if !FromCoordinator(e.Op) {
+		return &wc.DirectionError{Op: e.Op.Type()}, nil
 	}
-	if e.SeqNo <= p.highest {
-		return &SequenceError{p.highest, e.SeqNo}, nil
+	if e.SeqNo <= p.Highest {
+		return &wc.SequenceError{LastSeen: p.Highest, Actual: e.SeqNo}, nil
 	}
-	p.highest = e.SeqNo
+	p.Highest = e.SeqNo
 	return nil, p.operation(e.Op)
 }
 
-func (p *plainWorker) operation(op Op) error {
+func (p *Worker) operation(op wc.Op) error {
 	switch op := op.(type) {
-	case SpawnJob:
-		if _, err := p.jobs.find(op.JobID); err == nil {
-			return &JobError{Kind: ErrDuplicateJobID, JobID: op.JobID}
+	case wc.SpawnJob:
+		if _, err := p.Jobs.Find(op.JobID); err == nil {
+			return &wc.JobError{Kind: wc.ErrDuplicateJobID, JobID: op.JobID}
 		}
-		p.jobs = append(p.jobs, &plainJob{TrackedJob: TrackedJob{
+		p.Jobs = append(p.Jobs, &Job{TrackedJob: wc.TrackedJob{
 			JobID: op.JobID, RegionID: op.RegionID, TaskID: op.TaskID, ObligationID: op.ObligationID,
-			State: StateQueued, Since: p.turn(),
+			State: wc.StateQueued, Since: p.Turn(),
 		}})
-	case PollStatus:
-		if j, err := p.jobs.find(op.JobID); err == nil && p.ready && plainPollable(j.State) {
-			p.send(StatusSnapshot{JobID: op.JobID, State: j.State}, j)
+	case wc.PollStatus:
+		if j, err := p.Jobs.Find(op.JobID); err == nil && p.Ready && Pollable(j.State) {
+			p.send(wc.StatusSnapshot{JobID: op.JobID, State: j.State}, j)
 		}
-	case CancelJob:
-		if j, err := p.jobs.find(op.JobID); err == nil {
-			return j.become(StateCancelRequested, p.turn())
+	case wc.CancelJob:
+		if j, err := p.Jobs.Find(op.JobID); err == nil {
+			return j.become(wc.StateCancelRequested, p.Turn())
 		}
-	case DrainJob:
-		return p.proceed(op.JobID, StateDraining)
-	case FinalizeJob:
-		return p.proceed(op.JobID, StateFinalizing)
-	case ShutdownWorker:
-		p.shutdown = true
-		for _, j := range p.jobs.all() {
+	case wc.DrainJob:
+		return p.proceed(op.JobID, wc.StateDraining)
+	case wc.FinalizeJob:
+		return p.proceed(op.JobID, wc.StateFinalizing)
+	case wc.ShutdownWorker:
+		p.Shutdown = true
+		for _, j := range p.Jobs.All() {
 			p.lastWord(j)
 		}
 	}
@@ -222,13 +227,13 @@ func (p *plainWorker) operation(op Op) error {
 }
 
 // proceed takes a job whose phase has been answered to the next one.
-func (p *plainWorker) proceed(jobID uint64, to JobState) error {
-	j, err := p.jobs.find(jobID)
+func (p *Worker) proceed(jobID uint64, to wc.JobState) error {
+	j, err := p.Jobs.Find(jobID)
 	if err != nil {
 		return err
 	}
-	if !j.answered {
-		return &TransitionError{jobID, j.State, to}
+	if !j.Answered {
+		return &wc.TransitionError{JobID: jobID, From: j.State, To: to}
 	}
-	return j.become(to, p.turn())
+	return j.become(to, p.Turn())
 }

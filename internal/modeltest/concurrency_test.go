@@ -1,4 +1,4 @@
-package workerchannel
+package modeltest
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
 )
 
 // The documented way to use the package from many goroutines, for the race detector to look at: one goroutine owns the
@@ -17,7 +18,7 @@ import (
 type order struct {
 	text   string
 	cancel bool
-	done   chan<- TrackedJob
+	done   chan<- wc.TrackedJob
 }
 
 // mustNot is for what cannot fail here, on goroutines that may not end a test.
@@ -27,10 +28,17 @@ func mustNot(err error) {
 	}
 }
 
+// written returns the message's canonical JSON. Only what can be written may be given to it.
+func written(env wc.Envelope) []byte {
+	data, err := env.AppendJSON(nil)
+	mustNot(err)
+	return data
+}
+
 // serve owns a coordinator and does what producers request, until nobody does so any more. When a worker dies, which is
 // the end of the channel from it, it starts another one. It returns how many have died.
-func serve(orders <-chan order, start func() (toWorker chan<- []byte, fromWorker <-chan Verified)) (deaths int) {
-	c := NewCoordinator(42)
+func serve(orders <-chan order, start func() (toWorker chan<- []byte, fromWorker <-chan wc.Verified)) (deaths int) {
+	c := wc.NewCoordinator(42)
 	toWorker, fromWorker := start()
 	var next []byte // the message to be sent next
 	for lastJob := uint64(0); ; {
@@ -68,7 +76,7 @@ func serve(orders <-chan order, start func() (toWorker chan<- []byte, fromWorker
 				break
 			}
 			lastJob++
-			mustNot(c.SpawnTagged(SpawnJob{JobID: lastJob, Payload: []byte(r.text)}, r))
+			mustNot(c.SpawnTagged(wc.SpawnJob{JobID: lastJob, Payload: []byte(r.text)}, r))
 			if r.cancel {
 				mustNot(c.CancelJob(lastJob, "on request"))
 			} else {
@@ -82,22 +90,22 @@ func serve(orders <-chan order, start func() (toWorker chan<- []byte, fromWorker
 }
 
 // verified verifies messages on several goroutines, and hands them on in the order in which they came.
-func verified(messages <-chan []byte) <-chan Verified {
+func verified(messages <-chan []byte) <-chan wc.Verified {
 	const ahead = 8
-	results := make(chan chan Verified, ahead)
+	results := make(chan chan wc.Verified, ahead)
 	go func() {
 		defer close(results)
 		for message := range messages {
-			result := make(chan Verified, 1)
+			result := make(chan wc.Verified, 1)
 			results <- result
 			go func() {
-				v, err := Verify(message)
+				v, err := wc.Verify(message)
 				mustNot(err)
 				result <- v
 			}()
 		}
 	}()
-	inOrder := make(chan Verified)
+	inOrder := make(chan wc.Verified)
 	go func() {
 		defer close(inOrder)
 		for result := range results {
@@ -111,9 +119,9 @@ func verified(messages <-chan []byte) <-chan Verified {
 // job, if it has one.
 func reverser(id string, lastJob int, toWorker <-chan []byte, fromWorker chan<- []byte) {
 	defer close(fromWorker)
-	w := NewWorker(id, 42)
+	w := wc.NewWorker(id, 42)
 	mustNot(w.Announce())
-	done := make(chan JobCompleted)
+	done := make(chan wc.JobCompleted)
 	dead := make(chan struct{})
 	defer close(dead)
 	for spawned := 0; ; {
@@ -128,7 +136,7 @@ func reverser(id string, lastJob int, toWorker <-chan []byte, fromWorker chan<- 
 			env, err := w.Receive(data)
 			mustNot(err)
 			switch op := env.Op.(type) {
-			case SpawnJob:
+			case wc.SpawnJob:
 				if spawned++; spawned == lastJob {
 					return
 				}
@@ -136,23 +144,23 @@ func reverser(id string, lastJob int, toWorker <-chan []byte, fromWorker chan<- 
 				go func() {
 					slices.Reverse(op.Payload)
 					select {
-					case done <- JobCompleted{op.JobID, OutcomeOk{op.Payload}}:
+					case done <- wc.JobCompleted{JobID: op.JobID, Outcome: wc.OutcomeOk{Payload: op.Payload}}:
 					case <-dead:
 					}
 				}()
-			case CancelJob:
+			case wc.CancelJob:
 				if _, ok := w.JobState(op.JobID); ok {
 					mustNot(w.AcknowledgeCancel(op.JobID))
 				}
-			case DrainJob:
+			case wc.DrainJob:
 				mustNot(w.CompleteDrain(op.JobID))
-			case FinalizeJob:
+			case wc.FinalizeJob:
 				mustNot(w.CompleteFinalize(op.JobID))
-			case ShutdownWorker:
+			case wc.ShutdownWorker:
 				mustNot(w.CompleteShutdown())
 			}
 		case op := <-done:
-			if state, _ := w.JobState(op.JobID); state == StateRunning { // or it has been cancelled
+			if state, _ := w.JobState(op.JobID); state == wc.StateRunning { // or it has been cancelled
 				mustNot(w.Complete(op.JobID, op.Outcome))
 			}
 		}
@@ -163,7 +171,7 @@ func TestManyProducersShareACoordinatorThatOneGoroutineOwns(t *testing.T) {
 	const producers, jobsEach = 16, 25
 	orders := make(chan order)
 	instances := 0
-	start := func() (chan<- []byte, <-chan Verified) {
+	start := func() (chan<- []byte, <-chan wc.Verified) {
 		instances++
 		lastJob := 0 // the third lives
 		if instances < 3 {
@@ -183,20 +191,20 @@ func TestManyProducersShareACoordinatorThatOneGoroutineOwns(t *testing.T) {
 				reversed := []byte(text)
 				slices.Reverse(reversed)
 				for again := true; again; {
-					done := make(chan TrackedJob, 1)
+					done := make(chan wc.TrackedJob, 1)
 					orders <- order{text, cancel, done}
 					job := <-done
-					if again = job.State == StateFailed; again { // the next worker may do it
-						assert.Equal(t, CauseWorkerLost, job.Cause)
+					if again = job.State == wc.StateFailed; again { // the next worker may do it
+						assert.Equal(t, wc.CauseWorkerLost, job.Cause)
 						failed[p]++
 						continue
 					}
 					completed[p]++
-					if job.Cause == CauseCancelled {
+					if job.Cause == wc.CauseCancelled {
 						assert.True(t, cancel)
-						assert.Equal(t, OutcomeCancelled{"on request"}, job.Outcome)
+						assert.Equal(t, wc.OutcomeCancelled{Reason: "on request"}, job.Outcome)
 					} else {
-						assert.Equal(t, OutcomeOk{reversed}, job.Outcome)
+						assert.Equal(t, wc.OutcomeOk{Payload: reversed}, job.Outcome)
 					}
 				}
 			}
@@ -219,35 +227,38 @@ func TestManyProducersShareACoordinatorThatOneGoroutineOwns(t *testing.T) {
 
 // A Verified may be used on any number of goroutines at a time, each with a coordinator of its own.
 func TestVerifyAndVerifiedAreSafeForConcurrentUse(t *testing.T) {
-	messages := [][]byte{
-		forge("w", 1, BootstrapReady{"w"}),
-		forge("w", 2, Diagnostic{LevelInfo, "category", "message", new("metadata")}),
-		forge("w", 3, StatusSnapshot{1, StateRunning, new("detail")}),
-		forge("w", 4, JobCompleted{1, OutcomeOk{[]byte("payload")}}),
+	var messages [][]byte
+	for i, op := range []wc.Op{
+		wc.BootstrapReady{WorkerID: "w"},
+		wc.Diagnostic{Level: wc.LevelInfo, Category: "category", Message: "message", Metadata: new("metadata")},
+		wc.StatusSnapshot{JobID: 1, State: wc.StateRunning, Detail: new("detail")},
+		wc.JobCompleted{JobID: 1, Outcome: wc.OutcomeOk{Payload: []byte("payload")}},
+	} {
+		messages = append(messages, written(wc.NewWorkerEnvelope("w", wc.Header{SeqNo: uint64(i) + 1}, op)))
 	}
-	shared := make([]Verified, len(messages))
+	shared := make([]wc.Verified, len(messages))
 	for i, message := range messages {
 		var err error
-		shared[i], err = Verify(message)
+		shared[i], err = wc.Verify(message)
 		require.NoError(t, err)
 	}
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			c := NewCoordinator(42)
+			c := wc.NewCoordinator(42)
 			for i, message := range messages {
-				v, err := Verify(message)
+				v, err := wc.Verify(message)
 				assert.NoError(t, err)
 				assert.Equal(t, shared[i].Envelope(), v.Envelope())
 				env := shared[i].Envelope()
 				*env.WorkerID = "changed" // which is the holder's own
 				assert.NoError(t, c.HandleVerified(shared[i]))
 				if i == 0 {
-					assert.NoError(t, c.SpawnJob(SpawnJob{JobID: 1}))
+					assert.NoError(t, c.SpawnJob(wc.SpawnJob{JobID: 1}))
 				}
 			}
 			state, _ := c.JobState(1)
-			assert.Equal(t, StateCompleted, state)
+			assert.Equal(t, wc.StateCompleted, state)
 		})
 	}
 	all.Wait()

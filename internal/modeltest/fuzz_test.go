@@ -1,4 +1,4 @@
-package workerchannel
+package modeltest
 
 import (
 	"bytes"
@@ -10,12 +10,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/model"
 )
 
 // FuzzCoordinator plays a script to a coordinator and to a worker, line by line: a message, a message that is first
 // sealed with the right digest (after a ~), or a call (a letter and the number of a job or region).
 func FuzzCoordinator(f *testing.F) {
-	for _, line := range lines(f, "testdata/sessions.jsonl") {
+	for _, line := range model.Lines(f, "sessions.jsonl") {
 		var session struct{ Steps []journalStep }
 		require.NoError(f, json.Unmarshal(line, &session))
 		var script, sealed []string
@@ -61,27 +63,29 @@ var (
 // A play has both halves, and a twin of each that never sees what is refused.
 type play struct {
 	t         *testing.T
-	c, cTwin  *Coordinator
-	w, wTwin  *Worker
-	jobStates map[uint64]JobState
+	c, cTwin  *wc.Coordinator
+	w, wTwin  *wc.Worker
+	jobStates map[uint64]wc.JobState
 }
 
 func newPlay(t *testing.T) *play {
-	host := func() *Coordinator { return NewCoordinator(7, WithLimits(Limits{4, 3, 2, 3, 2, 5})) }
-	return &play{t, host(), host(), NewWorker("w0", 7), NewWorker("w0", 7), nil}
+	host := func() *wc.Coordinator {
+		return wc.NewCoordinator(7, wc.WithLimits(wc.Limits{Boot: 4, Cancel: 3, Drain: 2, Finalize: 3, Poll: 2, Shutdown: 5}))
+	}
+	return &play{t, host(), host(), wc.NewWorker("w0", 7), wc.NewWorker("w0", 7), nil}
 }
 
 func (p *play) line(line []byte) {
 	rest, reseal := bytes.CutPrefix(line, []byte("~"))
-	var env Envelope
+	var env wc.Envelope
 	if reseal && env.UnmarshalJSON(rest) == nil {
-		line = []byte(plainWire(plainSeal(env)))
+		line = []byte(model.Wire(model.Seal(env)))
 	}
 	if len(line) == 0 {
 		return
 	}
 	id, _ := strconv.ParseUint(string(line[1:]), 10, 64)
-	a := arguments{id: id, region: id % 2, payload: []byte{1, 2}, text: "why", outcome: OutcomeOk{}}
+	a := arguments{id: id, region: id % 2, payload: []byte{1, 2}, text: "why", outcome: wc.OutcomeOk{}}
 	hostCall, workerCall := fuzzHostCalls[line[0]], fuzzWorkerCalls[line[0]]
 	if hostCall == "" && workerCall == "" {
 		p.message(line)
@@ -94,24 +98,26 @@ func (p *play) line(line []byte) {
 		a.text = "w" + strconv.FormatUint(id, 10)
 		fallthrough
 	default:
-		if _, err := hostCalls[hostCall](p.c, a); err == nil {
-			_, err = hostCalls[hostCall](p.cTwin, a)
-			require.NoError(p.t, err)
-		}
+		p.call(p.c, p.cTwin, hostCall, a)
 	}
 	switch workerCall {
 	case "":
 	case "DrainOutbox":
 		p.drain(p.w, p.wTwin)
 	default:
-		if workerCalls[workerCall](p.w, a) == nil {
-			require.NoError(p.t, workerCalls[workerCall](p.wTwin, a))
-		}
+		p.call(p.w, p.wTwin, workerCall, a)
 	}
 	p.check()
 }
 
-func (p *play) drain(h, twin endpoint) {
+func (p *play) call(h, twin Half, name string, a arguments) {
+	if _, err := call(h, name, a); err == nil {
+		_, err = call(twin, name, a)
+		require.NoError(p.t, err)
+	}
+}
+
+func (p *play) drain(h, twin Half) {
 	if env, ok := h.DrainOutbox(); ok {
 		require.NoError(p.t, env.Validate())
 		twin.DrainOutbox()
@@ -119,7 +125,7 @@ func (p *play) drain(h, twin endpoint) {
 }
 
 func (p *play) message(data []byte) {
-	for _, pair := range [][2]endpoint{{p.c, p.cTwin}, {p.w, p.wTwin}} {
+	for _, pair := range [][2]Half{{p.c, p.cTwin}, {p.w, p.wTwin}} {
 		if _, err := pair[0].Receive(data); !p.refused(err) {
 			_, twin := pair[1].Receive(data)
 			require.Equal(p.t, err, twin)
@@ -132,8 +138,8 @@ func (p *play) refused(err error) bool {
 	if err == nil {
 		return false
 	}
-	kind := kindOf(err)
-	require.Contains(p.t, errorKinds, kind)
+	kind := model.KindOf(err)
+	require.Contains(p.t, model.ErrorKinds, kind)
 	require.NotContains(p.t, []string{
 		"InvalidValue", "WorkerNotReady", "WorkerClosed", "ShutdownInProgress", "AlreadyAnnounced", "JobNotPollable", "JobNotTerminal",
 		"RegionClosed", "UnknownRegionID",
@@ -152,22 +158,22 @@ func (p *play) check() {
 	_, active := p.c.ActiveWorker()
 	require.True(p.t, active || !p.c.WorkerReady())
 	require.False(p.t, p.c.Closing() && (p.c.ShutdownRequested() || p.c.InflightCount() == 0))
-	states, inflight, regions := map[uint64]JobState{}, 0, map[uint64]Region{}
+	states, inflight, regions := map[uint64]wc.JobState{}, 0, map[uint64]wc.Region{}
 	for j := range p.c.Jobs() {
 		states[j.JobID] = j.State
 		r := regions[j.RegionID]
 		r.RegionID = j.RegionID
 		r.Tracked++
-		require.Equal(p.t, plainEnded(j.State), j.Cause != CauseNone)
-		require.Equal(p.t, j.State == StateCompleted, j.Outcome != nil)
-		if !plainEnded(j.State) {
+		require.Equal(p.t, model.Ended(j.State), j.Cause != wc.CauseNone)
+		require.Equal(p.t, j.State == wc.StateCompleted, j.Outcome != nil)
+		if !model.Ended(j.State) {
 			inflight++
 			r.Inflight++
 			require.True(p.t, active, "a job outlives its session")
 		}
 		regions[j.RegionID] = r
 		if was, ok := p.jobStates[j.JobID]; ok && was != j.State {
-			require.Contains(p.t, plainNext[was], j.State)
+			require.Contains(p.t, model.Transitions[was], j.State)
 		}
 	}
 	require.Equal(p.t, inflight, p.c.InflightCount())
@@ -186,7 +192,7 @@ func (p *play) check() {
 	ids := 0
 	for j := range p.w.Jobs() {
 		ids++
-		require.Contains(p.t, []JobState{StateQueued, StateRunning, StateCancelRequested, StateDraining, StateFinalizing}, j.State)
+		require.Contains(p.t, []wc.JobState{wc.StateQueued, wc.StateRunning, wc.StateCancelRequested, wc.StateDraining, wc.StateFinalizing}, j.State)
 	}
 	require.Equal(p.t, ids, p.w.InflightCount())
 	require.False(p.t, p.w.Closed() && (p.w.Ready() || ids > 0))

@@ -1,38 +1,39 @@
-package workerchannel
+package modeltest
 
 import (
 	"fmt"
 	"math"
 
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
 	"pgregory.net/rapid"
 )
 
 // A pairing joins a coordinator and a worker by ordered lossless channels of bytes, and keeps account of every
 // job that the host has spawned.
 type pairing struct {
-	host             *Coordinator
-	worker           *Worker
+	host             *wc.Coordinator
+	worker           *wc.Worker
 	toHost, toWorker [][]byte
 	sent             []string
-	workers          int              // how many there have been
-	endings          map[int]EndCause // how the session of each ended
-	lives            map[uint64]*life // the jobs that the host has not yet been given back
-	closed           map[uint64]bool  // the regions that were closed and still have such a job
-	failed           int              // jobs given back that have failed
+	workers          int                 // how many there have been
+	endings          map[int]wc.EndCause // how the session of each ended
+	lives            map[uint64]*life    // the jobs that the host has not yet been given back
+	closed           map[uint64]bool     // the regions that were closed and still have such a job
+	failed           int                 // jobs given back that have failed
 }
 
 // A life is what happened to one job. It is the job's tag.
 type life struct {
 	session int
 	region  uint64
-	said    Outcome // what the worker completed it with
-	reason  string  // of its cancel
-	ended   bool    // the host has been given it back
+	said    wc.Outcome // what the worker completed it with
+	reason  string     // of its cancel
+	ended   bool       // the host has been given it back
 }
 
-func newPairing(limits Limits) *pairing {
-	l := &pairing{host: NewCoordinator(7, WithLimits(limits)), endings: map[int]EndCause{}, lives: map[uint64]*life{}, closed: map[uint64]bool{}}
+func newPairing(limits wc.Limits) *pairing {
+	l := &pairing{host: wc.NewCoordinator(7, wc.WithLimits(limits)), endings: map[int]wc.EndCause{}, lives: map[uint64]*life{}, closed: map[uint64]bool{}}
 	l.startWorker()
 	return l
 }
@@ -40,14 +41,14 @@ func newPairing(limits Limits) *pairing {
 // startWorker gives the host another worker with channels of its own.
 func (l *pairing) startWorker() {
 	l.workers++
-	l.worker = NewWorker(fmt.Sprint("worker ", l.workers), 7)
+	l.worker = wc.NewWorker(fmt.Sprint("worker ", l.workers), 7)
 	l.toHost, l.toWorker = nil, nil
 	l.host.ExpectWorker()
 }
 
 // replaceWorker has the worker die, and another come.
 func (l *pairing) replaceWorker() {
-	l.sessionEnds(CauseWorkerLost)
+	l.sessionEnds(wc.CauseWorkerLost)
 	if id, ok := l.host.ActiveWorker(); ok && l.workers%2 == 0 {
 		l.host.RetireWorker(id)
 	} else {
@@ -58,7 +59,7 @@ func (l *pairing) replaceWorker() {
 
 // takeOver has another worker announce itself before the host has noticed the death of the first.
 func (l *pairing) takeOver(t *rapid.T) {
-	l.sessionEnds(CauseReplaced)
+	l.sessionEnds(wc.CauseReplaced)
 	l.startWorker()
 	require.NoError(t, l.worker.Announce())
 	l.send(t, 1, l.worker.DrainOutbox, &l.toHost)
@@ -66,13 +67,13 @@ func (l *pairing) takeOver(t *rapid.T) {
 }
 
 // sessionEnds notes how the session of the present worker ends.
-func (l *pairing) sessionEnds(cause EndCause) {
-	if l.endings[l.workers] == CauseNone {
+func (l *pairing) sessionEnds(cause wc.EndCause) {
+	if l.endings[l.workers] == wc.CauseNone {
 		l.endings[l.workers] = cause
 	}
 }
 
-func (l *pairing) spawn(t *rapid.T, spawn SpawnJob) error {
+func (l *pairing) spawn(t *rapid.T, spawn wc.SpawnJob) error {
 	job := &life{session: l.workers, region: spawn.RegionID}
 	err := l.host.SpawnTagged(spawn, job)
 	if err == nil {
@@ -93,7 +94,7 @@ func (l *pairing) cancel(jobID uint64, reason string) {
 func (l *pairing) closeRegion(t *rapid.T, regionID uint64, reason string) {
 	cancelled := 0
 	for j := range l.host.Jobs() {
-		if j.RegionID == regionID && (j.State == StateQueued || j.State == StateRunning) {
+		if j.RegionID == regionID && (j.State == wc.StateQueued || j.State == wc.StateRunning) {
 			l.lives[j.JobID].reason = reason
 			cancelled++
 		}
@@ -117,7 +118,7 @@ func (l *pairing) lived(regionID uint64) bool {
 	return false
 }
 
-func (l *pairing) complete(jobID uint64, outcome Outcome) error {
+func (l *pairing) complete(jobID uint64, outcome wc.Outcome) error {
 	err := l.worker.Complete(jobID, outcome)
 	if err == nil {
 		l.lives[jobID].said = outcome
@@ -126,7 +127,7 @@ func (l *pairing) complete(jobID uint64, outcome Outcome) error {
 }
 
 // settle takes a job that the host has been given back, and checks that its end fits all that happened to it.
-func (l *pairing) settle(t *rapid.T, j TrackedJob) {
+func (l *pairing) settle(t *rapid.T, j wc.TrackedJob) {
 	job := j.Tag.(*life)
 	require.False(t, job.ended, "a job is given back once")
 	require.Same(t, l.lives[j.JobID], job)
@@ -135,20 +136,20 @@ func (l *pairing) settle(t *rapid.T, j TrackedJob) {
 	l.closed[job.region] = l.closed[job.region] && l.lived(job.region)
 
 	switch j.Cause {
-	case CauseOutcome:
-		require.Equal(t, StateCompleted, j.State)
+	case wc.CauseOutcome:
+		require.Equal(t, wc.StateCompleted, j.State)
 		require.Equal(t, job.said, j.Outcome)
 		require.NotNil(t, j.Outcome)
-	case CauseCancelled:
-		require.Equal(t, StateCompleted, j.State)
-		require.Equal(t, OutcomeCancelled{job.reason}, j.Outcome)
+	case wc.CauseCancelled:
+		require.Equal(t, wc.StateCompleted, j.State)
+		require.Equal(t, wc.OutcomeCancelled{Reason: job.reason}, j.Outcome)
 		require.Nil(t, job.said)
 	default:
 		l.failed++
-		require.Equal(t, StateFailed, j.State)
+		require.Equal(t, wc.StateFailed, j.State)
 		require.Nil(t, j.Outcome)
 		require.Equal(t, l.endings[job.session], j.Cause)
-		if j.Cause == CauseShutdown || j.Cause == CauseBootstrapFailed {
+		if j.Cause == wc.CauseShutdown || j.Cause == wc.CauseBootstrapFailed {
 			require.Nil(t, job.said, "an outcome that came before the worker's last message counts")
 		}
 	}
@@ -161,7 +162,7 @@ func (l *pairing) reap(t *rapid.T) {
 }
 
 // send takes up to n messages from an outbox to its channel.
-func (l *pairing) send(t *rapid.T, n int, drain func() (Envelope, bool), channel *[][]byte) {
+func (l *pairing) send(t *rapid.T, n int, drain func() (wc.Envelope, bool), channel *[][]byte) {
 	for range n {
 		env, ok := drain()
 		if !ok {
@@ -178,12 +179,12 @@ func (l *pairing) receiveByHost(t *rapid.T, n int) {
 	for range min(n, len(l.toHost)) {
 		env, err := l.host.Receive(l.toHost[0])
 		switch env.Op.(type) {
-		case BootstrapFailed:
-			require.ErrorIs(t, err, ErrBootstrapFailed)
-			l.sessionEnds(CauseBootstrapFailed)
+		case wc.BootstrapFailed:
+			require.ErrorIs(t, err, wc.ErrBootstrapFailed)
+			l.sessionEnds(wc.CauseBootstrapFailed)
 			err = nil
-		case ShutdownCompleted:
-			l.sessionEnds(CauseShutdown)
+		case wc.ShutdownCompleted:
+			l.sessionEnds(wc.CauseShutdown)
 		}
 		require.NoError(t, err, "%s", l.toHost[0])
 		l.toHost = l.toHost[1:]
@@ -201,9 +202,9 @@ func (l *pairing) receiveByWorker(t *rapid.T, n int) {
 // answer answers whatever phase of its cancellation a job is in.
 func (l *pairing) answer(jobID uint64) error {
 	switch state, _ := l.worker.JobState(jobID); state {
-	case StateDraining:
+	case wc.StateDraining:
 		return l.worker.CompleteDrain(jobID)
-	case StateFinalizing:
+	case wc.StateFinalizing:
 		return l.worker.CompleteFinalize(jobID)
 	default:
 		return l.worker.AcknowledgeCancel(jobID)
@@ -241,7 +242,7 @@ func (l *pairing) obey() bool {
 func (l *pairing) work() bool {
 	worked := l.obey()
 	for j := range l.worker.Jobs() {
-		worked = l.worker.Start(j.JobID) == nil || l.complete(j.JobID, OutcomeOk{[]byte{}}) == nil || worked
+		worked = l.worker.Start(j.JobID) == nil || l.complete(j.JobID, wc.OutcomeOk{Payload: []byte{}}) == nil || worked
 	}
 	return worked
 }

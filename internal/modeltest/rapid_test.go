@@ -1,10 +1,13 @@
-package workerchannel
+package modeltest
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/model"
 	"pgregory.net/rapid"
 )
 
@@ -24,15 +27,15 @@ var (
 // callsOfHost are the calls of the host that do not end a session.
 var callsOfHost = linkCalls{
 	"host spawns": func(t *rapid.T) linkCall {
-		ids, region, payload := rapid.SliceOfN(linkJobs, 1, 4).Draw(t, "job ids"), linkRegions.Draw(t, "region"), fewPayloads.Draw(t, "payload")
+		ids, region, payload := rapid.SliceOfN(linkJobs, 1, 4).Draw(t, "job ids"), linkRegions.Draw(t, "region"), model.FewPayloads.Draw(t, "payload")
 		return func(t *rapid.T, l *pairing) {
 			for _, id := range ids {
-				_ = l.spawn(t, SpawnJob{JobID: id, RegionID: region, Payload: payload})
+				_ = l.spawn(t, wc.SpawnJob{JobID: id, RegionID: region, Payload: payload})
 			}
 		}
 	},
 	"host cancels": func(t *rapid.T) linkCall {
-		id, reason := linkJobs.Draw(t, "job id"), anyText.Draw(t, "reason")
+		id, reason := linkJobs.Draw(t, "job id"), model.AnyText.Draw(t, "reason")
 		return func(_ *rapid.T, l *pairing) { l.cancel(id, reason) }
 	},
 	"host closes a region": func(t *rapid.T) linkCall {
@@ -79,7 +82,7 @@ var callsOfWorker = linkCalls{
 		return func(_ *rapid.T, l *pairing) { _ = l.worker.Report(id, "half") }
 	},
 	"worker completes": func(t *rapid.T) linkCall {
-		id, outcome := linkJobs.Draw(t, "job id"), drawOutcome(t, smallPayload)
+		id, outcome := linkJobs.Draw(t, "job id"), model.DrawOutcome(t, model.SmallPayload)
 		return func(_ *rapid.T, l *pairing) { _ = l.complete(id, outcome) }
 	},
 	"worker answers": func(t *rapid.T) linkCall {
@@ -87,8 +90,8 @@ var callsOfWorker = linkCalls{
 		return func(_ *rapid.T, l *pairing) { _ = l.answer(id) }
 	},
 	"worker diagnoses": func(t *rapid.T) linkCall {
-		message := anyText.Draw(t, "message")
-		return func(_ *rapid.T, l *pairing) { _ = l.worker.Diagnose(Diagnostic{Message: message}) }
+		message := model.AnyText.Draw(t, "message")
+		return func(_ *rapid.T, l *pairing) { _ = l.worker.Diagnose(wc.Diagnostic{Message: message}) }
 	},
 }
 
@@ -165,20 +168,20 @@ func noCheck(*rapid.T) {}
 
 func TestNoHalfRefusesTheOtherAndEveryJobEndsOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := newPairing(Limits{})
+		l := newPairing(wc.Limits{})
 		l.drawCalls(t, noCheck, callsOfHost, callsOfWorker, callsOfCarrier, callsThatEnd)
 		l.untilQuiet(t, l.work)
 		require.Zero(t, l.host.InflightCount())
 		require.Zero(t, l.worker.InflightCount())
 		l.reap(t)
 		require.Empty(t, l.lives, "every job is given back")
-		require.Empty(t, collect(l.host.Regions()))
+		require.Empty(t, slices.Collect(l.host.Regions()))
 	})
 }
 
 func TestSameCallsGiveSameBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		limits := drawLimits(t)
+		limits := model.DrawLimits(t)
 		first, second := newPairing(limits), newPairing(limits)
 		for _, call := range first.drawCalls(t, noCheck, callsOfHost, callsOfWorker, callsOfCarrier, callsThatEnd) {
 			call(t, second)

@@ -1,19 +1,20 @@
-package workerchannel
+package modeltest
 
 import (
 	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
 	"pgregory.net/rapid"
 )
 
 // Properties in time: nobody waits forever, and nobody is suspected without a reason.
 
 // drawShortLimits draws limits that are all set.
-func drawShortLimits(t *rapid.T) Limits {
+func drawShortLimits(t *rapid.T) wc.Limits {
 	draw := func(label string) uint64 { return rapid.Uint64Range(1, 4).Draw(t, label) }
-	return Limits{draw("boot"), draw("cancel"), draw("drain"), draw("finalize"), draw("poll"), draw("shutdown")}
+	return wc.Limits{Boot: draw("boot"), Cancel: draw("cancel"), Drain: draw("drain"), Finalize: draw("finalize"), Poll: draw("poll"), Shutdown: draw("shutdown")}
 }
 
 // TestWorkerThatAnswersAtOnceIsNeverOverdue keeps messages in the outbox for as long as it likes, but once the
@@ -75,7 +76,7 @@ func TestWorkerThatAnswersAtOnceIsNeverOverdue(t *testing.T) {
 // handshake, although the host wants to stop.
 func TestShutdownWhenIdleLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := newPairing(Limits{})
+		l := newPairing(wc.Limits{})
 		l.drawCalls(t, noCheck, callsOfHost, callsOfWorker, callsOfCarrier)
 		l.untilQuiet(t, l.obey)
 		require.NoError(t, l.host.ShutdownWhenIdle("why"))
@@ -87,7 +88,7 @@ func TestShutdownWhenIdleLosesNothing(t *testing.T) {
 		_, active := l.host.ActiveWorker()
 		require.False(t, active)
 		for j := range l.host.Jobs() {
-			require.Equal(t, StateCompleted, j.State)
+			require.Equal(t, wc.StateCompleted, j.State)
 		}
 		l.reap(t)
 		require.Empty(t, l.lives)
@@ -99,7 +100,7 @@ func TestShutdownWhenIdleLosesNothing(t *testing.T) {
 // of a closed region end. That the region gets no job is checked with every job that is spawned.
 func TestClosedRegionBecomesQuiescent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := newPairing(Limits{})
+		l := newPairing(wc.Limits{})
 		l.drawCalls(t, noCheck, callsOfHost, callsOfWorker, callsOfCarrier, callsThatEnd)
 		l.untilQuiet(t, l.obey)
 		for id, closed := range l.closed {
@@ -119,9 +120,10 @@ func TestClosedRegionBecomesQuiescent(t *testing.T) {
 // that each thing under a limit has left.
 type watch struct {
 	*pairing
-	limits           Limits
-	liar             bool // the worker sends whatever it likes
-	seq              uint64
+	limits           wc.Limits
+	liar             bool             // the worker sends whatever it likes
+	seq              uint64           // of the last message that it made up
+	taken            uint64           // number of the last message taken from the outbox
 	boot, poll, stop uint64           // turns left; 0 if nothing is under that limit
 	handshakes       map[*life]uint64 // turns left for each job that was cancelled
 	polled           map[uint64]*life // by the sequence number of the poll
@@ -157,7 +159,7 @@ func TestBoundedResponse(t *testing.T) {
 			w.note(t)
 		}
 		for j := range w.host.Jobs() {
-			require.True(t, j.State.Terminal() || j.State == StateQueued || j.State == StateRunning, "job %d is %v", j.JobID, j.State)
+			require.True(t, j.State.Terminal() || j.State == wc.StateQueued || j.State == wc.StateRunning, "job %d is %v", j.JobID, j.State)
 		}
 		require.Zero(t, w.stop)
 	})
@@ -196,7 +198,7 @@ func (w *watch) note(t *rapid.T) {
 		switch {
 		case j.State.Terminal():
 			delete(w.handshakes, job)
-		case j.State >= StateCancelRequested && !noted:
+		case j.State >= wc.StateCancelRequested && !noted:
 			w.handshakes[job] = w.limits.Cancel + w.limits.Drain + w.limits.Finalize
 		}
 	}
@@ -224,7 +226,8 @@ func (w *watch) take(t *rapid.T) {
 		if !ok {
 			return
 		}
-		if op, ok := env.Op.(PollStatus); ok && w.poll == 0 {
+		w.taken = env.SeqNo
+		if op, ok := env.Op.(wc.PollStatus); ok && w.poll == 0 {
 			state, _ := w.host.JobState(op.JobID)
 			if w.polled[env.SeqNo] == w.lives[op.JobID] && !state.Terminal() {
 				w.poll = w.limits.Poll
@@ -243,29 +246,31 @@ func (w *watch) act(t *rapid.T) {
 	}
 	id := linkJobs.Draw(t, "job id")
 	for cancelled := range w.host.Jobs() { // of which there is more to tell
-		if cancelled.State >= StateCancelRequested && !cancelled.State.Terminal() && rapid.Bool().Draw(t, "about this job") {
+		if cancelled.State >= wc.StateCancelRequested && !cancelled.State.Terminal() && rapid.Bool().Draw(t, "about this job") {
 			id = cancelled.JobID
 			break
 		}
 	}
-	var env Envelope
+	var env wc.Envelope
 	switch begins := !w.host.WorkerReady() && rapid.Bool().Draw(t, "begins"); {
 	case w.liar && begins:
 		w.seq++
-		env = NewWorkerEnvelope(w.worker.ID(), Header{SeqNo: w.seq}, BootstrapReady{w.worker.ID()})
+		env = wc.NewWorkerEnvelope(w.worker.ID(), wc.Header{SeqNo: w.seq}, wc.BootstrapReady{WorkerID: w.worker.ID()})
 	case begins:
 		_ = w.worker.Announce()
 		env, _ = w.worker.DrainOutbox()
 	case w.liar:
 		w.seq++
-		op := rapid.SampledFrom([]Op{
-			BootstrapReady{w.worker.ID()}, StatusSnapshot{JobID: id, State: StateRunning}, JobCompleted{id, OutcomeOk{[]byte{}}},
-			CancelAcknowledged{id}, DrainCompleted{id}, FinalizeCompleted{id}, DrainCompleted{id}, Diagnostic{}, ShutdownCompleted{},
+		op := rapid.SampledFrom([]wc.Op{
+			wc.BootstrapReady{WorkerID: w.worker.ID()}, wc.StatusSnapshot{JobID: id, State: wc.StateRunning},
+			wc.JobCompleted{JobID: id, Outcome: wc.OutcomeOk{Payload: []byte{}}},
+			wc.CancelAcknowledged{JobID: id}, wc.DrainCompleted{JobID: id}, wc.FinalizeCompleted{JobID: id},
+			wc.DrainCompleted{JobID: id}, wc.Diagnostic{}, wc.ShutdownCompleted{},
 		}).Draw(t, "op")
-		env = NewWorkerEnvelope(w.worker.ID(), Header{SeqNo: w.seq}, op)
+		env = wc.NewWorkerEnvelope(w.worker.ID(), wc.Header{SeqNo: w.seq}, op)
 	default:
 		_ = rapid.SampledFrom([]func() error{
-			func() error { return w.worker.Start(id) }, func() error { return w.complete(id, OutcomeOk{[]byte{}}) },
+			func() error { return w.worker.Start(id) }, func() error { return w.complete(id, wc.OutcomeOk{Payload: []byte{}}) },
 			func() error { return w.answer(id) }, func() error { return w.answer(id) }, func() error { return w.answer(id) }, w.worker.CompleteShutdown,
 		}).Draw(t, "call")()
 		env, _ = w.worker.DrainOutbox()
@@ -274,36 +279,28 @@ func (w *watch) act(t *rapid.T) {
 		return
 	}
 	err := w.host.HandleInbound(&env)
-	if !IsStray(err) {
+	if !wc.IsStray(err) {
 		w.poll = 0 // even if the message does not fit its job
 	}
 	if err != nil {
 		return
 	}
 	switch op := env.Op.(type) {
-	case JobCompleted:
+	case wc.JobCompleted:
 		w.lives[op.JobID].said = op.Outcome
-	case ShutdownCompleted:
-		w.sessionEnds(CauseShutdown)
+	case wc.ShutdownCompleted:
+		w.sessionEnds(wc.CauseShutdown)
 	}
 }
 
 // turn begins the next turn. What waits in the outbox takes no time from the worker.
 func (w *watch) turn(t *rapid.T) {
 	waits := map[*life]bool{}
-	stopWaits := false
-	for _, env := range waiting(&w.host.out) {
-		switch op := env.Op.(type) {
-		case CancelJob:
-			waits[w.lives[op.JobID]] = true
-		case DrainJob:
-			waits[w.lives[op.JobID]] = true
-		case FinalizeJob:
-			waits[w.lives[op.JobID]] = true
-		case ShutdownWorker:
-			stopWaits = true
-		}
+	for id, job := range w.lives { // of a job that is cancelled, the last message is that of its phase
+		j, _ := w.host.Job(id)
+		waits[job] = j.LastSeqNo > w.taken
 	}
+	stopWaits := w.host.ShutdownRequested() && w.host.OutboxLen() > 0 // nothing else waits then
 	pass := func(left uint64) uint64 { return left - min(left, 1) }
 	for job, left := range w.handshakes {
 		if !waits[job] && !stopWaits {

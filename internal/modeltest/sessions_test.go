@@ -1,12 +1,15 @@
-package workerchannel
+package modeltest
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/model"
 )
 
 // A journalStep is a call of either half, its result, and what there is to see after it (PROTOCOL section 12).
@@ -33,82 +36,93 @@ type journalStep struct {
 	After json.RawMessage
 }
 
-func TestSessionsOfAnIndependentImplementation(t *testing.T) {
-	replaySessions(t, "testdata/sessions.jsonl")
+func TestSessionsOfAnIndependentImplementation(t *testing.T) { replaySessions(t, "sessions.jsonl") }
+
+func TestSessionsOfTheRules(t *testing.T) { replaySessions(t, "rules.jsonl") }
+
+func TestWorkerSessionsOfAnIndependentImplementation(t *testing.T) {
+	replayWorkerSessions(t, "worker_sessions.jsonl")
 }
 
-func TestSessionsOfTheRules(t *testing.T) { replaySessions(t, "testdata/rules.jsonl") }
+func TestWorkerSessionsOfTheRules(t *testing.T) { replayWorkerSessions(t, "worker_rules.jsonl") }
 
 func replaySessions(t *testing.T, file string) {
-	eachLine(t, file, func(t *testing.T, line []byte) {
+	model.EachLine(t, file, func(t *testing.T, line []byte) {
 		var session struct {
 			Seed             uint64
 			FirstDecisionSeq uint64 `json:"first_decision_seq"`
-			Limits           Limits
+			Limits           wc.Limits
 			Steps            []journalStep
 		}
 		require.NoError(t, json.Unmarshal(line, &session))
-		c := NewCoordinator(session.Seed, WithFirstDecisionSeq(session.FirstDecisionSeq), WithLimits(session.Limits))
-		for i, step := range session.Steps {
-			results := map[string]any{"error": nil}
-			switch name := step.goName(); name {
-			case "HandleInbound":
-				twin := clone(c)
-				results["error"] = step.arrive(t, c, twin)
-				assert.Equal(t, c, twin, "Receive and HandleInbound do the same")
-			case "DrainOutbox":
-				step.drain(t, c)
-			default:
-				result, err := hostCalls[name](c, step.arguments(t))
-				results["error"] = describeError(err)
-				switch result := result.(type) {
-				case JobState:
-					results["state"] = result
-				case int:
-					results["cancelled"] = result
-				case []TrackedJob:
-					results["reaped"] = journalJobs(result)
-				}
-			}
-			step.compare(t, results, hostAfter(c))
-			require.False(t, t.Failed(), "step %d, %s", i, step.Call)
+		fresh := func() *wc.Coordinator {
+			return wc.NewCoordinator(session.Seed, wc.WithFirstDecisionSeq(session.FirstDecisionSeq), wc.WithLimits(session.Limits))
 		}
+		replay(t, session.Steps, fresh(), fresh(), hostAfter)
 	})
 }
 
-func TestWorkerSessionsOfAnIndependentImplementation(t *testing.T) {
-	replayWorkerSessions(t, "testdata/worker_sessions.jsonl")
-}
-
-func TestWorkerSessionsOfTheRules(t *testing.T) {
-	replayWorkerSessions(t, "testdata/worker_rules.jsonl")
-}
-
 func replayWorkerSessions(t *testing.T, file string) {
-	eachLine(t, file, func(t *testing.T, line []byte) {
+	model.EachLine(t, file, func(t *testing.T, line []byte) {
 		var session struct {
 			WorkerID string `json:"worker_id"`
 			Seed     uint64
 			Steps    []journalStep
 		}
 		require.NoError(t, json.Unmarshal(line, &session))
-		w := NewWorker(session.WorkerID, session.Seed)
-		for i, step := range session.Steps {
-			results := map[string]any{"error": nil}
-			switch name := step.goName(); name {
-			case "HandleInbound":
-				twin := cloneWorker(w)
-				results["error"] = step.arrive(t, w, twin)
-				assert.Equal(t, w, twin, "Receive and HandleInbound do the same")
-			case "DrainOutbox":
-				step.drain(t, w)
-			default:
-				results["error"] = describeError(workerCalls[name](w, step.arguments(t)))
-			}
-			step.compare(t, results, workerAfter(w))
-			require.False(t, t.Failed(), "step %d, %s", i, step.Call)
-		}
+		fresh := func() *wc.Worker { return wc.NewWorker(session.WorkerID, session.Seed) }
+		replay(t, session.Steps, fresh(), fresh(), workerAfter)
 	})
+}
+
+// replay makes the same calls of two halves, of which the second takes its messages another way.
+func replay[H Half](t *testing.T, steps []journalStep, h, twin H, after func(H) map[string]any) {
+	for i, step := range steps {
+		results := map[string]any{"error": nil}
+		switch name := step.goName(); name {
+		case "HandleInbound":
+			results["error"] = model.Describe(step.arrive(t, h, twin))
+		case "DrainOutbox":
+			step.drain(t, h)
+			step.drain(t, twin)
+		default:
+			result, err := call(h, name, step.arguments(t))
+			again, twinErr := call(twin, name, step.arguments(t))
+			assert.Equal(t, result, again)
+			assert.Equal(t, err, twinErr)
+			results["error"] = model.Describe(err)
+			switch result := result.(type) {
+			case wc.JobState:
+				results["state"] = result
+			case int:
+				results["cancelled"] = result
+			case []wc.TrackedJob:
+				results["reaped"] = journalJobs(result)
+			}
+		}
+		step.compare(t, results, after(h))
+		assert.Equal(t, h, twin, "Receive and HandleInbound do the same")
+		require.False(t, t.Failed(), "step %d, %s", i, step.Call)
+	}
+}
+
+// arrive gives the message to each half another way.
+func (step *journalStep) arrive(t *testing.T, h, twin Half) error {
+	_, err := h.Receive([]byte(*step.Wire))
+	var env wc.Envelope
+	require.NoError(t, env.UnmarshalJSON([]byte(*step.Wire)))
+	assert.Equal(t, err, twin.HandleInbound(&env))
+	return err
+}
+
+func (step *journalStep) drain(t *testing.T, h Half) {
+	env, ok := h.DrainOutbox()
+	require.Equal(t, step.Wire != nil, ok)
+	if ok {
+		text, err := env.AppendJSON(nil)
+		require.NoError(t, err)
+		assert.Equal(t, *step.Wire, string(text))
+	}
 }
 
 // goName returns the name of the call in Go: "poll_status" is PollStatus.
@@ -117,23 +131,6 @@ func (step *journalStep) goName() (name string) {
 		name += strings.ToUpper(word[:1]) + word[1:]
 	}
 	return name
-}
-
-// arrive gives the message to two equal halves, to each another way.
-func (step *journalStep) arrive(t *testing.T, h, twin endpoint) any {
-	_, err := h.Receive([]byte(*step.Wire))
-	var env Envelope
-	require.NoError(t, env.UnmarshalJSON([]byte(*step.Wire)))
-	assert.Equal(t, err, twin.HandleInbound(&env))
-	return describeError(err)
-}
-
-func (step *journalStep) drain(t *testing.T, h endpoint) {
-	env, ok := h.DrainOutbox()
-	require.Equal(t, step.Wire != nil, ok)
-	if ok {
-		assert.Equal(t, *step.Wire, string(written(env)))
-	}
 }
 
 func (step *journalStep) arguments(t *testing.T) arguments {
@@ -150,20 +147,20 @@ func (step *journalStep) arguments(t *testing.T) arguments {
 	}
 	_ = json.Unmarshal(step.Outcome, &ok)
 	switch {
-	case len(ok.Payload) > MaxPayloadBytes: // no envelope has it
-		a.outcome = OutcomeOk{make([]byte, len(ok.Payload))}
+	case len(ok.Payload) > wc.MaxPayloadBytes: // no envelope has it
+		a.outcome = wc.OutcomeOk{Payload: make([]byte, len(ok.Payload))}
 	case step.Outcome != nil:
-		a.outcome = readOp(t, `{"type":"JobCompleted","job_id":0,"outcome":`+string(step.Outcome)+`}`).(JobCompleted).Outcome
+		a.outcome = readOp(t, `{"type":"JobCompleted","job_id":0,"outcome":`+string(step.Outcome)+`}`).(wc.JobCompleted).Outcome
 	}
 	if step.Diagnostic != nil {
-		a.diagnostic = readOp(t, `{"type":"Diagnostic",`+string(step.Diagnostic[1:])).(Diagnostic)
+		a.diagnostic = readOp(t, `{"type":"Diagnostic",`+string(step.Diagnostic[1:])).(wc.Diagnostic)
 	}
 	return a
 }
 
 // readOp reads an operation by way of an envelope.
-func readOp(t *testing.T, op string) Op {
-	var env Envelope
+func readOp(t *testing.T, op string) wc.Op {
+	var env wc.Envelope
 	require.NoError(t, env.UnmarshalJSON([]byte(`{"version":1,"message_id":1,"seq_no":1,"decision_seq":1,"seed":1,"issued_at_turn":1,"replay_hash":1,"op":`+op+`}`)))
 	return env.Op
 }
@@ -173,25 +170,25 @@ func (step *journalStep) compare(t *testing.T, results, after map[string]any) {
 	for name, want := range map[string]json.RawMessage{
 		"error": step.Error, "state": step.State, "cancelled": step.Cancelled, "reaped": step.Reaped,
 	} {
-		assert.Equal(t, plain(want), asJSON(results[name]), name)
+		assert.Equal(t, model.Exact(want), asJSON(results[name]), name)
 	}
-	assert.Equal(t, plain(step.After), asJSON(after))
+	assert.Equal(t, model.Exact(step.After), asJSON(after))
 }
 
-// asJSON returns what plain makes of the value's JSON.
+// asJSON returns what Exact makes of the value's JSON.
 func asJSON(v any) any {
 	data, err := json.Marshal(v)
 	if err != nil {
 		panic(err)
 	}
-	return plain(data)
+	return model.Exact(data)
 }
 
-func hostAfter(c *Coordinator) map[string]any {
+func hostAfter(c *wc.Coordinator) map[string]any {
 	after := map[string]any{
 		"worker_ready": c.WorkerReady(), "shutdown_requested": c.ShutdownRequested(), "closing": c.Closing(), "active_worker": nil,
 		"inflight": c.InflightCount(), "outbox": c.OutboxLen(), "next_deadline": nil, "overdue": nil,
-		"regions": []any{}, "jobs": journalJobs(collect(c.Jobs())),
+		"regions": []any{}, "jobs": journalJobs(slices.Collect(c.Jobs())),
 	}
 	if id, ok := c.ActiveWorker(); ok {
 		after["active_worker"] = id
@@ -204,7 +201,7 @@ func hostAfter(c *Coordinator) map[string]any {
 		if late.Request != 0 {
 			overdue["request"] = late.Request.String()
 		}
-		if late.Request != 0 && late.Request != OpShutdownWorker {
+		if late.Request != 0 && late.Request != wc.OpShutdownWorker {
 			overdue["job_id"] = late.JobID
 		}
 		after["overdue"] = overdue
@@ -217,26 +214,35 @@ func hostAfter(c *Coordinator) map[string]any {
 	return after
 }
 
-func journalJobs(jobs []TrackedJob) any {
+func journalJobs(jobs []wc.TrackedJob) any {
 	list := []any{}
 	for _, j := range jobs {
 		job := map[string]any{
 			"job_id": j.JobID, "region_id": j.RegionID, "task_id": j.TaskID, "obligation_id": j.ObligationID,
 			"state": j.State, "since": j.Since, "last_seq_no": j.LastSeqNo, "outcome": nil, "cause": nil,
 		}
-		if j.Cause != CauseNone {
+		if j.Cause != wc.CauseNone {
 			job["cause"] = j.Cause
 		}
 		if j.Outcome != nil {
-			_, outcome, _ := strings.Cut(opJSON(JobCompleted{0, j.Outcome}), `"outcome":`)
-			job["outcome"] = json.RawMessage(strings.TrimSuffix(outcome, "}"))
+			job["outcome"] = json.RawMessage(outcomeJSON(j.Outcome))
 		}
 		list = append(list, job)
 	}
 	return list
 }
 
-func workerAfter(w *Worker) map[string]any {
+// outcomeJSON returns an outcome's JSON by way of an envelope.
+func outcomeJSON(outcome wc.Outcome) string {
+	text, err := wc.NewWorkerEnvelope("", wc.Header{}, wc.JobCompleted{Outcome: outcome}).AppendJSON(nil)
+	if err != nil {
+		panic(err)
+	}
+	_, member, _ := strings.Cut(string(text), `"outcome":`)
+	return strings.TrimSuffix(member, "}}")
+}
+
+func workerAfter(w *wc.Worker) map[string]any {
 	jobs := []any{}
 	for j := range w.Jobs() {
 		jobs = append(jobs, map[string]any{"job_id": j.JobID, "region_id": j.RegionID, "state": j.State, "last_seq_no": j.LastSeqNo})

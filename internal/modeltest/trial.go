@@ -1,72 +1,63 @@
-package workerchannel
+// Package modeltest tests both halves from outside: against the model, with each other, and by the journals of testdata.
+// It has what tests of other packages need to compare a half with its model; only tests import it.
+package modeltest
 
 import (
 	"cmp"
-	"errors"
 	"reflect"
 
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/model"
 	"pgregory.net/rapid"
 )
 
-// A half is either side of the protocol, with all the ways in which it takes a message.
-type half interface {
-	HandleInbound(*Envelope) error
-	HandleVerified(Verified) error
-	Receive([]byte) (Envelope, error)
-	DrainOutbox() (Envelope, bool)
-	AppendNext([]byte) ([]byte, Envelope, bool)
+// A Half is either side of the protocol, with all the ways in which it takes a message.
+type Half interface {
+	HandleInbound(*wc.Envelope) error
+	HandleVerified(wc.Verified) error
+	Receive([]byte) (wc.Envelope, error)
+	DrainOutbox() (wc.Envelope, bool)
+	AppendNext([]byte) ([]byte, wc.Envelope, bool)
 	AdvanceTurn()
 }
 
-// A trial compares three halves, one for each way in, with their model. A fourth, the witness, never sees a call
+// A Trial compares three halves, one for each way in, with their model. A fourth, the witness, never sees a call
 // or a message that is refused, and yet must stay equal to them: a refusal changes nothing.
-type trial[H half] struct {
+type Trial[H Half] struct {
 	three   [3]H
-	witness H
-	outbox  *plainOutbox // of the model
-	inbound func(Envelope) (refusal, answer error)
+	Witness H
+	outbox  *model.Outbox // of the model
+	inbound func(wc.Envelope) (refusal, answer error)
 }
 
-func newTrial[H half](fresh func() H, outbox *plainOutbox, inbound func(Envelope) (refusal, answer error)) trial[H] {
-	return trial[H]{[3]H{fresh(), fresh(), fresh()}, fresh(), outbox, inbound}
+// NewTrial returns a trial of halves that fresh makes; outbox and inbound are those of the model.
+func NewTrial[H Half](fresh func() H, outbox *model.Outbox, inbound func(wc.Envelope) (refusal, answer error)) Trial[H] {
+	return Trial[H]{[3]H{fresh(), fresh(), fresh()}, fresh(), outbox, inbound}
 }
 
-// call makes a call, which the model answers with want.
-func (s *trial[H]) call(t *rapid.T, want error, call func(H) error) {
+// Call makes a call, which the model answers with want.
+func (s *Trial[H]) Call(t *rapid.T, want error, call func(H) error) {
 	for _, h := range s.three {
-		requireError(t, want, call(h))
+		model.RequireError(t, want, call(h))
 	}
 	if want == nil {
-		require.NoError(t, call(s.witness))
+		require.NoError(t, call(s.Witness))
 	}
 }
 
-// requireError compares an error and its data with those of the model, which does not know what is wrong with a
-// value that cannot be sent, or at which byte.
-func requireError(t require.TestingT, want, got error, what ...any) {
-	if want == ErrInvalidValue {
-		e := new(ValueError)
-		require.ErrorAs(t, got, &e, what...)
-		return
-	}
-	if e := new(ParseError); errors.As(got, &e) && e.Err != nil {
-		got = e.Err
-	}
-	require.Equal(t, want, got, what...)
+// AdvanceTurn begins the next turn.
+func (s *Trial[H]) AdvanceTurn(t *rapid.T) {
+	s.outbox.Last.IssuedAtTurn++
+	s.Call(t, nil, func(h H) error { h.AdvanceTurn(); return nil })
 }
 
-func (s *trial[H]) advanceTurn(t *rapid.T) {
-	s.outbox.last.IssuedAtTurn++
-	s.call(t, nil, func(h H) error { h.AdvanceTurn(); return nil })
-}
-
-// drain takes messages from the outboxes; take does that of the model.
-func (s *trial[H]) drain(t *rapid.T, take func() (Envelope, bool)) {
-	for range fewMessages.Draw(t, "messages") {
+// Drain takes messages from the outboxes; take does that of the model.
+func (s *Trial[H]) Drain(t *rapid.T, take func() (wc.Envelope, bool)) {
+	for range rapid.IntRange(1, 6).Draw(t, "messages") {
 		want, some := take()
 		asText := rapid.Bool().Draw(t, "as text")
-		s.call(t, nil, func(h H) error {
+		s.Call(t, nil, func(h H) error {
 			if !asText {
 				env, ok := h.DrainOutbox()
 				require.Equal(t, some, ok)
@@ -78,7 +69,7 @@ func (s *trial[H]) drain(t *rapid.T, take func() (Envelope, bool)) {
 			require.Equal(t, want, env)
 			appended := "before"
 			if ok {
-				appended += plainWire(want)
+				appended += model.Wire(want)
 			}
 			require.Equal(t, appended, string(text))
 			return nil
@@ -86,62 +77,63 @@ func (s *trial[H]) drain(t *rapid.T, take func() (Envelope, bool)) {
 	}
 }
 
-func (s *trial[H]) deliver(t *rapid.T, seq uint64, sender *string, op Op) {
-	s.handOver(t, plainSeal(Envelope{Version: 1, Header: Header{SeqNo: seq, DecisionSeq: seq}, WorkerID: sender, Op: op}))
+// Deliver gives a sealed message to each half.
+func (s *Trial[H]) Deliver(t *rapid.T, seq uint64, sender *string, op wc.Op) {
+	s.HandOver(t, model.Seal(wc.Envelope{Version: 1, Header: wc.Header{SeqNo: seq, DecisionSeq: seq}, WorkerID: sender, Op: op}))
 }
 
-// handOver gives a message to each half by a way of its own.
-func (s *trial[H]) handOver(t *rapid.T, env Envelope) {
+// HandOver gives a message to each half by a way of its own.
+func (s *Trial[H]) HandOver(t *rapid.T, env wc.Envelope) {
 	refusal, answer := s.inbound(env)
 	want := cmp.Or(refusal, answer)
 	held := env
 	if env.WorkerID != nil {
-		held.WorkerID = ptr(*env.WorkerID)
+		held.WorkerID = new(*env.WorkerID)
 	}
-	requireError(t, want, s.three[0].HandleInbound(&held), "HandleInbound")
+	model.RequireError(t, want, s.three[0].HandleInbound(&held), "HandleInbound")
 	if held.WorkerID != nil {
 		*held.WorkerID = "changed by its holder"
 	}
 	if refusal == nil {
-		requireError(t, want, s.witness.HandleInbound(&env), "HandleInbound")
+		model.RequireError(t, want, s.Witness.HandleInbound(&env), "HandleInbound")
 	}
 
 	text, err := env.AppendJSON(nil)
 	if err != nil { // it does not come as text
 		require.Error(t, refusal)
-		requireError(t, want, s.three[1].HandleInbound(&env), "HandleInbound")
+		model.RequireError(t, want, s.three[1].HandleInbound(&env), "HandleInbound")
 		return
 	}
-	valid := plainVerdict(env) == nil
+	valid := model.Verdict(env) == nil
 
-	v, err := Verify(text)
+	v, err := wc.Verify(text)
 	if valid {
 		require.NoError(t, err)
-		requireError(t, want, s.three[1].HandleVerified(v), "HandleVerified")
+		model.RequireError(t, want, s.three[1].HandleVerified(v), "HandleVerified")
 	} else {
-		requireError(t, want, err, "Verify")
-		require.ErrorIs(t, s.three[1].HandleVerified(v), ErrInvalidValue)
+		model.RequireError(t, want, err, "Verify")
+		require.ErrorIs(t, s.three[1].HandleVerified(v), wc.ErrInvalidValue)
 	}
 
 	read, err := s.three[2].Receive(text)
 	clear(text)
-	requireError(t, want, err, "Receive")
+	model.RequireError(t, want, err, "Receive")
 	if valid {
-		require.Equal(t, plainWire(env), plainWire(read), "Receive")
+		require.Equal(t, model.Wire(env), model.Wire(read), "Receive")
 	} else {
 		require.Zero(t, read, "Receive")
 	}
 }
 
-// requireEqual compares the halves with each other.
-func (s *trial[H]) requireEqual(t *rapid.T) {
+// RequireEqual compares the halves with each other.
+func (s *Trial[H]) RequireEqual(t *rapid.T) {
 	for i, h := range s.three {
-		require.True(t, reflect.DeepEqual(s.witness, h), "%d differs from one that never saw what was refused", i)
+		require.True(t, reflect.DeepEqual(s.Witness, h), "%d differs from one that never saw what was refused", i)
 	}
 }
 
-// seldom makes the one call now and then, and mostly the other.
-func seldom(now, mostly func(*rapid.T)) func(*rapid.T) {
+// Seldom makes the one call now and then, and mostly the other.
+func Seldom(now, mostly func(*rapid.T)) func(*rapid.T) {
 	return func(t *rapid.T) {
 		if rapid.IntRange(0, 7).Draw(t, "seldom") == 6 {
 			now(t)
@@ -151,27 +143,17 @@ func seldom(now, mostly func(*rapid.T)) func(*rapid.T) {
 	}
 }
 
-// drawSeq draws a sequence number about the highest that was accepted.
-func drawSeq(t *rapid.T, highest uint64) uint64 {
+// DrawSeq draws a sequence number about the highest that was accepted.
+func DrawSeq(t *rapid.T, highest uint64) uint64 {
 	return rapid.SampledFrom([]uint64{highest + 1, highest + 3, highest, 1, 0}).Draw(t, "seq no")
 }
 
-// waiting returns the messages in an outbox, which have no worker id and no digest before they are taken.
-func waiting(o *outbox) (envelopes []Envelope) {
-	for i := range o.len() {
-		env := Envelope{Op: o.queue[o.head+i].op}
-		o.number(&env, i)
-		envelopes = append(envelopes, env)
-	}
-	return envelopes
-}
-
-// requireJobs looks every job up by its id.
-func requireJobs(t *rapid.T, jobs plainJobs, job func(uint64) (TrackedJob, bool), state func(uint64) (JobState, bool)) {
-	for _, id := range fewJobIDs {
-		want, err := jobs.find(id)
+// RequireJobs looks every job up by its id.
+func RequireJobs(t *rapid.T, jobs model.Jobs, job func(uint64) (wc.TrackedJob, bool), state func(uint64) (wc.JobState, bool)) {
+	for _, id := range model.FewJobIDs {
+		want, err := jobs.Find(id)
 		if err != nil {
-			want = new(plainJob)
+			want = new(model.Job)
 		}
 		tracked, ok := job(id)
 		require.Equal(t, err == nil, ok)

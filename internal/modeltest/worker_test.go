@@ -1,33 +1,35 @@
-package workerchannel
+package modeltest
 
 import (
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/model"
 	"pgregory.net/rapid"
 )
 
 // A workerTrial compares workers with the model of section 10.
 type workerTrial struct {
-	trial[*Worker]
-	model *plainWorker
+	Trial[*wc.Worker]
+	model *model.Worker
 }
 
 func TestWorkerMatchesModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		seed := anyNumber.Draw(t, "seed")
+		seed := model.AnyNumber.Draw(t, "seed")
 		id := rapid.SampledFrom([]string{"worker", "worker", "\n\U0001f600", "", "\xff"}).Draw(t, "id")
-		model := newPlainWorker(id, seed)
-		s := &workerTrial{newTrial(func() *Worker { return NewWorker(id, seed) }, &model.plainOutbox, model.inbound), model}
+		oracle := model.NewWorker(id, seed)
+		s := &workerTrial{NewTrial(func() *wc.Worker { return wc.NewWorker(id, seed) }, &oracle.Outbox, oracle.Inbound), oracle}
 		s.repeat(t)
 	})
 }
 
 func (s *workerTrial) repeat(t *rapid.T) {
-	completeShutdown := func(t *rapid.T) { s.call(t, s.model.completeShutdown(), (*Worker).CompleteShutdown) }
-	shutdown := func(t *rapid.T) { s.deliver(t, s.model.highest+1, nil, ShutdownWorker{"why"}) }
+	completeShutdown := func(t *rapid.T) { s.Call(t, s.model.CompleteShutdown(), (*wc.Worker).CompleteShutdown) }
+	shutdown := func(t *rapid.T) { s.Deliver(t, s.model.Highest+1, nil, wc.ShutdownWorker{Reason: "why"}) }
 	calls := map[string]func(*rapid.T){
 		"":                  s.compare,
 		"go on 1":           s.goOn,
@@ -35,111 +37,120 @@ func (s *workerTrial) repeat(t *rapid.T) {
 		"go on 3":           s.goOn,
 		"go on 4":           s.goOn,
 		"announce":          s.announce,
-		"fail":              seldom(seldom(s.fail, s.goOn), s.goOn),
-		"complete shutdown": seldom(seldom(completeShutdown, s.goOn), s.goOn),
+		"fail":              Seldom(Seldom(s.fail, s.goOn), s.goOn),
+		"complete shutdown": Seldom(Seldom(completeShutdown, s.goOn), s.goOn),
 		"start":             s.start,
 		"report":            s.report,
 		"complete":          s.complete,
 		"answer":            s.answer,
 		"diagnose":          s.diagnose,
-		"turn":              s.advanceTurn,
-		"drain":             func(t *rapid.T) { s.drain(t, s.take) },
+		"turn":              s.AdvanceTurn,
+		"drain":             func(t *rapid.T) { s.Drain(t, s.take) },
 		"spawn":             s.spawn,
 		"unfitting 1":       s.unfitting,
 		"unfitting 2":       s.unfitting,
-		"shutdown":          seldom(shutdown, s.goOn),
+		"shutdown":          Seldom(shutdown, s.goOn),
 		"stray":             s.stray,
 		"damaged":           s.damaged,
-		"unwritable":        func(t *rapid.T) { s.handOver(t, drawUnwritable(t, nil, s.model.highest+1)) },
+		"unwritable":        func(t *rapid.T) { s.HandOver(t, model.DrawUnwritable(t, nil, s.model.Highest+1)) },
 	}
 	for range 6 {
 		t.Repeat(calls)
 	}
+	for len(s.model.Waiting) > 0 { // what waits is compared when it is taken, and a worker drops nothing
+		s.Drain(t, s.take)
+	}
 }
 
-func (s *workerTrial) take() (Envelope, bool) {
-	m, ok := s.model.take()
+func (s *workerTrial) take() (wc.Envelope, bool) {
+	m, ok := s.model.Take()
 	return m.Envelope, ok
 }
 
-func (s *workerTrial) announce(t *rapid.T) { s.call(t, s.model.announce(), (*Worker).Announce) }
+func (s *workerTrial) announce(t *rapid.T) { s.Call(t, s.model.Announce(), (*wc.Worker).Announce) }
 
 func (s *workerTrial) fail(t *rapid.T) {
-	reason := fewTexts.Draw(t, "reason")
-	s.call(t, s.model.fail(reason), func(w *Worker) error { return w.Fail(reason) })
+	reason := model.FewTexts.Draw(t, "reason")
+	s.Call(t, s.model.Fail(reason), func(w *wc.Worker) error { return w.Fail(reason) })
 }
 
-func (s *workerTrial) start(t *rapid.T) { s.startJob(t, fewJobs.Draw(t, "job id")) }
+func (s *workerTrial) start(t *rapid.T) { s.startJob(t, model.FewJobs.Draw(t, "job id")) }
 
 func (s *workerTrial) startJob(t *rapid.T, id uint64) {
-	s.call(t, s.model.start(id), func(w *Worker) error { return w.Start(id) })
+	s.Call(t, s.model.Start(id), func(w *wc.Worker) error { return w.Start(id) })
 }
 
 func (s *workerTrial) report(t *rapid.T) {
-	id, detail := fewJobs.Draw(t, "job id"), fewTexts.Draw(t, "detail")
-	s.call(t, s.model.report(id, detail), func(w *Worker) error { return w.Report(id, detail) })
+	id, detail := model.FewJobs.Draw(t, "job id"), model.FewTexts.Draw(t, "detail")
+	s.Call(t, s.model.Report(id, detail), func(w *wc.Worker) error { return w.Report(id, detail) })
 }
 
 func (s *workerTrial) complete(t *rapid.T) {
-	id := fewJobs.Draw(t, "job id")
-	outcome := rapid.OneOf(fewOutcomes, rapid.SampledFrom([]Outcome{
-		OutcomeOk{}, OutcomeOk{tooLarge}, nil, &OutcomeOk{},
-		OutcomeErr{Code: "\xff"}, OutcomeErr{Message: "\xff"}, OutcomeCancelled{"\xff"}, OutcomePanicked{"\xff"},
+	id := model.FewJobs.Draw(t, "job id")
+	outcome := rapid.OneOf(model.FewOutcomes, rapid.SampledFrom([]wc.Outcome{
+		wc.OutcomeOk{}, wc.OutcomeOk{Payload: model.TooLarge}, nil, &wc.OutcomeOk{},
+		wc.OutcomeErr{Code: "\xff"}, wc.OutcomeErr{Message: "\xff"}, wc.OutcomeCancelled{Reason: "\xff"}, wc.OutcomePanicked{Message: "\xff"},
 	})).Draw(t, "outcome")
-	s.call(t, s.model.complete(id, outcome), func(w *Worker) error { return w.Complete(id, outcome) })
+	s.Call(t, s.model.Complete(id, outcome), func(w *wc.Worker) error { return w.Complete(id, outcome) })
 }
 
 func (s *workerTrial) answer(t *rapid.T) {
-	phases := rapid.SampledFrom([]JobState{StateCancelRequested, StateDraining, StateFinalizing})
-	s.answerPhase(t, fewJobs.Draw(t, "job id"), phases.Draw(t, "phase"))
+	phases := rapid.SampledFrom([]wc.JobState{wc.StateCancelRequested, wc.StateDraining, wc.StateFinalizing})
+	s.answerPhase(t, model.FewJobs.Draw(t, "job id"), phases.Draw(t, "phase"))
 }
 
-func (s *workerTrial) answerPhase(t *rapid.T, id uint64, phase JobState) {
+func (s *workerTrial) answerPhase(t *rapid.T, id uint64, phase wc.JobState) {
 	switch phase {
-	case StateCancelRequested:
-		s.call(t, s.model.acknowledge(id), func(w *Worker) error { return w.AcknowledgeCancel(id) })
-	case StateDraining:
-		s.call(t, s.model.completeDrain(id), func(w *Worker) error { return w.CompleteDrain(id) })
-	case StateFinalizing:
-		s.call(t, s.model.completeFinalize(id), func(w *Worker) error { return w.CompleteFinalize(id) })
+	case wc.StateCancelRequested:
+		s.Call(t, s.model.Acknowledge(id), func(w *wc.Worker) error { return w.AcknowledgeCancel(id) })
+	case wc.StateDraining:
+		s.Call(t, s.model.CompleteDrain(id), func(w *wc.Worker) error { return w.CompleteDrain(id) })
+	case wc.StateFinalizing:
+		s.Call(t, s.model.CompleteFinalize(id), func(w *wc.Worker) error { return w.CompleteFinalize(id) })
 	}
 }
 
 func (s *workerTrial) diagnose(t *rapid.T) {
-	d := Diagnostic{Level(rapid.IntRange(0, 3).Draw(t, "level")), fewTexts.Draw(t, "category"), fewTexts.Draw(t, "message"), anyDetail.Draw(t, "metadata")}
-	s.call(t, s.model.diagnose(d), func(w *Worker) error { return w.Diagnose(d) })
+	d := wc.Diagnostic{
+		Level:    wc.Level(rapid.IntRange(0, 3).Draw(t, "level")),
+		Category: model.FewTexts.Draw(t, "category"), Message: model.FewTexts.Draw(t, "message"), Metadata: model.AnyDetail.Draw(t, "metadata"),
+	}
+	s.Call(t, s.model.Diagnose(d), func(w *wc.Worker) error { return w.Diagnose(d) })
 }
 
 func (s *workerTrial) spawn(t *rapid.T) {
-	s.deliver(t, s.model.highest+1, nil, SpawnJob{fewJobs.Draw(t, "job id"), fewRegion.Draw(t, "region"), 2, 3, fewPayloads.Draw(t, "payload")})
+	s.Deliver(t, s.model.Highest+1, nil, wc.SpawnJob{
+		JobID: model.FewJobs.Draw(t, "job id"), RegionID: model.FewRegion.Draw(t, "region"), TaskID: 2, ObligationID: 3,
+		Payload: model.FewPayloads.Draw(t, "payload"),
+	})
 }
 
 // goOn takes the next step in the life of a worker and its jobs.
 func (s *workerTrial) goOn(t *rapid.T) {
 	p := s.model
 	switch {
-	case p.closed && rapid.Bool().Draw(t, "fail again"):
+	case p.Closed && rapid.Bool().Draw(t, "fail again"):
 		s.fail(t)
 		return
-	case !p.ready:
+	case !p.Ready:
 		s.announce(t)
 		return
-	case len(p.jobs) == 0:
+	case len(p.Jobs) == 0:
 		s.spawn(t)
 		return
 	}
-	job := rapid.SampledFrom(p.jobs.all()).Draw(t, "job")
-	if job.State == StateQueued && rapid.Bool().Draw(t, "start") {
+	job := rapid.SampledFrom(p.Jobs.All()).Draw(t, "job")
+	if job.State == wc.StateQueued && rapid.Bool().Draw(t, "start") {
 		s.startJob(t, job.JobID)
 		return
 	}
-	if next, ok := map[JobState]Op{
-		StateQueued:          CancelJob{job.JobID, "why"},
-		StateRunning:         CancelJob{job.JobID, "why"},
-		StateCancelRequested: DrainJob{job.JobID},
-		StateDraining:        FinalizeJob{job.JobID},
-	}[job.State]; ok && (job.answered || plainPollable(job.State)) {
-		s.deliver(t, p.highest+1, nil, next)
+	if next, ok := map[wc.JobState]wc.Op{
+		wc.StateQueued:          wc.CancelJob{JobID: job.JobID, Reason: "why"},
+		wc.StateRunning:         wc.CancelJob{JobID: job.JobID, Reason: "why"},
+		wc.StateCancelRequested: wc.DrainJob{JobID: job.JobID},
+		wc.StateDraining:        wc.FinalizeJob{JobID: job.JobID},
+	}[job.State]; ok && (job.Answered || model.Pollable(job.State)) {
+		s.Deliver(t, p.Highest+1, nil, next)
 		return
 	}
 	s.answerPhase(t, job.JobID, job.State)
@@ -147,24 +158,24 @@ func (s *workerTrial) goOn(t *rapid.T) {
 
 // unfitting delivers anything that the coordinator could say about any job.
 func (s *workerTrial) unfitting(t *rapid.T) {
-	id := fewJobs.Draw(t, "job id")
-	if len(s.model.jobs) > 0 && rapid.IntRange(0, 3).Draw(t, "tracked") > 0 {
-		id = rapid.SampledFrom(s.model.jobs.all()).Draw(t, "job").JobID
+	id := model.FewJobs.Draw(t, "job id")
+	if len(s.model.Jobs) > 0 && rapid.IntRange(0, 3).Draw(t, "tracked") > 0 {
+		id = rapid.SampledFrom(s.model.Jobs.All()).Draw(t, "job").JobID
 	}
-	op := rapid.SampledFrom([]Op{PollStatus{id}, CancelJob{id, "why"}, DrainJob{id}, FinalizeJob{id}}).Draw(t, "op")
-	s.deliver(t, s.model.highest+1, nil, op)
+	op := rapid.SampledFrom([]wc.Op{wc.PollStatus{JobID: id}, wc.CancelJob{JobID: id, Reason: "why"}, wc.DrainJob{JobID: id}, wc.FinalizeJob{JobID: id}}).Draw(t, "op")
+	s.Deliver(t, s.model.Highest+1, nil, op)
 }
 
 // stray delivers anything from anyone, sealed.
 func (s *workerTrial) stray(t *rapid.T) {
-	sender := rapid.SampledFrom([]*string{nil, ptr("worker"), ptr("")}).Draw(t, "sender")
-	s.deliver(t, drawSeq(t, s.model.highest), sender, drawOp(t, fewJobs, fewPayloads))
+	sender := rapid.SampledFrom([]*string{nil, new("worker"), new("")}).Draw(t, "sender")
+	s.Deliver(t, DrawSeq(t, s.model.Highest), sender, model.DrawOp(t, model.FewJobs, model.FewPayloads))
 }
 
 // damaged delivers what would be fresh but for some damage.
 func (s *workerTrial) damaged(t *rapid.T) {
-	op := drawOp(t, fewJobs, smallPayload)
-	s.handOver(t, drawDamage(t, plainSeal(Envelope{Version: 1, Header: Header{SeqNo: s.model.highest + 1}, Op: op})))
+	op := model.DrawOp(t, model.FewJobs, model.SmallPayload)
+	s.HandOver(t, model.DrawDamage(t, model.Seal(wc.Envelope{Version: 1, Header: wc.Header{SeqNo: s.model.Highest + 1}, Op: op})))
 }
 
 // A workerView is everything that can be seen of a worker without naming a job.
@@ -173,16 +184,15 @@ type workerView struct {
 	Ready, Closed, Shutdown bool
 	Turn, Seed              uint64
 	Inflight                int
-	Jobs                    []TrackedJob
-	Outbox                  []Envelope
+	Jobs                    []wc.TrackedJob
+	Outbox                  int
 }
 
 func (s *workerTrial) compare(t *rapid.T) {
-	s.requireEqual(t)
-	p, w := s.model, s.witness
+	s.RequireEqual(t)
+	p, w := s.model, s.Witness
 	require.Equal(t,
-		workerView{p.id, p.ready, p.closed, p.shutdown, p.turn(), p.last.Seed, len(p.jobs), p.jobs.values(), p.envelopes()},
-		workerView{w.ID(), w.Ready(), w.Closed(), w.ShutdownRequested(), w.Turn(), w.Seed(), w.InflightCount(), slices.Collect(w.Jobs()), waiting(&w.out)})
-	require.Equal(t, len(p.waiting), w.OutboxLen())
-	requireJobs(t, p.jobs, w.Job, w.JobState)
+		workerView{p.ID, p.Ready, p.Closed, p.Shutdown, p.Turn(), p.Last.Seed, len(p.Jobs), p.Jobs.Values(), len(p.Waiting)},
+		workerView{w.ID(), w.Ready(), w.Closed(), w.ShutdownRequested(), w.Turn(), w.Seed(), w.InflightCount(), slices.Collect(w.Jobs()), w.OutboxLen()})
+	RequireJobs(t, p.Jobs, w.Job, w.JobState)
 }

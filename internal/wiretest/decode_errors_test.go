@@ -1,4 +1,4 @@
-package workerchannel
+package wiretest
 
 import (
 	"slices"
@@ -7,19 +7,20 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
 )
 
 // refusedByEveryReader also takes care that the envelope that was there stays as it was.
-func refusedByEveryReader(t *testing.T, text string, want *ParseError) {
+func refusedByEveryReader(t *testing.T, text string, want *wc.ParseError) {
 	t.Helper()
-	before := NewWorkerEnvelope("w", Header{1, 2, 3, 4, 5}, Diagnostic{LevelWarn, "c", "m", new("d")})
+	before := wc.NewWorkerEnvelope("w", wc.Header{MessageID: 1, SeqNo: 2, DecisionSeq: 3, Seed: 4, IssuedAtTurn: 5}, wc.Diagnostic{Level: wc.LevelWarn, Category: "c", Message: "m", Metadata: new("d")})
 	env := before
 	assert.Equal(t, want, env.UnmarshalJSON([]byte(text)))
 	assert.Equal(t, before, env, "a refused text leaves the envelope as it was")
-	env, err := ParseEnvelope([]byte(text))
+	env, err := wc.ParseEnvelope([]byte(text))
 	assert.Equal(t, want, err)
 	assert.Zero(t, env)
-	v, err := Verify([]byte(text))
+	v, err := wc.Verify([]byte(text))
 	assert.Equal(t, want, err)
 	assert.Zero(t, v)
 }
@@ -280,7 +281,7 @@ func TestDecodeErrorsHaveOffsetAndCause(t *testing.T) {
 				before, after, marked := strings.Cut(replaceOnce(t, r.text, r.old, r.new), "▸")
 				require.True(t, marked)
 				t.Logf("%.300s", before+"▸"+after)
-				refusedByEveryReader(t, before+after, &ParseError{Offset: len(before), Cause: r.cause})
+				refusedByEveryReader(t, before+after, &wc.ParseError{Offset: len(before), Cause: r.cause})
 			})
 		}
 	}
@@ -301,18 +302,18 @@ func TestDecodeReportsAMissingMemberAtItsObject(t *testing.T) {
 		for _, member := range members {
 			at := strings.LastIndex(text[:strings.Index(text, member)+1], "{")
 			name := strings.Split(member, `"`)[1]
-			refusedByEveryReader(t, replaceOnce(t, text, member, ""), &ParseError{Offset: at, Cause: "member " + name + " is missing"})
+			refusedByEveryReader(t, replaceOnce(t, text, member, ""), &wc.ParseError{Offset: at, Cause: "member " + name + " is missing"})
 		}
 	}
 	const ready = header + `"worker_id":"w","replay_hash":7,"op":{"type":"BootstrapReady"}}`
-	refusedByEveryReader(t, ready, &ParseError{Offset: strings.Index(ready, `{"type"`), Cause: "member worker_id is missing"})
+	refusedByEveryReader(t, ready, &wc.ParseError{Offset: strings.Index(ready, `{"type"`), Cause: "member worker_id is missing"})
 }
 
 func TestDecodeRefusesEveryPrefix(t *testing.T) {
 	for _, text := range []string{pollText, stopText, spawnText, snapshotText, doneText, errText, diagnosticText} {
 		for end := range len(text) {
-			_, err := ParseEnvelope([]byte(text[:end]))
-			var e *ParseError
+			_, err := wc.ParseEnvelope([]byte(text[:end]))
+			var e *wc.ParseError
 			require.ErrorAs(t, err, &e, text[:end])
 			assert.LessOrEqual(t, e.Offset, end)
 		}
@@ -321,14 +322,14 @@ func TestDecodeRefusesEveryPrefix(t *testing.T) {
 
 func TestDecodeStopsAtTheEndOfInputInsideAPayload(t *testing.T) {
 	for n := range len(spawnText) {
-		_, err := ParseEnvelope(slices.Clip([]byte(spawnText)[:n])) // no byte to read by mistake
-		assert.ErrorIs(t, err, ErrMalformed)
+		_, err := wc.ParseEnvelope(slices.Clip([]byte(spawnText)[:n])) // no byte to read by mistake
+		assert.ErrorIs(t, err, wc.ErrMalformed)
 	}
 }
 
 func TestDecodeRefusesALoneContinuationByte(t *testing.T) {
 	for _, text := range []string{"\x80", "a\x80", "\xbf"} {
-		_, err := ParseEnvelope([]byte(strings.Replace(diagnosticText, `"m"`, `"`+text+`"`, 1)))
+		_, err := wc.ParseEnvelope([]byte(strings.Replace(diagnosticText, `"m"`, `"`+text+`"`, 1)))
 		assert.ErrorContains(t, err, "string is not well-formed UTF-8", "%q", text)
 	}
 }

@@ -1,4 +1,4 @@
-package workerchannel
+package wiretest
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/model"
 )
 
 // The texts that the tables of accepted and refused texts change.
@@ -70,7 +72,7 @@ func TestDecodeAcceptsAnyJSONOfTheSameMeaning(t *testing.T) {
 		{"members of other operations", pollText, `8}}`, `8,"reason":7,"payload":"x","outcome":[],"worker_id":{},"region_id":-1,"reason":8}}`},
 		{"members of the envelope in the operation", pollText, `8}}`, `8,"version":"x","op":{},"seed":-1}}`},
 		{"members of other outcomes", errText, `{"status"`, `{"payload":"x","reason":0,"status"`},
-		{"an oversized payload where none belongs", pollText, `8}}`, `8,"payload":` + payloadText(MaxPayloadBytes+1) + `}}`},
+		{"an oversized payload where none belongs", pollText, `8}}`, `8,"payload":` + payloadText(wc.MaxPayloadBytes+1) + `}}`},
 		{"127 levels", pollText, `8}}`, `8},"x":` + nested(126) + `}`},
 		{"127 levels in the operation", pollText, `8}}`, `8,"x":` + nested(125) + `}}`},
 	} {
@@ -90,27 +92,27 @@ func replaceOnce(t *testing.T, text, old, new string) string {
 // the right digest, too.
 func assertSameMeaning(t *testing.T, canonical, other string) {
 	t.Helper()
-	var want, got Envelope
+	var want, got wc.Envelope
 	require.NoError(t, want.UnmarshalJSON([]byte(canonical)))
 	assert.Equal(t, canonical, jsonOf(want))
 	require.NoError(t, got.UnmarshalJSON([]byte(other)))
 	assert.Equal(t, want, got)
-	_, err := ParseEnvelope([]byte(other))
-	assert.ErrorIs(t, err, ErrReplayHashMismatch)
+	_, err := wc.ParseEnvelope([]byte(other))
+	assert.ErrorIs(t, err, wc.ErrReplayHashMismatch)
 
-	want.ReplayHash = ReplayHash(want.Header, want.WorkerID, want.Op)
+	want.ReplayHash = wc.ReplayHash(want.Header, want.WorkerID, want.Op)
 	sealed := replaceOnce(t, other, `"replay_hash":7`, `"replay_hash":`+strconv.FormatUint(want.ReplayHash, 10))
-	got, err = ParseEnvelope([]byte(sealed))
+	got, err = wc.ParseEnvelope([]byte(sealed))
 	require.NoError(t, err)
 	assert.Equal(t, want, got)
-	v, err := Verify([]byte(sealed))
+	v, err := wc.Verify([]byte(sealed))
 	require.NoError(t, err)
 	assert.Equal(t, want, v.Envelope())
 }
 
 func TestDecodeAcceptsEscapesOfAnyCharacter(t *testing.T) {
 	for c := range rune(0x100) {
-		canonical := plainText(string(c))
+		canonical := model.Text(string(c))
 		escaped := fmt.Sprintf(`"\u%04x"`, c)
 		assertSameMeaning(t, replaceOnce(t, stopText, `"r"`, canonical), replaceOnce(t, stopText, `"r"`, escaped))
 	}
@@ -134,7 +136,7 @@ func TestDecodeReadsNumbersAndStringsWhole(t *testing.T) {
 			assertSameMeaning(t, text, " "+text)
 		}
 	}
-	var env Envelope
+	var env wc.Envelope
 	require.NoError(t, env.UnmarshalJSON([]byte(replaceOnce(t, pollText, `"version":1`, `"version":4294967295`))))
 	assert.Equal(t, uint32(1<<32-1), env.Version)
 	require.NoError(t, env.UnmarshalJSON([]byte(replaceOnce(t, pollText, `"replay_hash":7`, `"replay_hash":`+top))))
@@ -150,7 +152,7 @@ func TestDecodeReadsNumbersAndStringsWhole(t *testing.T) {
 		`a\u0022b\u005cc\\u0041`:   "a\"b\\c\\u0041",
 	} {
 		require.NoError(t, env.UnmarshalJSON([]byte(replaceOnce(t, stopText, `"reason":"r"`, `"reason":"`+text+`"`))), text)
-		assert.Equal(t, ShutdownWorker{want}, env.Op, text)
+		assert.Equal(t, wc.ShutdownWorker{Reason: want}, env.Op, text)
 	}
 }
 
@@ -163,37 +165,44 @@ func TestDecodeStopsAtTheFirstPayloadByteOverTheLimit(t *testing.T) {
 		"outcome, status last": replaceOnce(t, doneText, `"status":"Ok",`+payload, payload+` , "status":"Ok"`),
 	} {
 		t.Run(name, func(t *testing.T) {
-			largest := replaceOnce(t, text, payload, `"payload":`+payloadText(MaxPayloadBytes))
-			var env Envelope
+			largest := replaceOnce(t, text, payload, `"payload":`+payloadText(wc.MaxPayloadBytes))
+			var env wc.Envelope
 			require.NoError(t, env.UnmarshalJSON([]byte(largest)))
-			f := flatten(env.Op)
-			assert.Equal(t, bytes.Repeat([]byte{7}, MaxPayloadBytes), f.payload)
+			assert.Equal(t, bytes.Repeat([]byte{7}, wc.MaxPayloadBytes), payloadOf(env.Op))
 
-			tooLarge := replaceOnce(t, text, payload, `"payload":`+payloadText(MaxPayloadBytes+1))
-			want := &ParseError{Offset: strings.LastIndex(tooLarge, "7]"), Err: &PayloadError{MaxPayloadBytes + 1, MaxPayloadBytes}}
+			tooLarge := replaceOnce(t, text, payload, `"payload":`+payloadText(wc.MaxPayloadBytes+1))
+			want := &wc.ParseError{Offset: strings.LastIndex(tooLarge, "7]"), Err: &wc.PayloadError{Size: wc.MaxPayloadBytes + 1, Max: wc.MaxPayloadBytes}}
 			refusedByEveryReader(t, tooLarge, want)
 		})
 	}
 	t.Run("without an end", func(t *testing.T) { // is read no further
 		before, _, _ := strings.Cut(spawnText, "[")
-		endless := before + "[" + strings.Repeat("7,", MaxPayloadBytes)
-		want := &ParseError{Offset: len(endless), Err: &PayloadError{MaxPayloadBytes + 100, MaxPayloadBytes}}
+		endless := before + "[" + strings.Repeat("7,", wc.MaxPayloadBytes)
+		want := &wc.ParseError{Offset: len(endless), Err: &wc.PayloadError{Size: wc.MaxPayloadBytes + 100, Max: wc.MaxPayloadBytes}}
 		refusedByEveryReader(t, endless+strings.Repeat("7,", 99)+"x", want)
 	})
 }
 
+// payloadOf returns the payload of a SpawnJob or of a JobCompleted that is Ok.
+func payloadOf(op wc.Op) []byte {
+	if spawn, ok := op.(wc.SpawnJob); ok {
+		return spawn.Payload
+	}
+	return op.(wc.JobCompleted).Outcome.(wc.OutcomeOk).Payload
+}
+
 func TestDecodedEnvelopeSharesNoMemoryWithTheInput(t *testing.T) {
 	for _, env := range everyEnvelope() {
-		for name, read := range map[string]func(data []byte) (Envelope, error){
-			"ParseEnvelope": ParseEnvelope,
-			"UnmarshalJSON": func(data []byte) (e Envelope, err error) { err = e.UnmarshalJSON(data); return e, err },
-			"Verify":        func(data []byte) (Envelope, error) { v, err := Verify(data); return v.Envelope(), err },
-			"Receive": func(data []byte) (Envelope, error) {
+		for name, read := range map[string]func(data []byte) (wc.Envelope, error){
+			"ParseEnvelope": wc.ParseEnvelope,
+			"UnmarshalJSON": func(data []byte) (e wc.Envelope, err error) { err = e.UnmarshalJSON(data); return e, err },
+			"Verify":        func(data []byte) (wc.Envelope, error) { v, err := wc.Verify(data); return v.Envelope(), err },
+			"Receive": func(data []byte) (wc.Envelope, error) {
 				if env.WorkerID == nil {
-					return NewWorker("w", 0).Receive(data)
+					return wc.NewWorker("w", 0).Receive(data)
 				}
-				c := NewCoordinator(0)
-				boot := fromWorker(*env.WorkerID, 1, BootstrapReady{*env.WorkerID})
+				c := wc.NewCoordinator(0)
+				boot := wc.NewWorkerEnvelope(*env.WorkerID, wc.Header{SeqNo: 1}, wc.BootstrapReady{WorkerID: *env.WorkerID})
 				require.NoError(t, c.HandleInbound(&boot))
 				e, _ := c.Receive(data) // the envelope is returned, whatever becomes of it
 				return e, nil
@@ -213,19 +222,19 @@ func TestDecodeRefusesAMalformedElementBeyondTheLargestPayload(t *testing.T) {
 	const before = `{"version":1,"message_id":1,"seq_no":1,"decision_seq":1,"seed":1,"issued_at_turn":1,"worker_id":"w","replay_hash":1,` +
 		`"op":{"type":"JobCompleted","job_id":1,"outcome":{"status":"Ok","payload":[`
 	for _, separator := range []string{",", ", "} {
-		full := before + strings.Repeat("0"+separator, MaxPayloadBytes)
+		full := before + strings.Repeat("0"+separator, wc.MaxPayloadBytes)
 		for _, tail := range []string{"", "]", "x]", "256]}}}", "01]", "-1]", "1.5]", `"1"]`, "null]"} {
 			for name, err := range map[string]error{
-				"ParseEnvelope":          func() error { _, err := ParseEnvelope([]byte(full + tail)); return err }(),
-				"Verify":                 func() error { _, err := Verify([]byte(full + tail)); return err }(),
-				"Envelope.UnmarshalJSON": new(Envelope).UnmarshalJSON([]byte(full + tail)),
-				"Coordinator.Receive":    func() error { _, err := NewCoordinator(1).Receive([]byte(full + tail)); return err }(),
-				"Worker.Receive":         func() error { _, err := NewWorker("w", 1).Receive([]byte(full + tail)); return err }(),
+				"ParseEnvelope":          func() error { _, err := wc.ParseEnvelope([]byte(full + tail)); return err }(),
+				"Verify":                 func() error { _, err := wc.Verify([]byte(full + tail)); return err }(),
+				"Envelope.UnmarshalJSON": new(wc.Envelope).UnmarshalJSON([]byte(full + tail)),
+				"Coordinator.Receive":    func() error { _, err := wc.NewCoordinator(1).Receive([]byte(full + tail)); return err }(),
+				"Worker.Receive":         func() error { _, err := wc.NewWorker("w", 1).Receive([]byte(full + tail)); return err }(),
 			} {
-				assert.ErrorIs(t, err, ErrMalformed, "%s, %q after %q", name, tail, separator)
+				assert.ErrorIs(t, err, wc.ErrMalformed, "%s, %q after %q", name, tail, separator)
 			}
 		}
-		_, err := ParseEnvelope([]byte(full + "1]}}}"))
-		assert.ErrorIs(t, err, ErrPayloadTooLarge)
+		_, err := wc.ParseEnvelope([]byte(full + "1]}}}"))
+		assert.ErrorIs(t, err, wc.ErrPayloadTooLarge)
 	}
 }

@@ -1,24 +1,24 @@
-package workerchannel
+package wiretest
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"math"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/model"
 )
 
 // Arbitrary input. `go test` runs the seeds and the corpora in testdata/fuzz. To search further, run
 // go test -run '^$' -fuzz with one of the targets, and -fuzzminimizetime 20x, as their inputs are long.
 
 func FuzzParseEnvelope(f *testing.F) {
-	for _, line := range lines(f, "testdata/envelopes.jsonl") {
+	for _, line := range model.Lines(f, "envelopes.jsonl") {
 		f.Add([]byte(field(f, line, "wire")))
 	}
-	for _, line := range lines(f, "testdata/documents.jsonl") {
+	for _, line := range model.Lines(f, "documents.jsonl") {
 		text, err := hex.DecodeString(field(f, line, "hex"))
 		require.NoError(f, err)
 		f.Add(text)
@@ -33,7 +33,7 @@ func FuzzRoundTrip(f *testing.F) {
 		f.Add(uint32(op), uint64(1), uint64(2), uint64(3), uint64(4), uint64(5), uint64(6), op, 255-op, true, true, "\xff", "\xed\xa0\x80", "a\xc0", []byte("x"))
 	}
 	f.Fuzz(func(t *testing.T, version uint32, messageID, seqNo, decisionSeq, seed, turn, id uint64, op, sub byte, hasWorker, hasText bool, worker, text, more string, payload []byte) {
-		env := Envelope{Version: version, Header: Header{messageID, seqNo, decisionSeq, seed, turn}}
+		env := wc.Envelope{Version: version, Header: wc.Header{MessageID: messageID, SeqNo: seqNo, DecisionSeq: decisionSeq, Seed: seed, IssuedAtTurn: turn}}
 		if hasWorker {
 			env.WorkerID = &worker
 		}
@@ -41,42 +41,37 @@ func FuzzRoundTrip(f *testing.F) {
 		if hasText {
 			optional = &text
 		}
-		outcomes := []Outcome{nil, OutcomeOk{payload}, OutcomeErr{text, more}, OutcomeCancelled{text}, OutcomePanicked{text}}
-		ops := []Op{
-			nil, BootstrapReady{text}, BootstrapFailed{text, more}, SpawnJob{id, messageID, seqNo, seed, payload}, PollStatus{id},
-			StatusSnapshot{id, JobState(sub), optional}, JobCompleted{id, outcomes[int(sub)%len(outcomes)]}, CancelJob{id, text},
-			CancelAcknowledged{id}, DrainJob{id}, DrainCompleted{id}, FinalizeJob{id}, FinalizeCompleted{id},
-			ShutdownWorker{text}, ShutdownCompleted{}, Diagnostic{Level(sub), text, more, optional},
+		outcomes := []wc.Outcome{nil, wc.OutcomeOk{Payload: payload}, wc.OutcomeErr{Code: text, Message: more}, wc.OutcomeCancelled{Reason: text}, wc.OutcomePanicked{Message: text}}
+		ops := []wc.Op{
+			nil, wc.BootstrapReady{WorkerID: text}, wc.BootstrapFailed{WorkerID: text, Reason: more},
+			wc.SpawnJob{JobID: id, RegionID: messageID, TaskID: seqNo, ObligationID: seed, Payload: payload},
+			wc.PollStatus{JobID: id},
+			wc.StatusSnapshot{JobID: id, State: wc.JobState(sub), Detail: optional},
+			wc.JobCompleted{JobID: id, Outcome: outcomes[int(sub)%len(outcomes)]}, wc.CancelJob{JobID: id, Reason: text},
+			wc.CancelAcknowledged{JobID: id}, wc.DrainJob{JobID: id}, wc.DrainCompleted{JobID: id}, wc.FinalizeJob{JobID: id}, wc.FinalizeCompleted{JobID: id},
+			wc.ShutdownWorker{Reason: text}, wc.ShutdownCompleted{}, wc.Diagnostic{Level: wc.Level(sub), Category: text, Message: more, Metadata: optional},
 		}
 		env.Op = ops[int(op)%len(ops)]
 
 		written, err := env.AppendJSON([]byte("before"))
-		if !plainSendable(env) {
-			require.ErrorIs(t, err, ErrInvalidValue)
+		if !model.Sendable(env) {
+			require.ErrorIs(t, err, wc.ErrInvalidValue)
 			require.Equal(t, "before", string(written))
 			require.Error(t, env.Validate())
 			return
 		}
 		require.NoError(t, err)
-		require.Equal(t, plainDigest(env), ReplayHash(env.Header, env.WorkerID, env.Op))
-		env = plainSeal(env)
+		require.Equal(t, model.Digest(env), wc.ReplayHash(env.Header, env.WorkerID, env.Op))
+		env = model.Seal(env)
 		written, err = env.AppendJSON(nil)
 		require.NoError(t, err)
-		require.Equal(t, plainWire(env), string(written))
-		var read Envelope
+		require.Equal(t, model.Wire(env), string(written))
+		var read wc.Envelope
 		require.NoError(t, read.UnmarshalJSON(written))
 		require.Equal(t, env, read)
-		_, err = ParseEnvelope(written)
-		require.Equal(t, describeError(plainVerdict(env)), describeError(err))
+		_, err = wc.ParseEnvelope(written)
+		require.Equal(t, model.Describe(model.Verdict(env)), model.Describe(err))
 	})
-}
-
-// lines returns the lines of a file.
-func lines(t testing.TB, file string) [][]byte {
-	needClone(t)
-	data, err := os.ReadFile(file)
-	require.NoError(t, err)
-	return bytes.Split(bytes.TrimSpace(data), []byte("\n"))
 }
 
 // field returns a text of a JSON object.

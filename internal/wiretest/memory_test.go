@@ -1,4 +1,4 @@
-package workerchannel
+package wiretest
 
 import (
 	"runtime"
@@ -6,16 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
 )
-
-// heapInUse returns how many bytes are alive.
-func heapInUse() float64 {
-	runtime.GC()
-	runtime.GC() // finishes the sweep of the first
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return float64(m.HeapAlloc)
-}
 
 // allocatedBy returns how many bytes a call takes from the heap, including what it gives back.
 func allocatedBy(call func()) uint64 {
@@ -36,7 +28,7 @@ func TestDecodeTakesMemoryInProportionToTheInput(t *testing.T) {
 		"deep objects":               head + `"x":` + strings.Repeat(`{"x":`, many),
 		"commas":                     spawn + strings.Repeat(",", many),
 		"a payload of small numbers": spawn + strings.Repeat("0,", many-1) + `0]}}`,
-		"a payload too large":        spawn + strings.Repeat("0,", 2*MaxPayloadBytes) + `0]}}`,
+		"a payload too large":        spawn + strings.Repeat("0,", 2*wc.MaxPayloadBytes) + `0]}}`,
 		"a payload without end":      spawn + strings.Repeat("0,", many/2),
 		"a long text":                head + `"worker_id":"` + strings.Repeat("x", many) + `"}`,
 		"long escapes":               head + `"worker_id":"` + strings.Repeat(`\u0041`, many) + `"}`,
@@ -53,7 +45,7 @@ func TestDecodeTakesMemoryInProportionToTheInput(t *testing.T) {
 	} {
 		data := []byte(text)
 		var err error
-		allocated := allocatedBy(func() { _, err = Verify(data) })
+		allocated := allocatedBy(func() { _, err = wc.Verify(data) })
 		require.Error(t, err, name)
 		require.LessOrEqual(t, allocated, uint64(6*len(data)+1<<13), name)
 		require.Less(t, len(err.Error()), 400, name)

@@ -1,4 +1,4 @@
-package workerchannel
+package wiretest
 
 import (
 	"reflect"
@@ -7,35 +7,38 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
 )
 
 // An operation of somebody else's making, which the seal of Op does not keep out.
 type (
-	embedsOp      struct{ Op }
-	embedsSpawn   struct{ SpawnJob }
-	embedsOutcome struct{ Outcome }
+	embedsOp      struct{ wc.Op }
+	embedsSpawn   struct{ wc.SpawnJob }
+	embedsOutcome struct{ wc.Outcome }
 )
 
 // impossibleOps are operations that only a Go program can have, with the wire name of what is at fault.
-func impossibleOps() map[string][]Op {
-	ops := map[string][]Op{
-		"op": {nil, embedsOp{}, embedsOp{PollStatus{1}}, &embedsOp{}, embedsSpawn{}, &embedsSpawn{}, (*embedsSpawn)(nil)},
+func impossibleOps() map[string][]wc.Op {
+	ops := map[string][]wc.Op{
+		"op": {nil, embedsOp{}, embedsOp{wc.PollStatus{JobID: 1}}, &embedsOp{}, embedsSpawn{}, &embedsSpawn{}, (*embedsSpawn)(nil)},
 		"outcome": {
-			JobCompleted{1, nil}, JobCompleted{1, &OutcomeOk{}}, JobCompleted{1, (*OutcomeOk)(nil)}, JobCompleted{1, &OutcomeErr{}},
-			JobCompleted{1, (*OutcomeCancelled)(nil)}, JobCompleted{1, (*OutcomePanicked)(nil)}, JobCompleted{1, embedsOutcome{}},
-			JobCompleted{1, embedsOutcome{OutcomeOk{}}}, JobCompleted{1, &embedsOutcome{}},
+			wc.JobCompleted{JobID: 1, Outcome: nil}, wc.JobCompleted{JobID: 1, Outcome: &wc.OutcomeOk{}},
+			wc.JobCompleted{JobID: 1, Outcome: (*wc.OutcomeOk)(nil)}, wc.JobCompleted{JobID: 1, Outcome: &wc.OutcomeErr{}},
+			wc.JobCompleted{JobID: 1, Outcome: (*wc.OutcomeCancelled)(nil)},
+			wc.JobCompleted{JobID: 1, Outcome: (*wc.OutcomePanicked)(nil)}, wc.JobCompleted{JobID: 1, Outcome: embedsOutcome{}},
+			wc.JobCompleted{JobID: 1, Outcome: embedsOutcome{wc.OutcomeOk{}}}, wc.JobCompleted{JobID: 1, Outcome: &embedsOutcome{}},
 		},
-		"state": {StatusSnapshot{1, 8, nil}, StatusSnapshot{1, 255, nil}},
-		"level": {Diagnostic{Level: 3}, Diagnostic{Level: 255}},
+		"state": {wc.StatusSnapshot{JobID: 1, State: 8}, wc.StatusSnapshot{JobID: 1, State: 255}},
+		"level": {wc.Diagnostic{Level: 3}, wc.Diagnostic{Level: 255}},
 	}
 	for _, op := range everyOp("w") {
 		pointer := reflect.New(reflect.TypeOf(op)) // to a copy, and to nothing
 		pointer.Elem().Set(reflect.ValueOf(op))
-		ops["op"] = append(ops["op"], pointer.Interface().(Op), reflect.Zero(pointer.Type()).Interface().(Op))
+		ops["op"] = append(ops["op"], pointer.Interface().(wc.Op), reflect.Zero(pointer.Type()).Interface().(wc.Op))
 
 		for name, members := range illFormedCopies(reflect.ValueOf(op)) {
 			for _, member := range members {
-				ops[name] = append(ops[name], member.Interface().(Op))
+				ops[name] = append(ops[name], member.Interface().(wc.Op))
 			}
 		}
 	}
@@ -65,7 +68,7 @@ func illFormedCopies(v reflect.Value) map[string][]reflect.Value {
 				change(i, name, reflect.ValueOf(&bad))
 			}
 		}
-		if outcome, ok := v.Field(i).Interface().(Outcome); ok {
+		if outcome, ok := v.Field(i).Interface().(wc.Outcome); ok {
 			for name, twins := range illFormedCopies(reflect.ValueOf(outcome)) {
 				for _, twin := range twins {
 					change(i, name, twin)
@@ -83,41 +86,63 @@ func TestValuesThatCannotBeSentAreNeverWritten(t *testing.T) {
 	}
 	for name, ops := range ops {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, "begin with w")
+			p := newPair(t)
 			for _, op := range ops {
-				_ = ReplayHash(Header{}, nil, op)
-				for _, env := range []Envelope{NewEnvelope(Header{SeqNo: 1000}, op), NewWorkerEnvelope("w", Header{SeqNo: 1000}, op)} {
-					assertCannotBeSent(s, env, name)
-				}
+				_ = wc.ReplayHash(wc.Header{}, nil, op)
+				p.assertCannotBeSent(wc.NewEnvelope(wc.Header{SeqNo: 1000}, op), name)
+				p.assertCannotBeSent(wc.NewWorkerEnvelope("w", wc.Header{SeqNo: 1000}, op), name)
 			}
 		})
 	}
 	t.Run("the envelope's worker id", func(t *testing.T) {
-		assertCannotBeSent(newScene(t, "begin with w"), NewWorkerEnvelope(illFormed, Header{SeqNo: 1000}, CancelAcknowledged{1}), "worker_id")
+		newPair(t).assertCannotBeSent(wc.NewWorkerEnvelope("\xff", wc.Header{SeqNo: 1000}, wc.CancelAcknowledged{JobID: 1}), "worker_id")
 	})
 }
 
-func assertCannotBeSent(s *scene, env Envelope, field string) {
-	s.t.Helper()
-	var e *ValueError
+// A pair is a coordinator with its worker, which are both ready, and twins of them that never see what is refused.
+type pair struct {
+	t        *testing.T
+	c, cTwin *wc.Coordinator
+	w, wTwin *wc.Worker
+}
+
+func newPair(t *testing.T) *pair {
+	begin := func() (*wc.Coordinator, *wc.Worker) {
+		c, w := wc.NewCoordinator(42), wc.NewWorker("w", 42)
+		require.NoError(t, w.Announce())
+		ready, _ := w.DrainOutbox()
+		require.NoError(t, c.HandleInbound(&ready))
+		return c, w
+	}
+	p := &pair{t: t}
+	p.c, p.w = begin()
+	p.cTwin, p.wTwin = begin()
+	return p
+}
+
+func (p *pair) assertCannotBeSent(env wc.Envelope, field string) {
+	p.t.Helper()
+	var e *wc.ValueError
 	err := env.Validate()
-	assert.ErrorIs(s.t, err, ErrInvalidValue)
-	require.ErrorAs(s.t, err, &e, "%#v", env.Op)
-	assert.Equal(s.t, field, e.Field)
+	assert.ErrorIs(p.t, err, wc.ErrInvalidValue)
+	require.ErrorAs(p.t, err, &e, "%#v", env.Op)
+	assert.Equal(p.t, field, e.Field)
 
 	data, unwritable := env.AppendJSON([]byte("as it was"))
-	assert.Equal(s.t, err, unwritable)
-	assert.Equal(s.t, "as it was", string(data))
+	assert.Equal(p.t, err, unwritable)
+	assert.Equal(p.t, "as it was", string(data))
 	data, unwritable = env.MarshalJSON()
-	assert.Equal(s.t, err, unwritable)
-	assert.Empty(s.t, data)
+	assert.Equal(p.t, err, unwritable)
+	assert.Empty(p.t, data)
 
-	assertRefused(s, err, func(s *scene) error { return s.c.HandleInbound(&env) })
-	assertRefused(s, err, func(s *scene) error { return s.worker().HandleInbound(&env) })
+	assert.Equal(p.t, err, p.c.HandleInbound(&env))
+	assert.Equal(p.t, err, p.w.HandleInbound(&env))
 	switch op := env.Op.(type) {
-	case JobCompleted:
-		assertRefused(s, err, workerCall("Complete", arguments{id: op.JobID, outcome: op.Outcome}))
-	case Diagnostic:
-		assertRefused(s, err, workerCall("Diagnose", arguments{diagnostic: op}))
+	case wc.JobCompleted:
+		assert.Equal(p.t, err, p.w.Complete(op.JobID, op.Outcome))
+	case wc.Diagnostic:
+		assert.Equal(p.t, err, p.w.Diagnose(op))
 	}
+	assert.Equal(p.t, p.cTwin, p.c)
+	assert.Equal(p.t, p.wTwin, p.w)
 }
