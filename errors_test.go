@@ -131,38 +131,16 @@ func TestPeersStringsAreQuotedUpTo64Bytes(t *testing.T) {
 	assert.Equal(t, `"`+whole+`"... (65 bytes)`, quote(whole+"y"))
 }
 
-// errorKinds has every kind of error by its name in PROTOCOL section 8.
-var errorKinds = map[string]error{
-	"VersionMismatch":            ErrVersionMismatch,
-	"ReplayHashMismatch":         ErrReplayHashMismatch,
-	"InboundSequenceNotFresh":    ErrInboundSequenceNotFresh,
-	"MissingWorkerIdentity":      ErrMissingWorkerIdentity,
-	"UnexpectedWorkerIdentity":   ErrUnexpectedWorkerIdentity,
-	"WorkerIdentityMismatch":     ErrWorkerIdentityMismatch,
-	"WorkerSessionMismatch":      ErrWorkerSessionMismatch,
-	"RetiredWorker":              ErrRetiredWorker,
-	"PayloadTooLarge":            ErrPayloadTooLarge,
-	"InvalidTransition":          ErrInvalidTransition,
-	"TerminalStatusSnapshot":     ErrTerminalStatusSnapshot,
-	"InvalidStatusSnapshotState": ErrInvalidStatusSnapshotState,
-	"UnexpectedCompletionPhase":  ErrUnexpectedCompletionPhase,
-	"JobNotPollable":             ErrJobNotPollable,
-	"JobNotTerminal":             ErrJobNotTerminal,
-	"WorkerNotReady":             ErrWorkerNotReady,
-	"WorkerClosed":               ErrWorkerClosed,
-	"RegionClosed":               ErrRegionClosed,
-	"UnknownRegionID":            ErrUnknownRegionID,
-	"ShutdownInProgress":         ErrShutdownInProgress,
-	"DuplicateJobID":             ErrDuplicateJobID,
-	"UnknownJobID":               ErrUnknownJobID,
-	"BootstrapFailed":            ErrBootstrapFailed,
-	"UnexpectedDirection":        ErrUnexpectedDirection,
-	"AlreadyAnnounced":           ErrAlreadyAnnounced,
-	"InvalidValue":               ErrInvalidValue,
-	"Malformed":                  ErrMalformed,
-}
+// errorKinds are the kinds by their names.
+var errorKinds = func() map[string]error {
+	m := map[string]error{}
+	for _, k := range kinds {
+		m[k.name] = k.kind
+	}
+	return m
+}()
 
-// kindOf returns the name of the one kind that an error has.
+// kindOf returns the name of the one kind that an error has: KindOf, but of several kinds all names.
 func kindOf(err error) (kind string) {
 	for name, sentinel := range errorKinds {
 		if errors.Is(err, sentinel) {
