@@ -261,3 +261,47 @@ func TestEmptyWorkerIDIsAnIDLikeOthers(t *testing.T) {
 	assert.False(t, active)
 	assert.ErrorIs(t, bootstrap(c, ""), ErrRetiredWorker)
 }
+
+func TestSnapshotsOfOtherStatesAreErrorsWhateverTheJob(t *testing.T) {
+	for state := StateCreated; state <= StateFailed; state++ {
+		kind := ErrInvalidStatusSnapshotState
+		switch {
+		case state == StateQueued || state == StateRunning:
+			continue
+		case state.Terminal():
+			kind = ErrTerminalStatusSnapshot
+		}
+		for id := range uint64(11) { // of which 0 is unknown
+			s := busyScene(t)
+			want := clone(s.c)
+			want.lastSeen = 1000
+			env := fromWorker("w", 1000, StatusSnapshot{id, state, nil})
+			assert.Equal(t, &JobError{kind, id, state}, s.c.HandleInbound(&env))
+			require.Equal(t, want, s.c)
+		}
+	}
+}
+func TestZeroCoordinatorAndZeroWorkerAreThoseOfSeedZero(t *testing.T) {
+	play := func(c *Coordinator, w *Worker) (sent []string) {
+		s := &scene{t: t, c: c, channels: []*channel{{w: w}}, queued: map[string][]Envelope{}}
+		assert.Nil(t, c.Reap())
+		assert.Empty(t, collect(c.Jobs()))
+		assert.Empty(t, collect(w.Jobs()))
+		_, ok := c.Overdue()
+		assert.False(t, ok)
+		require.NoError(t, w.Announce())
+		s.play("deliver", "host SpawnJob 1", "host CancelJob 1", "send host")
+		for _, data := range s.channels[0].toWorker {
+			_, err := w.Receive(data)
+			require.NoError(t, err)
+			sent = append(sent, string(data))
+		}
+		require.NoError(t, w.AcknowledgeCancel(1))
+		require.NoError(t, w.CompleteShutdown())
+		for env := range w.Outbox() {
+			sent = append(sent, string(written(env)))
+		}
+		return sent
+	}
+	assert.Equal(t, play(NewCoordinator(0), NewWorker("", 0)), play(new(Coordinator), new(Worker)))
+}

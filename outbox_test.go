@@ -211,31 +211,6 @@ func TestDrainedEnvelopeIsItsHoldersOwn(t *testing.T) {
 	assert.Equal(t, "w", w.ID())
 }
 
-func TestZeroCoordinatorAndZeroWorkerAreThoseOfSeedZero(t *testing.T) {
-	play := func(c *Coordinator, w *Worker) (sent []string) {
-		s := &scene{t: t, c: c, channels: []*channel{{w: w}}, queued: map[string][]Envelope{}}
-		assert.Nil(t, c.Reap())
-		assert.Empty(t, collect(c.Jobs()))
-		assert.Empty(t, collect(w.Jobs()))
-		_, ok := c.Overdue()
-		assert.False(t, ok)
-		require.NoError(t, w.Announce())
-		s.play("deliver", "host SpawnJob 1", "host CancelJob 1", "send host")
-		for _, data := range s.channels[0].toWorker {
-			_, err := w.Receive(data)
-			require.NoError(t, err)
-			sent = append(sent, string(data))
-		}
-		require.NoError(t, w.AcknowledgeCancel(1))
-		require.NoError(t, w.CompleteShutdown())
-		for env := range w.Outbox() {
-			sent = append(sent, string(written(env)))
-		}
-		return sent
-	}
-	assert.Equal(t, play(NewCoordinator(0), NewWorker("", 0)), play(new(Coordinator), new(Worker)))
-}
-
 const maxUint64 uint64 = math.MaxUint64
 
 // A sender that has used the highest number has none left that its reader could take. At a million messages a second
