@@ -1,6 +1,8 @@
 package workerchannel
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -112,4 +114,121 @@ func TestEnvelopeStringIsOneBoundedLine(t *testing.T) {
 	}
 	assert.Equal(t, "unknown sender → no operation", Envelope{}.String())
 	assert.Equal(t, "w → JobCompleted job 7: no outcome", fromWorker("w", 1, JobCompleted{7, nil}).String())
+}
+
+func TestNilPayloadIsTheEmptyOne(t *testing.T) {
+	none, empty := SpawnJob{JobID: 1}, SpawnJob{JobID: 1, Payload: []byte{}}
+	assert.Equal(t, ReplayHash(Header{}, nil, empty), ReplayHash(Header{}, nil, none))
+	data := written(fromHost(1, none))
+	assert.Contains(t, string(data), `"payload":[]`)
+	env, err := ParseEnvelope(data)
+	require.NoError(t, err)
+	assert.Equal(t, empty, env.Op, "what is read is never nil")
+}
+
+func TestPayloadHasAtMost262144Bytes(t *testing.T) {
+	full, over := make([]byte, 262144), make([]byte, 262145)
+	s := newScene(t, "begin with w", "given job 1 running")
+	require.NoError(t, s.c.SpawnJob(SpawnJob{JobID: 2, Payload: full}))
+	s.play("deliver")
+	require.NoError(t, s.worker().Complete(2, OutcomeOk{full}))
+	s.play("deliver")
+	job, _ := s.c.Job(2)
+	assert.Equal(t, OutcomeOk{full}, job.Outcome)
+
+	want := &PayloadError{Size: 262145, Max: 262144}
+	assert.Equal(t, want, s.c.SpawnJob(SpawnJob{JobID: 3, Payload: over}))
+	assert.Equal(t, want, s.worker().Complete(1, OutcomeOk{over}))
+	for _, env := range []Envelope{fromHost(1, SpawnJob{Payload: over}), fromWorker("w", 1, JobCompleted{1, OutcomeOk{over}})} {
+		assert.Equal(t, want, env.Validate())
+		data, err := env.AppendJSON([]byte("as it was"))
+		assert.Equal(t, want, err)
+		assert.Equal(t, "as it was", string(data))
+	}
+}
+
+func TestOperationsAreNamedForTheirTypes(t *testing.T) {
+	seen := make(map[OpType]bool)
+	for _, op := range everyOp("w") {
+		assert.Equal(t, reflect.TypeOf(op).Name(), op.Type().String())
+		seen[op.Type()] = true
+	}
+	assert.Len(t, seen, 15)
+}
+
+func TestStringReturnsTheNames(t *testing.T) {
+	for got, want := range map[any]string{
+		StateCreated: "created", StateQueued: "queued", StateRunning: "running", StateCancelRequested: "cancel_requested",
+		StateDraining: "draining", StateFinalizing: "finalizing", StateCompleted: "completed", StateFailed: "failed",
+		JobState(8): "unknown_state_8", JobState(255): "unknown_state_255",
+		LevelInfo: "Info", LevelWarn: "Warn", LevelError: "Error", Level(3): "UnknownLevel3",
+		SenderCoordinator: "coordinator", SenderWorker: "worker", Sender(0): "unknown_sender_0", Sender(3): "unknown_sender_3",
+		TransferStructuredClone: "structured_clone", TransferArrayBuffer: "transfer_array_buffer", PayloadTransferMode(2): "unknown_transfer_mode_2",
+		OpSpawnJob: "SpawnJob", OpDiagnostic: "Diagnostic", OpType(0): "UnknownOp0", OpType(16): "UnknownOp16",
+	} {
+		assert.Equal(t, want, got.(interface{ String() string }).String())
+	}
+	assert.Zero(t, OpType(0).Sender())
+	assert.Zero(t, OpType(16).Sender())
+}
+
+func TestPayloadTransferModesHaveTheirNamesInJSON(t *testing.T) {
+	for mode, name := range map[PayloadTransferMode]string{
+		TransferStructuredClone: `"structured_clone"`, TransferArrayBuffer: `"transfer_array_buffer"`,
+	} {
+		text, err := json.Marshal(mode)
+		assert.NoError(t, err)
+		assert.Equal(t, name, string(text))
+		read := PayloadTransferMode(255)
+		assert.NoError(t, json.Unmarshal(text, &read))
+		assert.Equal(t, mode, read)
+	}
+	_, err := PayloadTransferMode(2).MarshalText()
+	assert.Equal(t, invalid("transfer_mode", "is not a transfer mode"), err)
+	mode := TransferArrayBuffer
+	for _, name := range []string{"", "StructuredClone", strings.Repeat("t", 1<<20)} {
+		err := mode.UnmarshalText([]byte(name))
+		assert.ErrorIs(t, err, ErrInvalidValue)
+		assert.Less(t, len(err.Error()), 300)
+		assert.Equal(t, TransferArrayBuffer, mode)
+	}
+}
+
+func TestPayloadsAreOwnedAndTravelByStructuredClone(t *testing.T) {
+	assert.True(t, SpawnJob{}.OwnsPayload())
+	assert.Equal(t, TransferStructuredClone, SpawnJob{}.PayloadTransferMode())
+	for outcome, want := range map[string]struct {
+		Outcome
+		has bool
+	}{
+		"ok": {OutcomeOk{}, true}, "err": {OutcomeErr{}, false}, "cancelled": {OutcomeCancelled{}, false}, "panicked": {OutcomePanicked{}, false},
+	} {
+		mode, has := want.PayloadTransferMode()
+		assert.Equal(t, want.has, has, outcome)
+		assert.Equal(t, TransferStructuredClone, mode, outcome)
+	}
+}
+
+func TestValidationChecksVersionValuesDigestIdentityAndSizeInThisOrder(t *testing.T) {
+	var (
+		value      = because(ErrInvalidValue, func(a *attempt) { a.message.worker = new(illFormed) })
+		missing    = because(ErrMissingWorkerIdentity, func(a *attempt) { a.message.worker = nil })
+		mismatch   = because(ErrWorkerIdentityMismatch, func(a *attempt) { a.message.worker = new("x") })
+		size       = because(ErrPayloadTooLarge, func(a *attempt) { a.message.op = JobCompleted{1, OutcomeOk{oversized}} })
+		unexpected = because(ErrUnexpectedWorkerIdentity, func(a *attempt) {
+			if a.message.worker == nil {
+				a.message.worker = new("w")
+			}
+		})
+		spawnSize = because(ErrPayloadTooLarge, func(a *attempt) { a.message.op = SpawnJob{Payload: oversized} })
+	)
+	validate := func(a *attempt) error { return a.message.envelope().Validate() }
+	start := func(worker *string, op Op) func() *attempt {
+		return func() *attempt { return arriving(nil, worker, op) }
+	}
+	firstReasonWins(t, start(nil, SpawnJob{}), validate, wrongVersion, value, wrongDigest, unexpected, spawnSize)
+	firstReasonWins(t, start(new("w"), JobCompleted{1, OutcomeOk{}}), validate, wrongVersion, wrongDigest, missing, size)
+	firstReasonWins(t, start(new("w"), BootstrapReady{"w"}), validate, wrongVersion, wrongDigest, missing)
+	firstReasonWins(t, start(new("w"), BootstrapReady{"w"}), validate, wrongVersion, wrongDigest, mismatch)
+	firstReasonWins(t, start(new("w"), BootstrapFailed{"w", "no"}), validate, wrongVersion, wrongDigest, mismatch)
 }

@@ -1,6 +1,7 @@
 package workerchannel
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -128,4 +129,23 @@ func TestPeersStringsAreQuotedUpTo64Bytes(t *testing.T) {
 	whole := strings.Repeat("x", 64)
 	assert.Equal(t, `"`+whole+`"`, quote(whole))
 	assert.Equal(t, `"`+whole+`"... (65 bytes)`, quote(whole+"y"))
+}
+
+// errorKinds are the kinds by their names.
+var errorKinds = func() map[string]error {
+	m := map[string]error{}
+	for _, k := range kinds {
+		m[k.name] = k.kind
+	}
+	return m
+}()
+
+// kindOf returns the name of the one kind that an error has: KindOf, but of several kinds all names.
+func kindOf(err error) (kind string) {
+	for name, sentinel := range errorKinds {
+		if errors.Is(err, sentinel) {
+			kind += name
+		}
+	}
+	return kind
 }

@@ -17,11 +17,13 @@ import (
 // workers that die and are replaced without end. Both halves are the real ones; what connects them is a
 // world. What goes wrong is printed as the shortest sequence of moves that leads to it.
 
-// By default all takes 14 s and, with -short, 2 s. On the same machine, which has two cores, -explore.queue=2 takes
-// 1 minute for the ordered network and 1.5 minutes for the other (0.7 million states, 10 million steps in its
-// setup wide); -explore.jobs=2 takes 2 minutes for the ordered network, and longer than that for the other;
-// -explore.twins=1 takes 1.5 minutes for both. Choose a setup with -run, such as -run 'Ordered.*/limits$'.
+// By default all takes 5 s, with -explore.full 14 s and with -short 2 s. On the same machine, which has two cores,
+// -explore.full -explore.queue=2 takes 1 minute for the ordered network and 1.5 minutes for the other (0.7 million
+// states, 10 million steps in its setup wide); -explore.full -explore.jobs=2 takes 2 minutes for the ordered network, and
+// longer than that for the other; -explore.full -explore.twins=1 takes 1.5 minutes for both. Choose a setup with -run,
+// such as -run 'Ordered.*/limits$'.
 var (
+	exploreFull  = flag.Bool("explore.full", false, "explore the large setups whole, too")
 	exploreJobs  = flag.Int("explore.jobs", 0, "explore with so many jobs at a time, 1 or 2")
 	exploreQueue = flag.Int("explore.queue", 0, "explore with queues of so many messages")
 	exploreTwins = flag.Int("explore.twins", 199, "compare every nth pair of equivalent states; 1 compares all, which takes 7 times as long")
@@ -41,11 +43,11 @@ func TestEveryStateOverAnOrderedLosslessNetwork(t *testing.T) {
 		setup{name: "deep", jobs: 1, room: 2},
 		setup{name: "wide", jobs: 2, room: 1},
 		// Regions: two jobs in one or two regions; and one job that comes back after its worker's death.
-		setup{name: "regions", worker: honest, jobs: 2, regions: 2, room: 1, terse: true},
+		setup{name: "regions", large: true, worker: honest, jobs: 2, regions: 2, room: 1, terse: true},
 		setup{name: "regions-wild", jobs: 1, regions: 2, room: 1},
 		// Limits: all of them; and which of two jobs is due first.
-		setup{name: "limits", jobs: 1, room: 1, limits: differentLimits},
-		setup{name: "limits-wide", worker: honest, jobs: 2, room: 1, terse: true, limits: jobLimits},
+		setup{name: "limits", large: true, jobs: 1, room: 1, limits: differentLimits},
+		setup{name: "limits-wide", large: true, worker: honest, jobs: 2, room: 1, terse: true, limits: jobLimits},
 		// What an honest worker is promised: no job of it is lost by a shutdown when idle, and every shutdown ends.
 		setup{name: "honest-deep", worker: honest, jobs: 1, room: 2},
 		setup{name: "honest-wide", worker: honest, jobs: 2, room: 1},
@@ -58,18 +60,19 @@ func TestEveryStateOverAnOrderedLosslessNetwork(t *testing.T) {
 // A worker is wild here: over such a network nobody can tell an honest one from another.
 func TestEveryStateOverANetworkThatLosesRepeatsAndReorders(t *testing.T) {
 	explore(t,
-		setup{name: "deep", hostile: true, jobs: 1, room: 2},
-		setup{name: "wide", hostile: true, jobs: 2, room: 1},
+		setup{name: "deep", large: true, hostile: true, jobs: 1, room: 2},
+		setup{name: "wide", large: true, hostile: true, jobs: 2, room: 1},
 		setup{name: "regions", hostile: true, jobs: 1, regions: 2, room: 1},
 		setup{name: "limits", hostile: true, jobs: 1, room: 1, limits: oneTurn},
 	)
 }
 
-// explore explores each setup. With -short there is one job, queues are of one message, and limits of one turn.
+// explore explores each setup. In a large one, unless -explore.full is given, and with -short in all, there is one job,
+// queues are of one message, and limits of one turn.
 func explore(t *testing.T, setups ...setup) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // there is much garbage and little else
 	for _, s := range setups {
-		if testing.Short() {
+		if testing.Short() || s.large && !*exploreFull {
 			if strings.HasSuffix(s.name, "wide") {
 				continue // with one job it is another setup
 			}

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -64,4 +65,29 @@ func TestFilesUseOnlyTheLayersBelow(t *testing.T) {
 		from, to := fset.Position(use.Pos()), fset.Position(object.Pos())
 		assert.LessOrEqual(t, layer[from.Filename], layer[to.Filename], "%s uses %s, which is at %s", from, use.Name, to)
 	}
+}
+
+// TestOnlyTestsImportInternalPackages keeps the model of the tests out of what is tested, and of every program.
+func TestOnlyTestsImportInternalPackages(t *testing.T) {
+	const internal = `"github.com/workerchannel/workerchannel/internal/`
+	seen := 0
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imported := range f.Imports {
+			if strings.HasPrefix(imported.Path.Value, internal) {
+				seen++
+				allowed := strings.HasSuffix(path, "_test.go") || strings.HasPrefix(filepath.ToSlash(path), "internal/")
+				assert.True(t, allowed, "%s imports %s, which is for tests", path, imported.Path.Value)
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	assert.NotZero(t, seen)
 }

@@ -211,27 +211,38 @@ func TestDrainedEnvelopeIsItsHoldersOwn(t *testing.T) {
 	assert.Equal(t, "w", w.ID())
 }
 
-func TestZeroCoordinatorAndZeroWorkerAreThoseOfSeedZero(t *testing.T) {
-	play := func(c *Coordinator, w *Worker) (sent []string) {
-		s := &scene{t: t, c: c, channels: []*channel{{w: w}}, queued: map[string][]Envelope{}}
-		assert.Nil(t, c.Reap())
-		assert.Empty(t, collect(c.Jobs()))
-		assert.Empty(t, collect(w.Jobs()))
-		_, ok := c.Overdue()
-		assert.False(t, ok)
-		require.NoError(t, w.Announce())
-		s.play("deliver", "host SpawnJob 1", "host CancelJob 1", "send host")
-		for _, data := range s.channels[0].toWorker {
-			_, err := w.Receive(data)
-			require.NoError(t, err)
-			sent = append(sent, string(data))
-		}
-		require.NoError(t, w.AcknowledgeCancel(1))
-		require.NoError(t, w.CompleteShutdown())
-		for env := range w.Outbox() {
-			sent = append(sent, string(written(env)))
-		}
-		return sent
-	}
-	assert.Equal(t, play(NewCoordinator(0), NewWorker("", 0)), play(new(Coordinator), new(Worker)))
+const maxUint64 uint64 = math.MaxUint64
+
+// A sender that has used the highest number has none left that its reader could take. At a million messages a second
+// that is in half a million years.
+func TestHighestSequenceNumberIsTheLast(t *testing.T) {
+	last := Header{MessageID: maxUint64 - 1, SeqNo: maxUint64 - 1, DecisionSeq: maxUint64 - 1, Seed: maxUint64, IssuedAtTurn: maxUint64}
+	t.Run("of a coordinator", func(t *testing.T) {
+		s := newScene(t, "begin with w", "given job 1 running")
+		s.c.out.last = last
+		s.play("host PollStatus 1", "deliver")
+		job, _ := s.c.Job(1)
+		assert.Equal(t, maxUint64, job.LastSeqNo)
+		s.play("host PollStatus 1")
+		assert.Equal(t, &SequenceError{LastSeen: maxUint64, Actual: 0}, s.do("deliver"))
+	})
+	t.Run("of a worker", func(t *testing.T) {
+		s := newScene(t, "begin with w", "given job 1 running")
+		s.worker().out.last = last
+		s.play("w Report 1", "deliver", "w Complete 1 Ok")
+		assert.Equal(t, &SequenceError{LastSeen: maxUint64, Actual: 0}, s.do("deliver"))
+		assertRecovers(s)
+	})
+	t.Run("while turns wrap", func(t *testing.T) {
+		s := newScene(t, "begin with w", "given job 1 running")
+		s.c.out.last.IssuedAtTurn, s.worker().out.last.IssuedAtTurn = maxUint64, maxUint64
+		s.play("host PollStatus 1")
+		env, _ := s.c.DrainOutbox()
+		assert.Equal(t, maxUint64, env.IssuedAtTurn)
+		assert.NoError(t, s.worker().HandleInbound(&env))
+		s.c.AdvanceTurn()
+		s.worker().AdvanceTurn()
+		assert.Zero(t, s.c.Turn())
+		assert.Zero(t, s.worker().Turn())
+	})
 }

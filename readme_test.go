@@ -46,8 +46,13 @@ func TestReadmesDiagramIsTheTransitionTable(t *testing.T) {
 
 func TestDocumentsNameTestsThatExist(t *testing.T) {
 	needClone(t)
-	files, err := filepath.Glob("*_test.go")
-	require.NoError(t, err)
+	var files []string
+	for _, pattern := range []string{"*_test.go", "internal/*/*_test.go"} {
+		matches, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, matches, pattern)
+		files = append(files, matches...)
+	}
 	var tests []string
 	for _, f := range files {
 		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Benchmark)\w+)\(`).FindAllStringSubmatch(readFile(t, f), -1) {

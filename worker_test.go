@@ -93,3 +93,18 @@ func TestEveryAnswerIsTheLastWordAfterAShutdownRequest(t *testing.T) {
 		}
 	}
 }
+
+func TestWorkerWithAnIllFormedIDCanSendNothing(t *testing.T) {
+	w := NewWorker(illFormed, 42)
+	for name, call := range workerCalls {
+		if name == "AdvanceTurn" {
+			continue
+		}
+		err := call(w, arguments{id: 1, outcome: OutcomeOk{}})
+		if name == "Announce" || name == "Fail" {
+			assert.Equal(t, invalid("worker_id", notUTF8), err)
+		}
+		assert.Error(t, err, name)
+	}
+	assert.Equal(t, NewWorker(illFormed, 42), w)
+}

@@ -1,0 +1,148 @@
+package wiretest
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	wc "github.com/workerchannel/workerchannel"
+)
+
+// An operation of somebody else's making, which the seal of Op does not keep out.
+type (
+	embedsOp      struct{ wc.Op }
+	embedsSpawn   struct{ wc.SpawnJob }
+	embedsOutcome struct{ wc.Outcome }
+)
+
+// impossibleOps are operations that only a Go program can have, with the wire name of what is at fault.
+func impossibleOps() map[string][]wc.Op {
+	ops := map[string][]wc.Op{
+		"op": {nil, embedsOp{}, embedsOp{wc.PollStatus{JobID: 1}}, &embedsOp{}, embedsSpawn{}, &embedsSpawn{}, (*embedsSpawn)(nil)},
+		"outcome": {
+			wc.JobCompleted{JobID: 1, Outcome: nil}, wc.JobCompleted{JobID: 1, Outcome: &wc.OutcomeOk{}},
+			wc.JobCompleted{JobID: 1, Outcome: (*wc.OutcomeOk)(nil)}, wc.JobCompleted{JobID: 1, Outcome: &wc.OutcomeErr{}},
+			wc.JobCompleted{JobID: 1, Outcome: (*wc.OutcomeCancelled)(nil)},
+			wc.JobCompleted{JobID: 1, Outcome: (*wc.OutcomePanicked)(nil)}, wc.JobCompleted{JobID: 1, Outcome: embedsOutcome{}},
+			wc.JobCompleted{JobID: 1, Outcome: embedsOutcome{wc.OutcomeOk{}}}, wc.JobCompleted{JobID: 1, Outcome: &embedsOutcome{}},
+		},
+		"state": {wc.StatusSnapshot{JobID: 1, State: 8}, wc.StatusSnapshot{JobID: 1, State: 255}},
+		"level": {wc.Diagnostic{Level: 3}, wc.Diagnostic{Level: 255}},
+	}
+	for _, op := range everyOp("w") {
+		pointer := reflect.New(reflect.TypeOf(op)) // to a copy, and to nothing
+		pointer.Elem().Set(reflect.ValueOf(op))
+		ops["op"] = append(ops["op"], pointer.Interface().(wc.Op), reflect.Zero(pointer.Type()).Interface().(wc.Op))
+
+		for name, members := range illFormedCopies(reflect.ValueOf(op)) {
+			for _, member := range members {
+				ops[name] = append(ops[name], member.Interface().(wc.Op))
+			}
+		}
+	}
+	return ops
+}
+
+// illFormedCopies returns copies of a struct, each with one of its texts ill-formed, by the wire name of
+// the text.
+func illFormedCopies(v reflect.Value) map[string][]reflect.Value {
+	copies := make(map[string][]reflect.Value)
+	change := func(field int, name string, to reflect.Value) {
+		twin := reflect.New(v.Type()).Elem()
+		twin.Set(v)
+		twin.Field(field).Set(to)
+		copies[name] = append(copies[name], twin)
+	}
+	for i := range v.NumField() {
+		name := strings.ToLower(v.Type().Field(i).Name)
+		if name == "workerid" {
+			name = "worker_id"
+		}
+		for _, bad := range []string{"\xff", "a\x80", "\xe2\x82", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "good\n\xc3"} {
+			switch v.Field(i).Interface().(type) {
+			case string:
+				change(i, name, reflect.ValueOf(bad))
+			case *string:
+				change(i, name, reflect.ValueOf(&bad))
+			}
+		}
+		if outcome, ok := v.Field(i).Interface().(wc.Outcome); ok {
+			for name, twins := range illFormedCopies(reflect.ValueOf(outcome)) {
+				for _, twin := range twins {
+					change(i, name, twin)
+				}
+			}
+		}
+	}
+	return copies
+}
+
+func TestValuesThatCannotBeSentAreNeverWritten(t *testing.T) {
+	ops := impossibleOps()
+	for _, name := range []string{"op", "outcome", "state", "level", "worker_id", "reason", "detail", "code", "category", "message", "metadata"} {
+		assert.NotEmpty(t, ops[name], name)
+	}
+	for name, ops := range ops {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t)
+			for _, op := range ops {
+				_ = wc.ReplayHash(wc.Header{}, nil, op)
+				p.assertCannotBeSent(wc.NewEnvelope(wc.Header{SeqNo: 1000}, op), name)
+				p.assertCannotBeSent(wc.NewWorkerEnvelope("w", wc.Header{SeqNo: 1000}, op), name)
+			}
+		})
+	}
+	t.Run("the envelope's worker id", func(t *testing.T) {
+		newPair(t).assertCannotBeSent(wc.NewWorkerEnvelope("\xff", wc.Header{SeqNo: 1000}, wc.CancelAcknowledged{JobID: 1}), "worker_id")
+	})
+}
+
+// A pair is a coordinator with its worker, which are both ready, and twins of them that never see what is refused.
+type pair struct {
+	t        *testing.T
+	c, cTwin *wc.Coordinator
+	w, wTwin *wc.Worker
+}
+
+func newPair(t *testing.T) *pair {
+	begin := func() (*wc.Coordinator, *wc.Worker) {
+		c, w := wc.NewCoordinator(42), wc.NewWorker("w", 42)
+		require.NoError(t, w.Announce())
+		ready, _ := w.DrainOutbox()
+		require.NoError(t, c.HandleInbound(&ready))
+		return c, w
+	}
+	p := &pair{t: t}
+	p.c, p.w = begin()
+	p.cTwin, p.wTwin = begin()
+	return p
+}
+
+func (p *pair) assertCannotBeSent(env wc.Envelope, field string) {
+	p.t.Helper()
+	var e *wc.ValueError
+	err := env.Validate()
+	assert.ErrorIs(p.t, err, wc.ErrInvalidValue)
+	require.ErrorAs(p.t, err, &e, "%#v", env.Op)
+	assert.Equal(p.t, field, e.Field)
+
+	data, unwritable := env.AppendJSON([]byte("as it was"))
+	assert.Equal(p.t, err, unwritable)
+	assert.Equal(p.t, "as it was", string(data))
+	data, unwritable = env.MarshalJSON()
+	assert.Equal(p.t, err, unwritable)
+	assert.Empty(p.t, data)
+
+	assert.Equal(p.t, err, p.c.HandleInbound(&env))
+	assert.Equal(p.t, err, p.w.HandleInbound(&env))
+	switch op := env.Op.(type) {
+	case wc.JobCompleted:
+		assert.Equal(p.t, err, p.w.Complete(op.JobID, op.Outcome))
+	case wc.Diagnostic:
+		assert.Equal(p.t, err, p.w.Diagnose(op))
+	}
+	assert.Equal(p.t, p.cTwin, p.c)
+	assert.Equal(p.t, p.wTwin, p.w)
+}
