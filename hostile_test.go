@@ -160,6 +160,9 @@ func TestReceiveTakesMemoryInProportionToTheMessage(t *testing.T) {
 		"a diagnostic refused at its end": {func() []byte {
 			return append(bytes.TrimSuffix(forge("w", next, Diagnostic{Message: mib(4, "x")}), []byte("}")), " x"...)
 		}, ErrMalformed, 2},
+		"a diagnostic with an escape refused at its end": {func() []byte {
+			return append(bytes.TrimSuffix(forge("w", next, Diagnostic{Message: "\n" + mib(4, "x")}), []byte("}")), " x"...)
+		}, ErrMalformed, 2},
 		"a payload refused at its end":  {func() []byte { return payloadOf(zeros(MaxPayloadBytes) + "] x") }, ErrMalformed, 2},
 		"unpaired surrogates":           {func() []byte { return extra(`"` + mib(4, `\ud800`) + `"`) }, ErrMalformed, 0},
 		"unknown members":               {func() []byte { return extra("0," + mib(4, `"y":0,`) + `"y":0`) }, nil, 0},

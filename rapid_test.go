@@ -308,6 +308,7 @@ type coordinatorView struct {
 	Late                     bool
 	Deadline                 uint64
 	Limited                  bool
+	Requests                 []wc.Overdue
 	Outbox                   []wc.Envelope
 }
 
@@ -317,12 +318,14 @@ func (s *coordinatorTrial) compare(t *rapid.T) {
 	want := coordinatorView{
 		Ready: p.Ready, Shutdown: p.Shutdown, Closing: p.Closing, Active: p.Active, Turn: p.Turn(), Seed: p.Last.Seed,
 		Inflight: len(p.Jobs.Inflight()), Jobs: p.Jobs.Values(), Regions: p.Regions(), Outbox: p.Envelopes(),
+		Requests: p.Requests(),
 	}
 	want.Overdue, want.Late = p.Overdue()
 	want.Deadline, want.Limited = p.NextDeadline()
 	got := coordinatorView{
 		Ready: c.WorkerReady(), Shutdown: c.ShutdownRequested(), Closing: c.Closing(), Turn: c.Turn(), Seed: c.Seed(),
 		Inflight: c.InflightCount(), Jobs: slices.Collect(c.Jobs()), Regions: slices.Collect(c.Regions()), Outbox: c.Waiting(),
+		Requests: slices.Collect(c.Requests()),
 	}
 	if id, ok := c.ActiveWorker(); ok {
 		got.Active = &id

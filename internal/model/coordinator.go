@@ -383,6 +383,18 @@ func (p *Coordinator) requests() (requests []wc.Overdue) {
 	return requests
 }
 
+// Requests leaves out the polls after the first, which any message answers with it.
+func (p *Coordinator) Requests() (requests []wc.Overdue) {
+	polled := false
+	for _, r := range p.requests() {
+		if r.Request != wc.OpPollStatus || !polled {
+			requests = append(requests, r)
+		}
+		polled = polled || r.Request == wc.OpPollStatus
+	}
+	return requests
+}
+
 func (p *Coordinator) NextDeadline() (turn uint64, ok bool) {
 	if requests := p.requests(); len(requests) > 0 {
 		return requests[0].Deadline, true

@@ -61,7 +61,8 @@ func payloadText(p []byte) string {
 
 var stateNames = []string{"Created", "Queued", "Running", "CancelRequested", "Draining", "Finalizing", "Completed", "Failed"}
 
-func opText(op wc.Op) string {
+// OpText returns the canonical JSON of an operation alone.
+func OpText(op wc.Op) string {
 	switch op := op.(type) {
 	case wc.BootstrapReady:
 		return fmt.Sprintf(`{"type":"BootstrapReady","worker_id":%s}`, Text(op.WorkerID))
@@ -120,7 +121,7 @@ func Wire(e wc.Envelope) string {
 		worker = `"worker_id":` + Text(*e.WorkerID) + `,`
 	}
 	return fmt.Sprintf(`{"version":%d,"message_id":%d,"seq_no":%d,"decision_seq":%d,"seed":%d,"issued_at_turn":%d,%s"replay_hash":%d,"op":%s}`,
-		e.Version, e.MessageID, e.SeqNo, e.DecisionSeq, e.Seed, e.IssuedAtTurn, worker, e.ReplayHash, opText(e.Op))
+		e.Version, e.MessageID, e.SeqNo, e.DecisionSeq, e.Seed, e.IssuedAtTurn, worker, e.ReplayHash, OpText(e.Op))
 }
 
 // Digest is section 4.
@@ -132,7 +133,7 @@ func Digest(e wc.Envelope) uint64 {
 			h = (rotl(h, 7) ^ uint64(b)) * 0x100000001B3
 		}
 	}
-	for _, b := range []byte(opText(e.Op)) {
+	for _, b := range []byte(OpText(e.Op)) {
 		h = (rotl(h, 5) ^ uint64(b)) * 0x100000001B3
 	}
 	return h

@@ -51,3 +51,28 @@ func TestDecodeTakesMemoryInProportionToTheInput(t *testing.T) {
 		require.Less(t, len(err.Error()), 400, name)
 	}
 }
+
+// What follows a payload in a message can be long: the room for it is not kept.
+func TestShortPayloadKeepsNoRoomForALargeOne(t *testing.T) {
+	for _, op := range []wc.Op{
+		wc.SpawnJob{Payload: []byte{1, 2, 3}},
+		wc.JobCompleted{Outcome: wc.OutcomeOk{Payload: []byte{1, 2, 3}}},
+	} {
+		env := wc.NewEnvelope(wc.Header{SeqNo: 1}, op)
+		if op.Type().Sender() == wc.SenderWorker {
+			env = wc.NewWorkerEnvelope("w", wc.Header{SeqNo: 1}, op)
+		}
+		for name, text := range map[string]string{
+			"canonical": jsonOf(env) + strings.Repeat(" ", 1<<20),
+			"other":     " " + jsonOf(env) + strings.Repeat(" ", 1<<20),
+		} {
+			read, err := wc.ParseEnvelope([]byte(text))
+			require.NoError(t, err, name)
+			if completed, ok := read.Op.(wc.JobCompleted); ok {
+				require.LessOrEqual(t, cap(completed.Outcome.(wc.OutcomeOk).Payload), 128, name)
+			} else {
+				require.LessOrEqual(t, cap(read.Op.(wc.SpawnJob).Payload), 128, name)
+			}
+		}
+	}
+}

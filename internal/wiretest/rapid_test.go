@@ -110,6 +110,53 @@ func requireReadsAs(t *rapid.T, env wc.Envelope, text []byte) {
 	}
 }
 
+func TestEnvelopesAreEqualIfTheirTextsAre(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := model.DrawEnvelope(t, model.SmallPayload)
+		var read wc.Envelope
+		require.NoError(t, read.UnmarshalJSON([]byte(model.Wire(a))))
+		require.True(t, a.Equal(read), "a copy of its own")
+		b := model.DrawDamage(t, a)
+		if rapid.Bool().Draw(t, "another") {
+			b = model.DrawEnvelope(t, model.SmallPayload)
+		}
+		require.Equal(t, model.Wire(a) == model.Wire(b), a.Equal(b))
+		require.Equal(t, a.Equal(b), b.Equal(a))
+	})
+}
+
+// TestOperationAloneReadsAsInAnEnvelope writes operations in many forms, most of them right, and some with a byte changed.
+func TestOperationAloneReadsAsInAnEnvelope(t *testing.T) {
+	const head = `{"version":1,"message_id":0,"seq_no":0,"decision_seq":0,"seed":0,"issued_at_turn":0,"replay_hash":0,"op":`
+	rapid.Check(t, func(t *rapid.T) {
+		env := model.DrawEnvelope(t, model.SmallPayload)
+		w := model.NewRewriter(rapid.Uint64().Draw(t, "seed of the rewriter"), 1<<3-1, 50) // without members that only an operation in an envelope may have
+		text := w.Rewrite([]byte(model.OpText(env.Op)))
+		op, err := wc.ParseOp(text)
+		require.NoError(t, err, "%s", text)
+		require.Equal(t, env.Op, op)
+
+		i := rapid.IntRange(0, len(text)-1).Draw(t, "changed byte")
+		text[i] ^= rapid.ByteMin(1).Draw(t, "flip")
+		op, err = wc.ParseOp(text)
+		var whole wc.Envelope
+		wholeErr := whole.UnmarshalJSON([]byte(head + string(text) + "}"))
+		if err == nil {
+			require.NoError(t, wholeErr, "%s", text)
+			require.Equal(t, whole.Op, op)
+			return
+		}
+		require.Nil(t, op)
+		refused, wholeRefused := new(wc.ParseError), new(wc.ParseError)
+		require.ErrorAs(t, err, &refused)
+		require.ErrorAs(t, wholeErr, &wholeRefused)
+		if refused.Offset < len(text) && refused.Cause != "expected the end of the input after the operation" { // an envelope goes on
+			require.Equal(t, wholeRefused.Offset, len(head)+refused.Offset, "%s", text)
+			require.Equal(t, wholeRefused.Cause, refused.Cause, "%s", text)
+		}
+	})
+}
+
 func TestChangedByteIsRefusedOrMeansTheSame(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

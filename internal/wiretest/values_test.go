@@ -1,6 +1,7 @@
 package wiretest
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/model"
 )
 
 // An operation of somebody else's making, which the seal of Op does not keep out.
@@ -145,4 +147,97 @@ func (p *pair) assertCannotBeSent(env wc.Envelope, field string) {
 	}
 	assert.Equal(p.t, p.cTwin, p.c)
 	assert.Equal(p.t, p.wTwin, p.w)
+}
+
+func TestJobOfIsTheJobIDOnTheWire(t *testing.T) {
+	for _, op := range everyOp("w") {
+		var members struct {
+			JobID *uint64 `json:"job_id"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(model.OpText(op)), &members))
+		jobID, ok := wc.JobOf(op)
+		assert.Equal(t, members.JobID != nil, ok, "%T", op)
+		if ok {
+			assert.Equal(t, *members.JobID, jobID, "%T", op)
+		}
+	}
+	for _, op := range []wc.Op{nil, &wc.PollStatus{JobID: 7}} {
+		jobID, ok := wc.JobOf(op)
+		assert.False(t, ok)
+		assert.Zero(t, jobID)
+	}
+}
+
+func TestValuesAloneMarshalToWhatIsOnTheWire(t *testing.T) {
+	for _, op := range everyOp("w") {
+		text, err := op.(json.Marshaler).MarshalJSON()
+		require.NoError(t, err)
+		assert.Equal(t, model.OpText(op), string(text))
+		if completed, ok := op.(wc.JobCompleted); ok {
+			outcome, err := completed.Outcome.(json.Marshaler).MarshalJSON()
+			require.NoError(t, err)
+			assert.Contains(t, string(text), `"outcome":`+string(outcome)+`}`)
+		}
+	}
+	text, err := json.Marshal(map[string]any{"state": wc.StateCancelRequested, "level": wc.LevelWarn, "reason": wc.CancelJob{Reason: "<&>"}})
+	require.NoError(t, err)
+	assert.Equal(t, `{"level":"Warn","reason":{"type":"CancelJob","job_id":0,"reason":"\u003c\u0026\u003e"},"state":"CancelRequested"}`, string(text))
+
+	large, illFormed := make([]byte, wc.MaxPayloadBytes+1), "\xff"
+	for want, values := range map[error][]json.Marshaler{
+		wc.ErrPayloadTooLarge: {wc.SpawnJob{Payload: large}, wc.JobCompleted{Outcome: wc.OutcomeOk{Payload: large}}, wc.OutcomeOk{Payload: large}},
+		wc.ErrInvalidValue:    {wc.JobCompleted{}, wc.StatusSnapshot{State: 8}, wc.Diagnostic{Level: 3}, wc.ShutdownWorker{Reason: illFormed}, wc.OutcomeErr{Code: illFormed}},
+	} {
+		for _, value := range values {
+			text, err := value.MarshalJSON()
+			assert.ErrorIs(t, err, want, "%T", value)
+			assert.Nil(t, text, "%T", value)
+		}
+	}
+	_, err = wc.Level(3).MarshalText()
+	assert.ErrorIs(t, err, wc.ErrInvalidValue)
+	level := wc.LevelWarn
+	assert.ErrorIs(t, level.UnmarshalText([]byte("warn")), wc.ErrInvalidValue)
+	assert.Equal(t, wc.LevelWarn, level, "a refused name changes nothing")
+	require.NoError(t, level.UnmarshalText([]byte("Error")))
+	assert.Equal(t, wc.LevelError, level)
+}
+
+func TestWhatIsNotAnOperationEqualsNothing(t *testing.T) {
+	var zero wc.Envelope
+	pointer, outcome := zero, zero
+	pointer.Op, outcome.Op = &wc.PollStatus{}, wc.JobCompleted{Outcome: &wc.OutcomeErr{}}
+	none := wc.Envelope{Op: wc.JobCompleted{}}
+	assert.True(t, zero.Equal(wc.Envelope{}))
+	assert.True(t, none.Equal(wc.Envelope{Op: wc.JobCompleted{}}))
+	for _, e := range []wc.Envelope{pointer, outcome} {
+		for _, other := range []wc.Envelope{zero, pointer, outcome, none} {
+			assert.False(t, e.Equal(other))
+			assert.False(t, other.Equal(e))
+		}
+	}
+	assert.False(t, none.Equal(zero))
+}
+
+func TestNewHeaderDecidesInTheOrderOfSending(t *testing.T) {
+	assert.Equal(t, wc.Header{MessageID: 1, SeqNo: 2, DecisionSeq: 2, Seed: 3, IssuedAtTurn: 4}, wc.NewHeader(1, 2, 3, 4))
+}
+
+func TestOperationAloneNestsNoDeeperThanInAnEnvelope(t *testing.T) {
+	for depth, want := range map[int]error{125: nil, 126: wc.ErrMalformed} { // the envelope and the operation are two more
+		_, err := wc.ParseOp([]byte(`{"type":"ShutdownCompleted","x":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}`))
+		assert.ErrorIs(t, err, want)
+	}
+	for text, want := range map[string]string{
+		"":                               "workerchannel: malformed message: at byte 0: expected an object",
+		`null`:                           "workerchannel: malformed message: at byte 0: expected an object",
+		` {"type":"Nothing"}`:            "workerchannel: malformed message: at byte 9: unknown operation type",
+		`{"type":""}`:                    "workerchannel: malformed message: at byte 8: unknown operation type",
+		`{"type":"PollStatus"}`:          "workerchannel: malformed message: at byte 0: member job_id is missing",
+		`{"type":"DrainJob"}{}`:          "workerchannel: malformed message: at byte 0: member job_id is missing",
+		`{"type":"ShutdownCompleted"} {`: "workerchannel: malformed message: at byte 29: expected the end of the input after the operation",
+	} {
+		_, err := wc.ParseOp([]byte(text))
+		assert.EqualError(t, err, want, "%s", text)
+	}
 }
