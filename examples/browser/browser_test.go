@@ -25,6 +25,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/workerchannel/workerchannel/examples/browser/mandel"
+	"github.com/workerchannel/workerchannel/examples/internal/chromium"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
 var screenshots = flag.String("screenshots", "", "write pictures of the page to this directory")
@@ -121,190 +123,246 @@ func TestControlsAreDisabledAtFirst(t *testing.T) {
 	assert.Equal(t, 9, controls)
 }
 
-// open opens the page in a browser window of this size.
-func open(t *testing.T, width, height int) *tab {
-	b := openTab(t, width, height)
+// A page is the page of the site in a browser.
+type page struct{ *chromium.Tab }
+
+// open opens the page in a window of this size.
+func open(t *testing.T, width, height int) page {
+	p := page{chromium.Open(t)}
 	handler, err := site()
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	b.do("Page.navigate", m{"url": server.URL}, nil)
-	b.until("document.readyState == 'complete'")
-	return b
+	p.Do("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": gate}, nil)
+	p.Resize(width, height)
+	p.Navigate(server.URL)
+	return p
 }
+
+// gate is a script that is run before the page's own. It holds back what workers send, so that there is time to look at
+// the page and to click in the middle of a picture.
+const gate = `
+let left = Infinity; // tiles that may pass before the gate is shut
+let held = [];       // messages that have come since then
+
+// data-held is the number of workers whose messages are held back.
+const show = () => { document.documentElement.dataset.held = new Set(held.map(([worker]) => worker)).size; };
+
+window.gate = {
+	shut(tiles) { left = tiles; },
+	open(tiles) {
+		left = tiles;
+		const all = held;
+		held = [];
+		for (const [worker, event] of all) worker.onmessage?.(event); // null if the page has ended the worker
+		show();
+	},
+};
+
+window.Worker = class extends Worker {
+	constructor(...args) {
+		super(...args);
+		this.addEventListener("message", event => {
+			if (String(event.data).includes('"JobCompleted"')) left--;
+			if (left >= 0) return;
+			event.stopImmediatePropagation();
+			held.push([this, event]);
+			show();
+		});
+	}
+};
+`
+
+// shut has nothing pass from workers once they have completed so many more tiles.
+func (p page) shut(tiles int) { p.Eval(fmt.Sprintf("gate.shut(%d)", tiles), nil) }
+
+// open has what was held back pass, and so many more tiles.
+func (p page) open(tiles int) { p.Eval(fmt.Sprintf("gate.open(%d)", tiles), nil) }
 
 const (
-	drawn    = "document.getElementById('progress').value"
-	complete = drawn + " == 96"
+	all      = 1 << 20 // more tiles than there are
+	complete = "document.getElementById('progress').value == 96"
 )
 
-func (b *tab) state(state string) string {
-	return "document.getElementById('active').className == '" + state + "'"
+// waitHeld waits until messages of so many workers are held back, and the page shows what had come before.
+func (p page) waitHeld(workers int) {
+	p.Wait(fmt.Sprintf("document.documentElement.dataset.held == %d", workers))
+	p.Eval("new Promise(done => requestAnimationFrame(() => done()))", nil)
 }
 
-// renderSome renders a picture up to its middle.
-func (b *tab) renderSome() {
-	b.t.Helper()
-	b.press("render")
-	b.until(drawn + " > 30 && " + drawn + " < 80 && " + b.state("ready"))
+// renderSome renders the first 20 of the 96 tiles.
+func (p page) renderSome() {
+	p.shut(20)
+	p.press("render")
+	p.waitHeld(1)
 }
 
-// attempt repeats what succeeds only if the worker is in the middle of a picture when a click arrives.
-func (b *tab) attempt(what string, try func() bool) {
-	b.t.Helper()
-	for range 20 {
-		if try() {
-			return
-		}
-	}
-	b.t.Fatal(what)
+func textOf(id string) string { return fmt.Sprintf("document.getElementById(%q).textContent", id) }
+
+func (p page) text(id string) (text string) {
+	p.Eval(textOf(id), &text)
+	return text
 }
 
-func (b *tab) number(id string) (n int) {
-	b.t.Helper()
-	b.eval("Number(document.getElementById('"+id+"').textContent)", &n)
+func (p page) number(id string) (n int) {
+	p.Eval("Number("+textOf(id)+")", &n)
 	return n
 }
 
+// waitText waits until the text of an element contains another.
+func (p page) waitText(id, part string) { p.Wait(fmt.Sprintf("%s.includes(%q)", textOf(id), part)) }
+
+func inState(state string) string {
+	return fmt.Sprintf("document.getElementById('active').className == %q", state)
+}
+
+// click clicks with the mouse what is at a part of the element's size from its upper left corner.
+func (p page) click(id string, right, down float64) {
+	var box struct{ X, Y, Width, Height float64 }
+	p.Eval(fmt.Sprintf("(e => (e.scrollIntoView({block: 'nearest'}), e.getBoundingClientRect().toJSON()))(document.getElementById(%q))", id), &box)
+	for _, kind := range []string{"mousePressed", "mouseReleased"} {
+		p.Do("Input.dispatchMouseEvent", map[string]any{"type": kind, "x": box.X + right*box.Width, "y": box.Y + down*box.Height, "button": "left", "clickCount": 1}, nil)
+	}
+}
+
+// press clicks a button.
+func (p page) press(id string) {
+	p.Wait(fmt.Sprintf("!document.getElementById(%q).disabled", id))
+	p.click(id, 0.5, 0.5)
+}
+
+// choose selects an option, as the browser does when a person has.
+func (p page) choose(id, value string) {
+	p.Eval(fmt.Sprintf("(e => { e.value = %q; e.dispatchEvent(new Event('change')); })(document.getElementById(%q))", value, id), nil)
+}
+
 // requirePicture checks that the first view has been drawn, to the pixel.
-func (b *tab) requirePicture() {
-	b.t.Helper()
+func requirePicture(t *testing.T, p page) {
+	t.Helper()
 	var sum string
-	b.eval(`(async () => {
+	p.Eval(`(async () => {
 		const { data } = document.getElementById("picture").getContext("2d").getImageData(0, 0, 1152, 768);
 		const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
 		return [...sum].map((b) => b.toString(16).padStart(2, "0")).join("");
 	})()`, &sum)
 	want := sha256.Sum256(reference())
-	require.Equal(b.t, hex.EncodeToString(want[:]), sum)
-}
-
-func (b *tab) requireNoTroubles() {
-	b.t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	require.Empty(b.t, b.troubles)
+	require.Equal(t, hex.EncodeToString(want[:]), sum)
 }
 
 // shoot writes a picture of the page, if that is wanted.
-func (b *tab) shoot(name string) {
+func (p page) shoot(name string) {
 	if *screenshots != "" {
-		b.screenshot(filepath.Join(*screenshots, name))
+		p.Screenshot(filepath.Join(*screenshots, name))
 	}
 }
 
 func TestPageWorksForEachKindOfWorker(t *testing.T) {
-	b := open(t, 1320, 985)
+	p := open(t, 1320, 985)
+	p.Wait("!document.getElementById('render').disabled")
+	require.True(t, p.Is(inState("starting")), "it says that the worker is starting")
+	for range 3 {
+		p.press("render") // what is clicked during the start is not lost
+	}
 	for _, kind := range []string{"go", "js"} {
 		other := map[string]string{"go": "js", "js": "go"}[kind]
 
-		b.until("!document.getElementById('render').disabled")
-		if kind == "go" {
-			require.True(t, b.is(b.state("starting")), "it says that the worker is starting")
-			for range 3 {
-				b.press("render") // what is clicked during the start is not lost
-			}
-		} else {
-			b.choose("kind", kind)
+		if kind == "js" {
+			p.choose("kind", kind)
 		}
-		b.until(b.state("ready") + " && document.getElementById('active').textContent.includes('" + kind + "-') && " + complete)
-		require.Contains(t, b.text("status"), "Done")
-		require.False(t, b.is("document.querySelector('#jobs .failed, #jobs .lost')"))
-		b.requirePicture()
+		p.Wait(inState("ready") + " && " + complete)
+		p.waitText("active", "● "+kind+"-")
+		require.Contains(t, p.text("status"), "Done")
+		require.False(t, p.Is("document.querySelector('#jobs .failed, #jobs .lost')"))
+		requirePicture(t, p)
 
-		b.attempt("cancel in mid-picture", func() bool {
-			b.renderSome()
-			before := b.number("cancelled")
-			b.press("cancel")
-			b.until("document.getElementById('inflight').textContent == '0'")
-			return !b.is(complete) && b.number("cancelled") > before
-		})
-		require.Contains(t, b.text("status"), "Cancelled")
-		require.True(t, b.is("document.getElementById('cancel').disabled"))
-		require.True(t, b.is(b.state("ready")), "the worker lives on")
+		p.renderSome()
+		before := p.number("cancelled")
+		p.press("cancel")
+		p.waitText("status", "Cancelling")
+		p.open(all)
+		p.waitText("status", "Cancelled")
+		p.Wait(textOf("inflight") + " == '0'")
+		require.Greater(t, p.number("cancelled"), before)
+		require.False(t, p.Is(complete))
+		require.True(t, p.Is("document.getElementById('cancel').disabled"))
+		require.True(t, p.Is(inState("ready")), "the worker lives on")
 
-		b.press("render")
-		b.until(complete) // what is dimmed in the next picture
-		b.attempt("kill in mid-picture", func() bool {
-			b.renderSome()
-			before, workers := b.number("again"), b.number("workers")
-			b.press("kill")
-			b.until("document.querySelector('#jobs .lost')")
-			b.until(b.state("killed") + " || document.getElementById('workers').textContent > " + fmt.Sprint(workers))
-			if kind == "go" {
-				b.shoot("killed.png")
-			}
-			b.until(complete)
-			return b.number("again") > before
-		})
-		b.requirePicture()
+		// One picture is completed by several workers.
+		p.renderSome()
+		before = p.number("again")
+		p.press("kill")
+		p.Wait("document.querySelector('#jobs .lost')")
+		p.Wait(inState("killed"))
+		if kind == "go" {
+			p.shoot("killed.png")
+		}
+		p.open(20)
+		p.waitHeld(1)
+		again := p.number("again")
+		require.Greater(t, again, before)
 
-		b.attempt("shut down in mid-picture", func() bool {
-			b.renderSome()
-			again := b.number("again")
-			b.press("shutdown")
-			b.until(b.state("stopped"))
-			require.Equal(t, again, b.number("again"), "the worker has finished its jobs")
-			return !b.is(complete)
-		})
-		require.Contains(t, b.text("status"), "Shut down, with")
-		require.Equal(t, "Start worker", b.text("shutdown"))
-		require.True(t, b.is("document.getElementById('kill').disabled && document.getElementById('replace').disabled"))
-		b.shoot("shut-down.png")
-		b.press("shutdown")
-		b.until(b.state("ready") + " && " + complete)
-		b.requirePicture()
+		p.press("shutdown")
+		p.waitText("status", "Shutting down")
+		p.open(all)
+		p.Wait(inState("stopped"))
+		require.Equal(t, again, p.number("again"), "the worker has finished its jobs")
+		require.False(t, p.Is(complete))
+		require.Contains(t, p.text("status"), "Shut down, with")
+		require.Equal(t, "Start worker", p.text("shutdown"))
+		require.True(t, p.Is("document.getElementById('kill').disabled && document.getElementById('replace').disabled"))
+		p.shoot("shut-down.png")
+		p.shut(5)
+		p.press("shutdown")
+		p.waitHeld(1)
 
-		old := b.text("active")
-		b.attempt("replace by a worker of the same kind in mid-picture", func() bool {
-			b.renderSome()
-			old = b.text("active")
-			b.press("replace")
-			b.until(b.state("ready") + " && document.getElementById('active').textContent != '" + old + "' && " + complete)
-			return true
-		})
-		require.Contains(t, b.text("active"), "● "+kind+"-")
-		b.requirePicture()
+		old := p.text("active")
+		p.press("replace")
+		p.waitHeld(2) // the successor has come
+		require.Contains(t, p.text("active"), "a successor is starting")
+		p.open(all)
+		p.Wait(fmt.Sprintf("%s && %s != %q && %s", inState("ready"), textOf("active"), old, complete))
+		require.Contains(t, p.text("active"), "● "+kind+"-")
+		requirePicture(t, p)
 
-		b.choose("kind", other)
-		b.until("document.getElementById('active').textContent.startsWith('● " + other + "-')")
-		require.True(t, b.is("document.getElementById('kind').value == '"+other+"'"), "the select tells the kind that runs")
-		b.choose("kind", kind)
-		b.until("document.getElementById('active').textContent.startsWith('● " + kind + "-')")
+		p.choose("kind", other)
+		p.waitText("active", "● "+other+"-")
+		require.True(t, p.Is("document.getElementById('kind').value == '"+other+"'"), "the select tells the kind that runs")
+		p.choose("kind", kind)
+		p.waitText("active", "● "+kind+"-")
 	}
-	require.False(t, b.is("document.querySelector('#jobs .failed')"))
-	b.requireNoTroubles()
+	require.False(t, p.Is("document.querySelector('#jobs .failed')"))
+	require.Empty(t, p.Troubles())
 }
 
 func TestPlaceFollowsZooming(t *testing.T) {
-	b := open(t, 1320, 985)
+	p := open(t, 1320, 985)
 	requirePlace := func(name string) {
 		t.Helper()
-		b.until("document.getElementById('view').selectedOptions[0].textContent == '" + name + "'")
-		require.True(t, b.is("document.getElementById('picture').ariaLabel == 'The Mandelbrot set: "+name+"'"))
+		p.Wait(fmt.Sprintf("document.getElementById('view').selectedOptions[0].textContent == %q", name))
+		require.True(t, p.Is(fmt.Sprintf("document.getElementById('picture').ariaLabel == %q", "The Mandelbrot set: "+name)))
 	}
-	b.until(complete)
 	requirePlace("Spiral")
-	b.press("zoomin")
+	p.press("zoomin")
 	requirePlace("Near Spiral, 4× as large")
-	b.press("zoomout")
+	p.press("zoomout")
 	requirePlace("Spiral") // it is recognized
-	b.press("zoomout")
+	p.press("zoomout")
 	requirePlace("Around Spiral, 4× as wide")
-	b.choose("view", "Elephants")
+	p.choose("view", "Elephants")
 	requirePlace("Elephants")
-	b.click("picture", 0.25, 0.25)
+	p.click("picture", 0.25, 0.25)
 	requirePlace("Near Elephants, 4× as large")
-	b.until(complete)
-	for factor := 16; !b.is("document.getElementById('zoomin').disabled"); factor *= 4 {
-		b.press("zoomin")
+	p.shut(0) // nothing is drawn of what is not looked at
+	for factor := 16; !p.Is("document.getElementById('zoomin').disabled"); factor *= 4 {
+		p.press("zoomin")
 		requirePlace(fmt.Sprintf("Near Elephants, %s× as large", inWords(factor)))
 	}
-	b.choose("view", "The whole set")
+	p.choose("view", "The whole set")
 	requirePlace("The whole set")
-	require.False(t, b.is("document.getElementById('zoomin').disabled"))
-	b.until(complete)
-	b.requireNoTroubles()
+	require.False(t, p.Is("document.getElementById('zoomin').disabled"))
+	p.open(all)
+	p.Wait(complete)
+	require.Empty(t, p.Troubles())
 }
 
 func inWords(n int) string {
@@ -315,57 +373,57 @@ func inWords(n int) string {
 }
 
 func TestPageFitsPhones(t *testing.T) {
-	for _, size := range [][2]int{{390, 844}, {320, 568}} {
-		t.Run(fmt.Sprint(size[0]), func(t *testing.T) {
-			b := open(t, size[0], size[1])
-			fits := func() {
-				t.Helper()
-				require.True(t, b.is("document.documentElement.scrollWidth <= innerWidth && visualViewport.scale == 1"), "no scrolling sideways")
-				for _, id := range []string{"picture", "progress", "render", "cancel", "replace", "kill", "shutdown", "zoomin", "zoomout", "view", "kind", "log"} {
-					require.True(t, b.is("(r => r.width > 0 && r.left >= 0 && r.right <= innerWidth)(document.getElementById('"+id+"').getBoundingClientRect())"), id)
-				}
-				for _, id := range []string{"render", "cancel", "replace", "kill", "shutdown"} {
-					require.True(t, b.is("document.getElementById('"+id+"').getBoundingClientRect().bottom <= document.getElementById('log').getBoundingClientRect().top"), "above the log")
-				}
+	sizes := [][2]int{{390, 844}, {320, 568}}
+	p := open(t, sizes[0][0], sizes[0][1])
+	fits := func(state string) {
+		t.Helper()
+		for _, size := range sizes {
+			p.Resize(size[0], size[1])
+			require.True(t, p.Is("document.documentElement.scrollWidth <= innerWidth && visualViewport.scale == 1"), "no scrolling sideways")
+			for _, id := range []string{"picture", "progress", "render", "cancel", "replace", "kill", "shutdown", "zoomin", "zoomout", "view", "kind", "log"} {
+				require.True(t, p.Is("(r => r.width > 0 && r.left >= 0 && r.right <= innerWidth)(document.getElementById('"+id+"').getBoundingClientRect())"), id)
 			}
-			fits()
-			require.True(t, b.is("scrollY == 0 && ['picture', 'progress', 'render', 'shutdown'].every(id => document.getElementById(id).getBoundingClientRect().bottom <= innerHeight)"),
-				"all that is needed is on the first screen")
-			b.until(complete)
-			b.requirePicture()
-			fits()
-			b.attempt("kill in mid-picture", func() bool {
-				b.renderSome()
-				before := b.number("again")
-				b.press("kill")
-				b.until("document.querySelector('#jobs .lost')")
-				b.shoot(fmt.Sprintf("phone-%d.png", size[0]))
-				fits()
-				b.until(complete)
-				return b.number("again") > before
-			})
-			b.requirePicture()
-			b.press("shutdown")
-			b.until(b.state("stopped"))
-			fits()
-			b.press("zoomout")
-			b.until(complete)
-			fits()
-			b.requireNoTroubles()
-		})
+			for _, id := range []string{"render", "cancel", "replace", "kill", "shutdown"} {
+				require.True(t, p.Is("document.getElementById('"+id+"').getBoundingClientRect().bottom <= document.getElementById('log').getBoundingClientRect().top"), "above the log")
+			}
+			if state == "loaded" {
+				require.True(t, p.Is("scrollY == 0 && ['picture', 'progress', 'render', 'shutdown'].every(id => document.getElementById(id).getBoundingClientRect().bottom <= innerHeight)"),
+					"all that is needed is on the first screen")
+			}
+			p.shoot(fmt.Sprintf("phone-%d-%s.png", size[0], state))
+		}
 	}
+	fits("loaded")
+	p.renderSome()
+	before := p.number("again")
+	p.press("kill")
+	p.Wait("document.querySelector('#jobs .lost')")
+	fits("killed")
+	p.open(all)
+	p.Wait(complete)
+	require.Greater(t, p.number("again"), before)
+	requirePicture(t, p)
+	fits("complete")
+	p.press("shutdown")
+	p.Wait(inState("stopped"))
+	fits("stopped")
+	p.shut(1)
+	p.press("zoomout")
+	p.waitHeld(1)
+	fits("zoomed")
+	require.Empty(t, p.Troubles())
 }
 
 func TestControlsHaveNames(t *testing.T) {
-	b := open(t, 1320, 985)
-	b.until(complete)
+	p := open(t, 1320, 985)
+	p.Wait("!document.getElementById('render').disabled")
 	var tree struct {
 		Nodes []struct {
 			Ignored    bool
 			Role, Name struct{ Value json.RawMessage }
 		}
 	}
-	b.do("Accessibility.getFullAXTree", nil, &tree)
+	p.Do("Accessibility.getFullAXTree", nil, &tree)
 	names := make(map[string][]string)
 	for _, node := range tree.Nodes {
 		var role, name string
@@ -382,13 +440,13 @@ func TestControlsHaveNames(t *testing.T) {
 }
 
 func TestJavaScriptWorkerFollowsTheProtocol(t *testing.T) {
-	out, err := exec.Command(tool(t, "nodejs", "node"), "--test", "javascript_test.mjs").CombinedOutput()
+	out, err := exec.Command(tool.Path(t, "nodejs", "node"), "--test", "javascript_test.mjs").CombinedOutput()
 	assert.NoError(t, err, "%s", out)
 }
 
 // The tests of the transport run in Node, because there is postMessage.
 func TestPortPassesItsTests(t *testing.T) {
-	tool(t, "nodejs", "node")
+	tool.Path(t, "nodejs", "node")
 	root, err := goTool("env", "GOROOT")
 	require.NoError(t, err)
 	script := filepath.Join(strings.TrimSpace(root), "lib", "wasm", "go_js_wasm_exec")

@@ -18,6 +18,7 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/driver"
 	"github.com/workerchannel/workerchannel/examples/driver/debug"
+	"github.com/workerchannel/workerchannel/examples/internal/chromium"
 )
 
 var screenshots = flag.String("screenshots", "", "write pictures of the page into this directory")
@@ -29,8 +30,8 @@ func attach(t *testing.T, host *driver.Host, id string, handler driver.Handler) 
 	go func() { _ = driver.Serve(context.Background(), worker, id, handler) }()
 }
 
-// attachHanging attaches a worker that begins a job and hangs.
-func attachHanging(t *testing.T, host *driver.Host, id string) {
+// attachHanging attaches a worker that begins a job and hangs. It returns the worker's end of the connection.
+func attachHanging(t *testing.T, host *driver.Host, id string) (end driver.Conn) {
 	conn, end := driver.Pipe(8)
 	require.NoError(t, host.Attach(conn))
 	go func() {
@@ -55,17 +56,27 @@ func attachHanging(t *testing.T, host *driver.Host, id string) {
 			}
 		}
 	}()
+	return end
 }
 
 func newHost(t *testing.T, opts ...driver.Option) *driver.Host {
 	host, err := driver.NewHost(opts...)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = host.Stop(ctx)
-	})
+	t.Cleanup(func() { _ = host.Stop(t.Context()) }) // the context has ended, so that the workers are killed
 	return host
+}
+
+// serve serves the page of a host at an address.
+func serve(t *testing.T, host *driver.Host) *httptest.Server {
+	server := httptest.NewServer(debug.Handler(host))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// open waits until the page shows what its host does.
+func open(b *chromium.Tab, url string) {
+	b.Navigate(url)
+	b.Wait(`document.querySelector("#link.ok")`)
 }
 
 func shout(ctx context.Context, job *driver.Job) ([]byte, error) {
@@ -85,89 +96,97 @@ const (
 	secret  = "the secret of the payload"
 )
 
+// However long the limit is, the page names the worker before it is over.
 func TestPageNamesTheWorkerThatHangsBeforeItIsEnded(t *testing.T) {
-	b := newBrowser(t)
-	host := newHost(t, driver.WithTries(1), driver.WithLimits(driver.Limits{Silence: 500 * time.Millisecond, Answer: 8 * time.Second}))
-	server := httptest.NewServer(debug.Handler(host))
-	defer server.Close()
-	b.size(1320, 985, false)
-	b.open(server.URL)
-	b.wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
+	b := chromium.Open(t)
+	host := newHost(t, driver.WithTries(1), driver.WithLimits(driver.Limits{Silence: 100 * time.Millisecond, Answer: time.Hour}))
+	b.Resize(1320, 985)
+	open(b, serve(t, host).URL)
+	b.Wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
 
-	attachHanging(t, host, "w-1")
+	end := attachHanging(t, host, "w-1")
 	ended := make(chan error)
 	go func() {
 		_, err := host.Do(t.Context(), []byte(secret))
 		ended <- err
 	}()
-	b.wait(`/Worker 1 \(w-1\) does not answer. It has job 1/.test(document.querySelector("#verdict").innerText)`)
-	b.wait(`/due in \d+ turns?/.test(document.querySelector("#due li.bad").innerText)`)
-	b.wait(`document.querySelector("#workers tr.bad").innerText.includes("does not answer")`)
-	b.wait(`document.querySelector("#jobs tr.bad").innerText.includes("running")`)
-	assert.Zero(t, host.Stats().WorkersKilled, "the page names it before")
+	b.Wait(`/Worker 1 \(w-1\) does not answer. It has job 1/.test(document.querySelector("#verdict").innerText)`)
+	b.Wait(`/due in [\d,]+ turns?/.test(document.querySelector("#due li.bad").innerText)`)
+	b.Wait(`document.querySelector("#workers tr.bad").innerText.includes("does not answer")`)
+	b.Wait(`document.querySelector("#jobs tr.bad").innerText.includes("running")`)
 
-	err := <-ended
+	require.NoError(t, end.Close())
+	assert.ErrorIs(t, <-ended, driver.ErrGivenUp)
+	b.Wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
+	assert.Empty(t, b.Troubles())
+}
+
+func TestPageSaysWhyAWorkerWasEnded(t *testing.T) {
+	b := chromium.Open(t)
+	host := newHost(t, driver.WithTries(1), driver.WithLimits(driver.Limits{Silence: 10 * time.Millisecond, Answer: 10 * time.Millisecond}))
+	server := serve(t, host) // from now on messages are kept
+	attachHanging(t, host, "w-1")
+	_, err := host.Do(t.Context(), []byte(secret))
 	assert.ErrorIs(t, err, driver.ErrGivenUp)
-	b.wait(`document.querySelector("#log li.trouble").innerText.includes("worker is late: PollStatus of job 1")`)
-	b.wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
-	assert.Empty(t, b.logged)
+	open(b, server.URL)
+	b.Wait(`document.querySelector("#log li.trouble").innerText.includes("worker is late: PollStatus of job 1")`)
+	b.Wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
+	assert.Empty(t, b.Troubles())
 }
 
 func TestPageFiltersPausesAndExports(t *testing.T) {
-	b := newBrowser(t)
-	host := newHost(t)
-	server := httptest.NewServer(debug.Handler(host))
-	defer server.Close()
+	b := chromium.Open(t)
+	host := newHost(t, driver.WithLimits(driver.Limits{Silence: time.Hour})) // however busy the machine is, no message is about that
+	server := serve(t, host)
 	attach(t, host, hostile, shout)
 	do := func(text string) { _, _ = host.Do(t.Context(), []byte(text)) }
 	do(secret)
 	do("fail")
-	b.size(1320, 985, false)
-	b.open(server.URL)
+	b.Resize(1320, 985)
+	open(b, server.URL)
 	rows := `document.querySelectorAll("#log li:not(.empty)").length`
-	b.wait(rows + " == 9") // bootstrap, and for each job: spawn, running, half of it, completed
-	b.wait(`!document.body.innerText.includes("secret") && !document.body.innerText.includes("SECRET")`)
-	b.wait(`document.querySelector("#verdict").classList.contains("ok")`)
+	b.Wait(rows + " == 9") // bootstrap, and for each job: spawn, running, half of it, completed
+	b.Wait(`!document.body.innerText.includes("secret") && !document.body.innerText.includes("SECRET")`)
+	b.Wait(`document.querySelector("#verdict").classList.contains("ok")`)
 
 	set := func(id, value string) {
-		b.eval(fmt.Sprintf(`{ const e = document.getElementById(%q); if (e.type == "checkbox") e.checked = %[2]q != ""; else e.value = %[2]q; e.dispatchEvent(new Event("input")); }`, id, value), nil)
+		b.Eval(fmt.Sprintf(`{ const e = document.getElementById(%q); if (e.type == "checkbox") e.checked = %[2]q != ""; else e.value = %[2]q; e.dispatchEvent(new Event("input")); }`, id, value), nil)
 	}
 	set("filter", "job 2")
-	b.wait(rows + " == 4")
+	b.Wait(rows + " == 4")
 	var export string
-	b.eval(`document.querySelector("#export").href`, &export)
+	b.Eval(`document.querySelector("#export").href`, &export)
 	assert.Equal(t, server.URL+"/messages.jsonl?job=2", export)
 	set("filter", "BOOTSTRAP")
-	b.wait(rows + " == 1")
+	b.Wait(rows + " == 1")
 	set("filter", "")
 	set("bad", "on")
-	b.wait(rows + ` == 1 && document.querySelector("#log li.trouble").innerText.includes("▲")`)
+	b.Wait(rows + ` == 1 && document.querySelector("#log li.trouble").innerText.includes("▲")`)
 	set("bad", "")
 	set("which", "1")
-	b.wait(rows + " == 9")
+	b.Wait(rows + " == 9")
 	set("which", "")
 
-	b.eval(`document.querySelector("#pause").click()`, nil)
+	b.Eval(`document.querySelector("#pause").click()`, nil)
 	do("more")
-	b.wait(`document.querySelector("#shown").innerText.includes("paused; 4 newer ones")`)
-	b.wait(rows + " == 9")
-	b.eval(`document.querySelector("#pause").click()`, nil)
-	b.wait(rows + " == 13")
+	b.Wait(`document.querySelector("#shown").innerText.includes("paused; 4 newer ones")`)
+	b.Wait(rows + " == 9")
+	b.Eval(`document.querySelector("#pause").click()`, nil)
+	b.Wait(rows + " == 13")
 
 	var title string
-	b.eval("document.title", &title)
+	b.Eval("document.title", &title)
 	assert.NotEqual(t, "owned", title)
-	assert.Empty(t, b.logged, "nothing is loaded from elsewhere, and nothing is refused by the policy")
+	assert.Empty(t, b.Troubles(), "nothing is loaded from elsewhere, and nothing is refused by the policy")
 
 	server.Close()
-	b.wait(`document.querySelector("#verdict").innerText.includes("does not answer")`)
+	b.Wait(`document.querySelector("#verdict").innerText.includes("does not answer")`)
 }
 
 func TestPageFitsEveryWidthAndScheme(t *testing.T) {
-	b := newBrowser(t)
-	host := newHost(t, driver.WithWindow(3), driver.WithLimits(driver.Limits{Silence: 300 * time.Millisecond, Answer: time.Minute, Cancel: time.Minute}))
-	server := httptest.NewServer(debug.Handler(host))
-	defer server.Close()
+	b := chromium.Open(t)
+	host := newHost(t, driver.WithWindow(3), driver.WithLimits(driver.Limits{Silence: 300 * time.Millisecond, Answer: time.Hour, Cancel: time.Hour}))
+	server := serve(t, host)
 	attach(t, host, "w-with-a-long-name-of-sixty-four-bytes-that-cannot-be-divided-01", shout)
 	for i := range 6 {
 		_, _ = host.Do(t.Context(), bytes.Repeat([]byte("fail"), 1+i*1000))
@@ -183,21 +202,21 @@ func TestPageFitsEveryWidthAndScheme(t *testing.T) {
 	short, end := context.WithTimeout(t.Context(), time.Second)
 	defer end()
 	go func() { _, _ = host.Do(short, []byte("wait")) }()
-	b.size(1320, 985, false)
-	b.open(server.URL)
-	b.wait(`document.querySelectorAll("#due li.bad").length >= 2 && document.querySelectorAll("#jobs tr").length > 15`)
+	b.Resize(1320, 985)
+	open(b, server.URL)
+	b.Wait(`document.querySelectorAll("#due li.bad").length >= 2 && document.querySelectorAll("#jobs tr").length > 15`)
 	for _, width := range []int{1320, 1000, 800, 721, 480, 390, 320} {
 		for _, scheme := range []string{"dark", "light"} {
-			b.size(width, 985, width < 600)
-			b.scheme(scheme)
+			b.Resize(width, 985)
+			b.Do("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 			var wide []string
-			b.eval(`[document.documentElement, ...document.body.querySelectorAll("*")].filter(e => e.getClientRects().length && !e.closest("svg") &&
+			b.Eval(`[document.documentElement, ...document.body.querySelectorAll("*")].filter(e => e.getClientRects().length && !e.closest("svg") &&
 				(e.getBoundingClientRect().right > innerWidth + 0.5 || e == document.documentElement && e.scrollWidth > innerWidth)).map(e => e.outerHTML.slice(0, 200))`, &wide)
 			assert.Empty(t, wide, "wider than %d", width)
 			if *screenshots != "" {
-				b.shot(filepath.Join(*screenshots, fmt.Sprintf("%d-%s.png", width, scheme)))
+				b.Screenshot(filepath.Join(*screenshots, fmt.Sprintf("%d-%s.png", width, scheme)))
 			}
 		}
 	}
-	assert.Empty(t, b.logged)
+	assert.Empty(t, b.Troubles())
 }
