@@ -25,11 +25,16 @@ func openChannel() (a, b *Port) {
 	return end("port1"), end("port2")
 }
 
+// With -short the messages are smaller and fewer, because Wasm takes 10 seconds for all.
 func TestPortIsATransport(t *testing.T) {
+	opts := []transporttest.Option{transporttest.WithText()}
+	if testing.Short() {
+		opts = append(opts, transporttest.WithMaxMessage(64<<10), transporttest.WithBudget(1000))
+	}
 	transporttest.Test(t, func() (host, worker transporttest.Conn, stop func(), err error) {
 		a, b := openChannel()
 		return a, b, nil, nil
-	}, transporttest.WithText())
+	}, opts...)
 }
 
 func TestWhatIsNotAMessageEndsTheConnection(t *testing.T) {
