@@ -39,6 +39,7 @@ type Tab struct {
 
 	lastID   int
 	session  string // of the page; empty for the browser itself
+	loaded   string // the load that was finished last
 	troubles []string
 }
 
@@ -57,12 +58,14 @@ func Open(t *testing.T) *Tab {
 	}
 	b := start(t, tool.Path(t, "chromium", "chromium", "chromium-browser", "google-chrome"), patience)
 	var target struct{ TargetID, SessionID string }
-	b.Do("Target.createTarget", map[string]any{"url": emptyPage}, &target)
+	b.Do("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	b.Do("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &target)
 	b.session = target.SessionID
 	for _, domain := range []string{"Page", "Runtime", "Log"} {
 		b.Do(domain+".enable", nil, nil)
 	}
+	b.Do("Page.setLifecycleEventsEnabled", map[string]any{"enabled": true}, nil)
+	b.Navigate(emptyPage)
 	return b
 }
 
@@ -113,7 +116,6 @@ func (b *Tab) Do(method string, params, result any) {
 	fail(b.t, b.try(method, params, result))
 }
 
-// try returns an error if the method fails. If the browser does not answer, try kills it.
 func (b *Tab) try(method string, params, result any) error {
 	b.lastID++
 	text, err := json.Marshal(struct {
@@ -125,24 +127,38 @@ func (b *Tab) try(method string, params, result any) error {
 	if err != nil {
 		return err
 	}
-	a, err := b.exchange(append(text, 0))
+	deadline := time.Now().Add(b.patience)
+	_, _ = b.commands.SetWriteDeadline(deadline), b.answers.SetReadDeadline(deadline)
+	if _, err := b.commands.Write(append(text, 0)); err != nil {
+		return b.broken(method, err)
+	}
+	for {
+		m, err := b.receive()
+		switch {
+		case err != nil:
+			return b.broken(method, err)
+		case m.ID != b.lastID:
+			continue
+		case m.Error != nil:
+			return fmt.Errorf("%s: %s", method, m.Error.Message)
+		case result != nil:
+			return json.Unmarshal(m.Result, result)
+		}
+		return nil
+	}
+}
+
+// broken kills the browser, because it has ended, hangs or sends what is not a message. It returns the error that says so.
+func (b *Tab) broken(method string, err error) error {
+	b.ended = true
+	b.kill()
 	switch {
 	case errors.Is(err, io.EOF):
 		err = errors.New("the browser has ended")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = fmt.Errorf("no answer within %v", b.patience)
 	}
-	switch {
-	case err != nil:
-		b.ended = true
-		b.kill()
-		return fmt.Errorf("%s: %w", method, err)
-	case a.Error != nil:
-		return fmt.Errorf("%s: %s", method, a.Error.Message)
-	case result != nil:
-		return json.Unmarshal(a.Result, result)
-	}
-	return nil
+	return fmt.Errorf("%s: %w", method, err)
 }
 
 // A message is an answer, or an event if it has a method.
@@ -153,30 +169,28 @@ type message struct {
 	Error          *struct{ Message string }
 }
 
-// exchange sends the last command and returns its answer. It notes the events that come before the answer.
-func (b *Tab) exchange(command []byte) (message, error) {
-	deadline := time.Now().Add(b.patience)
-	_, _ = b.commands.SetWriteDeadline(deadline), b.answers.SetReadDeadline(deadline)
-	if _, err := b.commands.Write(command); err != nil {
-		return message{}, err
+// receive returns the next message, and notes what events say about the page.
+func (b *Tab) receive() (m message, err error) {
+	text, err := b.read.ReadBytes(0)
+	if err != nil {
+		return m, err
 	}
-	for {
-		text, err := b.read.ReadBytes(0)
-		if err != nil {
-			return message{}, err
+	if err := json.Unmarshal(text[:len(text)-1], &m); err != nil {
+		return m, err
+	}
+	switch m.Method {
+	case "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded":
+		b.troubles = append(b.troubles, string(m.Params))
+	case "Page.lifecycleEvent":
+		var event struct{ Name, LoaderID string }
+		if err := json.Unmarshal(m.Params, &event); err != nil {
+			return m, err
 		}
-		var m message
-		if err := json.Unmarshal(text[:len(text)-1], &m); err != nil {
-			return message{}, err
-		}
-		switch m.Method {
-		case "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded":
-			b.troubles = append(b.troubles, string(m.Params))
-		}
-		if m.ID == b.lastID {
-			return m, nil
+		if event.Name == "load" {
+			b.loaded = event.LoaderID
 		}
 	}
+	return m, nil
 }
 
 // Troubles returns what the page has written to the console, and its errors.
@@ -193,12 +207,16 @@ func (b *Tab) Resize(width, height int) {
 // Navigate opens a page and waits until it is loaded.
 func (b *Tab) Navigate(url string) {
 	b.t.Helper()
-	var answer struct{ ErrorText string }
+	var answer struct{ ErrorText, LoaderID string }
 	b.Do("Page.navigate", map[string]any{"url": url}, &answer)
 	if answer.ErrorText != "" {
 		b.t.Fatalf("%s: %s", url, answer.ErrorText)
 	}
-	b.Eval(`new Promise(done => document.readyState == "complete" ? done() : addEventListener("load", () => done()))`, nil)
+	for b.loaded != answer.LoaderID { // until then the old page may still answer
+		if _, err := b.receive(); err != nil {
+			fail(b.t, b.broken("Page.navigate", err))
+		}
+	}
 }
 
 // Eval stores the value of a JavaScript expression, or of its promise, unless value is nil.
