@@ -23,14 +23,15 @@ func TestDemoServesThePageAndRecordsWhatCanBeReplayed(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go func() { ended <- run(ctx, listener, file) }()
-	none := `workerchannel_calls_ended_total{how="succeeded"} 0`
-	for text := none; strings.Contains(text, none); {
+	for busy := false; !busy; { // all workers are ready, and a call has succeeded
 		answer, err := http.Get("http://" + listener.Addr().String() + "/metrics")
 		require.NoError(t, err)
 		data, err := io.ReadAll(answer.Body)
 		require.NoError(t, err)
 		require.NoError(t, answer.Body.Close())
-		text = string(data)
+		text := string(data)
+		busy = strings.Contains(text, "workerchannel_workers_ready 4\n") &&
+			!strings.Contains(text, `workerchannel_calls_ended_total{how="succeeded"} 0`)
 	}
 	cancel()
 	require.NoError(t, <-ended)
@@ -40,5 +41,5 @@ func TestDemoServesThePageAndRecordsWhatCanBeReplayed(t *testing.T) {
 		_ = part.Close()
 	}
 	assert.Zero(t, walker.Divergences, fmt.Sprint(walker.Steps, " steps"))
-	assert.Equal(t, 4, walker.Sessions)
+	assert.GreaterOrEqual(t, walker.Sessions, 4) // one that hangs has a successor
 }
