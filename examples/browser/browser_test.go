@@ -80,7 +80,7 @@ func TestWasmIsServedCompressedToThoseWhoCanReadIt(t *testing.T) {
 
 func TestCommandSaysThatItBuildsAndThenTheAddress(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "browser.exe")
-	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
