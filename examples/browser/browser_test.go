@@ -125,11 +125,14 @@ func TestControlsAreDisabledAtFirst(t *testing.T) {
 }
 
 // A page is the page of the site in a browser.
-type page struct{ *chromium.Tab }
+type page struct {
+	t *testing.T
+	*chromium.Tab
+}
 
 // open opens the page in a window of this size.
 func open(t *testing.T, width, height int) page {
-	p := page{chromium.Open(t)}
+	p := page{t, chromium.Open(t)}
 	handler, err := site()
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
@@ -174,26 +177,34 @@ window.Worker = class extends Worker {
 };
 `
 
-// shut has nothing pass from workers once they have completed so many more tiles.
-func (p page) shut(tiles int) { p.Eval(fmt.Sprintf("gate.shut(%d)", tiles), nil) }
+// shutGate holds back what workers send once they have completed so many more tiles.
+func (p page) shutGate(tiles int) {
+	p.t.Helper()
+	p.Eval(fmt.Sprintf("gate.shut(%d)", tiles), nil)
+}
 
-// open has what was held back pass, and so many more tiles.
-func (p page) open(tiles int) { p.Eval(fmt.Sprintf("gate.open(%d)", tiles), nil) }
+// openGate passes on what was held back, and then so many more tiles.
+func (p page) openGate(tiles int) {
+	p.t.Helper()
+	p.Eval(fmt.Sprintf("gate.open(%d)", tiles), nil)
+}
 
 const (
-	all      = 1 << 20 // more tiles than there are
+	all      = 1000 // more tiles than there are
 	complete = "document.getElementById('progress').value == 96"
 )
 
 // waitHeld waits until messages of so many workers are held back, and the page shows what had come before.
 func (p page) waitHeld(workers int) {
+	p.t.Helper()
 	p.Wait(fmt.Sprintf("document.documentElement.dataset.held == %d", workers))
 	p.Eval("new Promise(done => requestAnimationFrame(() => done()))", nil)
 }
 
 // renderSome renders the first 20 of the 96 tiles.
 func (p page) renderSome() {
-	p.shut(20)
+	p.t.Helper()
+	p.shutGate(20)
 	p.press("render")
 	p.waitHeld(1)
 }
@@ -201,17 +212,22 @@ func (p page) renderSome() {
 func textOf(id string) string { return fmt.Sprintf("document.getElementById(%q).textContent", id) }
 
 func (p page) text(id string) (text string) {
+	p.t.Helper()
 	p.Eval(textOf(id), &text)
 	return text
 }
 
 func (p page) number(id string) (n int) {
+	p.t.Helper()
 	p.Eval("Number("+textOf(id)+")", &n)
 	return n
 }
 
 // waitText waits until the text of an element contains another.
-func (p page) waitText(id, part string) { p.Wait(fmt.Sprintf("%s.includes(%q)", textOf(id), part)) }
+func (p page) waitText(id, part string) {
+	p.t.Helper()
+	p.Wait(fmt.Sprintf("%s.includes(%q)", textOf(id), part))
+}
 
 func inState(state string) string {
 	return fmt.Sprintf("document.getElementById('active').className == %q", state)
@@ -219,6 +235,7 @@ func inState(state string) string {
 
 // click clicks with the mouse what is at a part of the element's size from its upper left corner.
 func (p page) click(id string, right, down float64) {
+	p.t.Helper()
 	var box struct{ X, Y, Width, Height float64 }
 	p.Eval(fmt.Sprintf("(e => (e.scrollIntoView({block: 'nearest'}), e.getBoundingClientRect().toJSON()))(document.getElementById(%q))", id), &box)
 	for _, kind := range []string{"mousePressed", "mouseReleased"} {
@@ -228,18 +245,20 @@ func (p page) click(id string, right, down float64) {
 
 // press clicks a button.
 func (p page) press(id string) {
+	p.t.Helper()
 	p.Wait(fmt.Sprintf("!document.getElementById(%q).disabled", id))
 	p.click(id, 0.5, 0.5)
 }
 
 // choose selects an option, as the browser does when a person has.
 func (p page) choose(id, value string) {
+	p.t.Helper()
 	p.Eval(fmt.Sprintf("(e => { e.value = %q; e.dispatchEvent(new Event('change')); })(document.getElementById(%q))", value, id), nil)
 }
 
 // requirePicture checks that the first view has been drawn, to the pixel.
-func requirePicture(t *testing.T, p page) {
-	t.Helper()
+func (p page) requirePicture() {
+	p.t.Helper()
 	var sum string
 	p.Eval(`(async () => {
 		const { data } = document.getElementById("picture").getContext("2d").getImageData(0, 0, 1152, 768);
@@ -247,7 +266,7 @@ func requirePicture(t *testing.T, p page) {
 		return [...sum].map((b) => b.toString(16).padStart(2, "0")).join("");
 	})()`, &sum)
 	want := sha256.Sum256(reference())
-	require.Equal(t, hex.EncodeToString(want[:]), sum)
+	require.Equal(p.t, hex.EncodeToString(want[:]), sum)
 }
 
 // shoot writes a picture of the page, if that is wanted.
@@ -274,13 +293,13 @@ func TestPageWorksForEachKindOfWorker(t *testing.T) {
 		p.waitText("active", "● "+kind+"-")
 		require.Contains(t, p.text("status"), "Done")
 		require.False(t, p.Is("document.querySelector('#jobs .failed, #jobs .lost')"))
-		requirePicture(t, p)
+		p.requirePicture()
 
 		p.renderSome()
 		before := p.number("cancelled")
 		p.press("cancel")
 		p.waitText("status", "Cancelling")
-		p.open(all)
+		p.openGate(all)
 		p.waitText("status", "Cancelled")
 		p.Wait(textOf("inflight") + " == '0'")
 		require.Greater(t, p.number("cancelled"), before)
@@ -297,14 +316,14 @@ func TestPageWorksForEachKindOfWorker(t *testing.T) {
 		if kind == "go" {
 			p.shoot("killed.png")
 		}
-		p.open(20)
+		p.openGate(20)
 		p.waitHeld(1)
 		again := p.number("again")
 		require.Greater(t, again, before)
 
 		p.press("shutdown")
 		p.waitText("status", "Shutting down")
-		p.open(all)
+		p.openGate(all)
 		p.Wait(inState("stopped"))
 		require.Equal(t, again, p.number("again"), "the worker has finished its jobs")
 		require.False(t, p.Is(complete))
@@ -312,7 +331,7 @@ func TestPageWorksForEachKindOfWorker(t *testing.T) {
 		require.Equal(t, "Start worker", p.text("shutdown"))
 		require.True(t, p.Is("document.getElementById('kill').disabled && document.getElementById('replace').disabled"))
 		p.shoot("shut-down.png")
-		p.shut(5)
+		p.shutGate(5)
 		p.press("shutdown")
 		p.waitHeld(1)
 
@@ -320,10 +339,10 @@ func TestPageWorksForEachKindOfWorker(t *testing.T) {
 		p.press("replace")
 		p.waitHeld(2) // the successor has come
 		require.Contains(t, p.text("active"), "a successor is starting")
-		p.open(all)
+		p.openGate(all)
 		p.Wait(fmt.Sprintf("%s && %s != %q && %s", inState("ready"), textOf("active"), old, complete))
 		require.Contains(t, p.text("active"), "● "+kind+"-")
-		requirePicture(t, p)
+		p.requirePicture()
 
 		p.choose("kind", other)
 		p.waitText("active", "● "+other+"-")
@@ -353,7 +372,7 @@ func TestPlaceFollowsZooming(t *testing.T) {
 	requirePlace("Elephants")
 	p.click("picture", 0.25, 0.25)
 	requirePlace("Near Elephants, 4× as large")
-	p.shut(0) // nothing is drawn of what is not looked at
+	p.shutGate(0) // nothing is drawn of what is not looked at
 	for factor := 16; !p.Is("document.getElementById('zoomin').disabled"); factor *= 4 {
 		p.press("zoomin")
 		requirePlace(fmt.Sprintf("Near Elephants, %s× as large", inWords(factor)))
@@ -361,7 +380,7 @@ func TestPlaceFollowsZooming(t *testing.T) {
 	p.choose("view", "The whole set")
 	requirePlace("The whole set")
 	require.False(t, p.Is("document.getElementById('zoomin').disabled"))
-	p.open(all)
+	p.openGate(all)
 	p.Wait(complete)
 	require.Empty(t, p.Troubles())
 }
@@ -400,15 +419,15 @@ func TestPageFitsPhones(t *testing.T) {
 	p.press("kill")
 	p.Wait("document.querySelector('#jobs .lost')")
 	fits("killed")
-	p.open(all)
+	p.openGate(all)
 	p.Wait(complete)
 	require.Greater(t, p.number("again"), before)
-	requirePicture(t, p)
+	p.requirePicture()
 	fits("complete")
 	p.press("shutdown")
 	p.Wait(inState("stopped"))
 	fits("stopped")
-	p.shut(1)
+	p.shutGate(1)
 	p.press("zoomout")
 	p.waitHeld(1)
 	fits("zoomed")
