@@ -114,6 +114,7 @@ func TestPageNamesTheWorkerThatHangsBeforeItIsEnded(t *testing.T) {
 	b.Wait(`/due in [\d,]+ turns?/.test(document.querySelector("#due li.bad").innerText)`)
 	b.Wait(`document.querySelector("#workers tr.bad").innerText.includes("does not answer")`)
 	b.Wait(`document.querySelector("#jobs tr.bad").innerText.includes("running")`)
+	assert.Zero(t, host.Stats().WorkersKilled)
 
 	require.NoError(t, end.Close())
 	assert.ErrorIs(t, <-ended, driver.ErrGivenUp)
