@@ -219,6 +219,15 @@ func (r *Recorder) DrainOutbox() (wc.Envelope, bool) {
 	return env, ok
 }
 
+// AppendNext is recorded as drain_outbox.
+func (r *Recorder) AppendNext(dst []byte) ([]byte, wc.Envelope, bool) {
+	text, env, ok := r.Coordinator.AppendNext(dst)
+	if r.to.drained(&env, ok) {
+		r.finish()
+	}
+	return text, env, ok
+}
+
 // Outbox records a drain_outbox for each message.
 func (r *Recorder) Outbox() iter.Seq[wc.Envelope] { return outbox(r.DrainOutbox) }
 

@@ -161,6 +161,15 @@ func (r *WorkerRecorder) DrainOutbox() (wc.Envelope, bool) {
 	return env, ok
 }
 
+// AppendNext is recorded as drain_outbox.
+func (r *WorkerRecorder) AppendNext(dst []byte) ([]byte, wc.Envelope, bool) {
+	text, env, ok := r.Worker.AppendNext(dst)
+	if r.to.drained(&env, ok) {
+		r.finish()
+	}
+	return text, env, ok
+}
+
 // Outbox records a drain_outbox for each message.
 func (r *WorkerRecorder) Outbox() iter.Seq[wc.Envelope] { return outbox(r.DrainOutbox) }
 
