@@ -45,4 +45,4 @@ func TestRecordersHaveEveryMethodThatChangesSomething(t *testing.T) {
 
 // looking has the methods of both halves that change nothing.
 var looking = strings.Fields(`ActiveWorker Closed Closing ID InflightCount Job JobState Jobs NextDeadline OutboxLen Overdue
-	Ready Region Regions Seed ShutdownRequested Turn WorkerReady`)
+	Ready Region Regions Requests Seed ShutdownRequested Turn WorkerReady`)
