@@ -130,10 +130,8 @@ func (c *call) deliver(detail string) {
 
 // callShell is what a Host adds to a call.
 type callShell struct {
-	done     chan struct{}        // closed when the call is settled
-	progress chan string          // nil: nobody wants it
-	made     time.Time            // when Do was called
-	request  workerchannel.OpType // the last of the cancel handshake that was sent
-	asked    uint64               // in which turn
-	position uint64               // in the bytes sent to the worker that has it: where its message ends; 0: it has not left
+	done     chan struct{} // closed when the call is settled
+	progress chan string   // nil: nobody wants it
+	made     time.Time     // when Do was called
+	position uint64        // in the bytes sent to the worker that has it: where its message ends; 0: it has not left
 }

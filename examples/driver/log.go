@@ -13,7 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // printable returns a peer's text so that it can go to a terminal: on one line, of bounded length, without control
@@ -151,7 +150,7 @@ func (s *session) logMessage(env *workerchannel.Envelope, size int) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", env.Op.Type().String()), slog.Int("size", size)}
-	if id, ok := journal.JobOf(env.Op); ok {
+	if id, ok := workerchannel.JobOf(env.Op); ok {
 		attrs = append(attrs, slog.Uint64("job", id))
 	}
 	switch op := env.Op.(type) {

@@ -18,7 +18,7 @@ type coordinator interface {
 	ShutdownWhenIdle(reason string) error
 	HandleVerified(v workerchannel.Verified) error
 	Receive(data []byte) (workerchannel.Envelope, error)
-	DrainOutbox() (workerchannel.Envelope, bool)
+	AppendNext(dst []byte) (text []byte, env workerchannel.Envelope, ok bool)
 	Reap() []workerchannel.TrackedJob
 
 	Job(jobID uint64) (workerchannel.TrackedJob, bool)
@@ -28,6 +28,7 @@ type coordinator interface {
 	Turn() uint64
 	NextDeadline() (turn uint64, ok bool)
 	Overdue() (workerchannel.Overdue, bool)
+	Requests() iter.Seq[workerchannel.Overdue]
 }
 
 // A recordFunc returns a coordinator that records its calls, and what ends the record.

@@ -58,7 +58,7 @@ func (s *server) next(text []byte) ([]byte, int) {
 	}
 	s.begun = emptied(s.begun)
 	messages := s.w.OutboxLen()
-	env, ok := s.w.DrainOutbox()
+	text, _, ok := s.w.AppendNext(text)
 	if s.room != nil && s.w.OutboxLen() < maxOutbox {
 		close(s.room)
 		s.room = nil
@@ -68,7 +68,6 @@ func (s *server) next(text []byte) ([]byte, int) {
 		return text, 0
 	}
 	s.sending = true
-	text, _ = env.AppendJSON(text) // the worker queues nothing that cannot be written
 	return text, messages
 }
 

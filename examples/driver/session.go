@@ -5,7 +5,6 @@ import (
 	"log/slog"
 
 	"github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // A session is what a host knows about one worker: its coordinator, the clocks beside it, and why it ends. It has no
@@ -34,8 +33,6 @@ type session struct {
 	leftSince            uint64
 	heard                uint64 // the turn in which a message last came
 	polled               bool   // a sign of life has been asked for and has not come
-	asking               asked  // the last request of its kind that was sent
-	askedJob, askedSince uint64 // for which job, if any, and in which turn
 	why                  error  // why the connection is being closed; nil: it is not
 	whySince             uint64
 	abandoned, over      bool
@@ -84,18 +81,15 @@ func (s *session) busy() bool {
 // are. The transport has taken the message before.
 func (s *session) next(text []byte) ([]byte, int) {
 	s.sending = false
+	if s.why == nil {
+		s.obey()
+	}
 	if s.why != nil {
 		return text, 0
 	}
-	s.obey()
 	messages := s.c.OutboxLen()
-	env, ok := s.c.DrainOutbox()
-	if !ok || s.why != nil {
-		return text, 0
-	}
-	text, err := env.AppendJSON(text)
-	if err != nil {
-		s.kill(err) // the coordinator queues nothing that cannot be written
+	text, env, ok := s.c.AppendNext(text)
+	if !ok {
 		return text, 0
 	}
 	s.sending, s.sendingSince = true, s.c.Turn()
@@ -110,8 +104,6 @@ func (s *session) next(text []byte) ([]byte, int) {
 			c.shell.position = s.sentBytes
 			s.decide(func(d *scheduler) { d.callGiven(c) })
 		}
-	} else {
-		s.noteRequest(env.Op)
 	}
 	return text, messages
 }
@@ -145,7 +137,7 @@ func (s *session) spawn(c *call) {
 	if c.region != nil {
 		job.RegionID = c.region.id
 	}
-	c.shell.position, c.shell.request = 0, 0
+	c.shell.position = 0
 	if err := s.c.SpawnTagged(job, c); err != nil {
 		s.end(err) // the session has ended, or else the call would be lost here
 	}
@@ -189,7 +181,7 @@ func (s *session) take(v workerchannel.Verified, size int) {
 
 // early reports whether a message is about a job that the worker has not been given yet.
 func (s *session) early(op workerchannel.Op) bool {
-	jobID, _ := journal.JobOf(op) // no call has the number 0
+	jobID, _ := workerchannel.JobOf(op) // no call has the number 0
 	job, ok := s.c.Job(jobID)
 	return ok && !job.State.Terminal() && job.Tag.(*call).shell.position == 0
 }

@@ -110,11 +110,10 @@ func (s *session) snapshot(now time.Time, phases map[workerchannel.JobState]int,
 	for job := range s.c.Jobs() {
 		phases[job.State]++
 		states[job.JobID] = job
-		if c, ok := job.Tag.(*call); ok {
-			one.due(s.requested(job, c))
-		}
 	}
-	one.due(s.duties()...)
+	s.duties(func(limit string, r workerchannel.Overdue) {
+		one.Due = append(one.Due, Due{limit, r.JobID, r.Since, r.Deadline, one.Turn >= r.Deadline})
+	})
 	slices.SortFunc(one.Due, func(a, b Due) int {
 		return cmp.Or(cmp.Compare(a.Deadline, b.Deadline), cmp.Compare(a.JobID, b.JobID))
 	})
@@ -134,83 +133,33 @@ func (s *session) snapshot(now time.Time, phases map[workerchannel.JobState]int,
 	return one
 }
 
-// due adds what has a limit.
-func (s *Session) due(list ...Due) {
-	for _, d := range list {
-		if d.Deadline != d.Since {
-			d.Overdue = s.Turn >= d.Deadline
-			s.Due = append(s.Due, d)
+// limitNames has the field of Limits for each request of the coordinator.
+var limitNames = map[workerchannel.OpType]string{
+	0:                              "Boot",
+	workerchannel.OpCancelJob:      "Cancel",
+	workerchannel.OpDrainJob:       "Drain",
+	workerchannel.OpFinalizeJob:    "Finalize",
+	workerchannel.OpPollStatus:     "Answer",
+	workerchannel.OpShutdownWorker: "Shutdown",
+}
+
+// duties calls add with everything that the worker has to do within a limit. While its connection is being closed, that
+// is to let go of it, and of the jobs that are being cancelled.
+func (s *session) duties(add func(limit string, r workerchannel.Overdue)) {
+	for r := range s.c.Requests() {
+		ofJob := r.JobID != 0 && r.Request != workerchannel.OpPollStatus // no call has the number 0
+		if s.why == nil || ofJob {
+			add(limitNames[r.Request], r)
 		}
 	}
-}
-
-// requested returns what the cancel handshake of a job waits for; nothing if the message has not left.
-func (s *session) requested(job workerchannel.TrackedJob, c *call) Due {
-	limits := s.turns.core
-	d := Due{JobID: job.JobID, Since: c.shell.asked}
-	var request workerchannel.OpType
-	var limit uint64
-	switch job.State {
-	case workerchannel.StateCancelRequested:
-		d.Limit, limit, request = "Cancel", limits.Cancel, workerchannel.OpCancelJob
-	case workerchannel.StateDraining:
-		d.Limit, limit, request = "Drain", limits.Drain, workerchannel.OpDrainJob
-	case workerchannel.StateFinalizing:
-		d.Limit, limit, request = "Finalize", limits.Finalize, workerchannel.OpFinalizeJob
-	}
-	d.Deadline = d.Since
-	if request != 0 && c.shell.request == request {
-		d.Deadline += limit
-	}
-	return d
-}
-
-// duties returns what the worker has to do that is not about a cancel.
-func (s *session) duties() (list []Due) {
-	add := func(on bool, name string, job, since, limit uint64) {
-		if on && limit > 0 {
-			list = append(list, Due{Limit: name, JobID: job, Since: since, Deadline: since + limit})
+	own := func(on bool, limit string, since, turns uint64) {
+		if on && turns > 0 {
+			add(limit, workerchannel.Overdue{Since: since, Deadline: since + turns})
 		}
 	}
-	ending := s.why != nil
-	add(ending, "Close", 0, s.whySince, s.turns.close)
-	add(!ending && s.left, "Shutdown", 0, s.leftSince, s.turns.leave)
-	add(!ending && !s.left && s.asking == asksShutdown, "Shutdown", 0, s.askedSince, s.turns.core.Shutdown)
-	add(!ending && !s.booted, "Boot", 0, 0, s.turns.core.Boot)
-	add(!ending && s.polled && s.asking == asksPoll, "Answer", s.askedJob, s.askedSince, s.turns.core.Poll)
-	add(!ending && s.sending, "Send", 0, s.sendingSince, s.turns.send)
-	return list
-}
-
-// An asked says which request that is about no cancel has been sent.
-type asked uint8
-
-const (
-	asksNothing asked = iota
-	asksPoll
-	asksShutdown
-)
-
-// noteRequest notes when a request that has a limit is sent.
-func (s *session) noteRequest(op workerchannel.Op) {
-	switch op := op.(type) {
-	case workerchannel.CancelJob:
-		s.noteJob(op.JobID, op.Type())
-	case workerchannel.DrainJob:
-		s.noteJob(op.JobID, op.Type())
-	case workerchannel.FinalizeJob:
-		s.noteJob(op.JobID, op.Type())
-	case workerchannel.PollStatus:
-		s.asking, s.askedJob, s.askedSince = asksPoll, op.JobID, s.c.Turn()
-	case workerchannel.ShutdownWorker:
-		s.asking, s.askedSince = asksShutdown, s.c.Turn()
-	}
-}
-
-func (s *session) noteJob(jobID uint64, request workerchannel.OpType) {
-	if c := s.call(jobID); c != nil {
-		c.shell.request, c.shell.asked = request, s.c.Turn()
-	}
+	own(s.why != nil, "Close", s.whySince, s.turns.close)
+	own(s.why == nil && s.left, "Shutdown", s.leftSince, s.turns.leave)
+	own(s.why == nil && s.sending, "Send", s.sendingSince, s.turns.send)
 }
 
 // Silent reports whether a worker that has calls has been asked for a sign of life and has not given one.

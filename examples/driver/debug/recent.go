@@ -10,7 +10,6 @@ import (
 
 	wc "github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/driver"
-	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 const (
@@ -67,7 +66,7 @@ func (r *recent) add(e driver.Event) {
 	}
 	if op := e.Envelope.Op; op != nil {
 		one.Op, one.Text = op.Type().String(), e.Envelope.String()
-		if id, ok := journal.JobOf(op); ok {
+		if id, ok := wc.JobOf(op); ok {
 			one.Job = &id
 		}
 		one.Bad = one.Bad || bad(op)
