@@ -88,13 +88,11 @@ func (h *host) loop() {
 
 // take takes the next message from the outbox; nil if there is none.
 func (h *host) take() []byte {
-	env, ok := h.c.DrainOutbox()
-	if !ok {
-		return nil
+	data, env, ok := h.c.AppendNext(nil)
+	if ok {
+		h.sent(env)
+		h.moving.Add(1)
 	}
-	h.sent(env)
-	h.moving.Add(1)
-	data, _ := env.AppendJSON(nil) // the coordinator queues nothing that cannot be written
 	return data
 }
 

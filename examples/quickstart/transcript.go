@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	wc "github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 func (h *host) title() {
@@ -65,7 +64,7 @@ func (h *host) received(env wc.Envelope, err error) {
 func (h *host) message(arrow, worker string, op wc.Op, led string) {
 	h.messages++
 	job := ""
-	if id, ok := journal.JobOf(op); ok {
+	if id, ok := wc.JobOf(op); ok {
 		job = strconv.FormatUint(id, 10)
 	}
 	fmt.Fprintf(h.out, "%5d  host %s %-3s  %-18s  %3s  %s\n", h.c.Turn(), arrow, worker, op.Type(), job, led)
@@ -74,7 +73,7 @@ func (h *host) message(arrow, worker string, op wc.Op, led string) {
 // consequence says what an accepted message has led to.
 func (h *host) consequence(op wc.Op) string {
 	change := ""
-	if id, ok := journal.JobOf(op); ok {
+	if id, ok := wc.JobOf(op); ok {
 		j := h.jobs[id]
 		was := j.state
 		switch j.state, _ = h.c.JobState(id); op.(type) { // which may have moved on since these two were queued

@@ -38,8 +38,7 @@ func newLine(worker string, moving *sync.WaitGroup) line {
 }
 
 // send puts a message on the line. On a broken line it comes late.
-func (l *line) send(env wc.Envelope) {
-	data, _ := env.AppendJSON(nil) // the worker queues nothing that cannot be written
+func (l *line) send(data []byte) {
 	select {
 	case <-l.broken:
 		l.late <- data
@@ -60,8 +59,8 @@ func work(l line) {
 			_ = w.Diagnose(wc.Diagnostic{Level: wc.LevelError, Category: "worker", Message: err.Error()})
 			_ = w.Fail(err.Error())
 		}
-		for env := range w.Outbox() {
-			l.send(env)
+		for data, _, ok := w.AppendNext(nil); ok; data, _, ok = w.AppendNext(nil) {
+			l.send(data)
 		}
 		if w.Closed() {
 			break

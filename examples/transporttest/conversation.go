@@ -10,7 +10,7 @@ import (
 
 // A half is one side of the protocol.
 type half interface {
-	Outbox() iter.Seq[workerchannel.Envelope]
+	AppendNext(dst []byte) ([]byte, workerchannel.Envelope, bool)
 	OutboxLen() int
 	Receive([]byte) (workerchannel.Envelope, error)
 }
@@ -109,11 +109,7 @@ func playLargest(l *link, steps []step) {
 
 // say sends what an end's half has to say.
 func (c *conversation) say(e *end) {
-	for env := range e.half.Outbox() {
-		data, err := env.AppendJSON(nil)
-		if err != nil {
-			c.fail(refused, "a half queued what cannot be written: %v", err)
-		}
+	for data, env, ok := e.half.AppendNext(nil); ok; data, env, ok = e.half.AppendNext(nil) {
 		c.put(e, data, env.Op.Type().String(), false)
 	}
 }
