@@ -2,6 +2,7 @@ package workerchannel
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -158,6 +159,16 @@ func TestOperationsMatchProtocol(t *testing.T) {
 	slices.SortFunc(want, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	slices.SortFunc(got, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	assert.Equal(t, want, got)
+}
+
+func TestEveryErrorHasAKindOfItsName(t *testing.T) {
+	source := readFile(t, "errors.go")
+	sentinels := regexp.MustCompile(`(?m)^\tErr(\w+) += errors\.New`).FindAllStringSubmatch(source, -1)
+	for _, s := range sentinels {
+		named := strings.Contains(source, fmt.Sprintf("\n\t{Err%s, %q},\n", s[1], s[1]))
+		assert.True(t, named, "Err%s is in the table, under its name", s[1])
+	}
+	assert.Len(t, sentinels, len(kinds))
 }
 
 func TestErrorKindsMatchProtocol(t *testing.T) {

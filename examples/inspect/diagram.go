@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // A diagram collects what a sequence diagram shows: a row for each message and each event of the host.
@@ -60,7 +61,7 @@ func (d *diagram) entry(e *entry) error {
 		if e.toHost {
 			r.from, r.to = end, 0
 		}
-		if _, says, ok := cutArrow(e.says); ok { // the arrow says who it is from
+		if _, says, ok := strings.Cut(e.says, arrow); ok { // the arrow says who it is from
 			r.text = says
 		}
 	}
@@ -90,16 +91,6 @@ func (d *diagram) end(worker string) (int, bool) {
 	}
 	d.ends = append(d.ends, name)
 	return len(d.ends) - 1, true
-}
-
-func cutArrow(says string) (from, rest string, ok bool) {
-	const arrow = " → "
-	for i := range says {
-		if len(says)-i >= len(arrow) && says[i:i+len(arrow)] == arrow {
-			return says[:i], says[i+len(arrow):], true
-		}
-	}
-	return "", says, false
 }
 
 // missing says what is not drawn.

@@ -58,9 +58,9 @@ func (e *entry) describe(reason any) {
 	case e.env != nil && e.env.Op != nil:
 		e.says = e.env.String()
 	case e.op != "": // a message of a journal that cannot be replayed
-		e.says = "coordinator → " + e.op
+		e.says = "coordinator" + arrow + e.op
 		if e.toHost {
-			e.says = quoteID(e.worker) + " → " + e.op
+			e.says = quoteID(e.worker) + arrow + e.op
 		}
 		if e.jobID != nil {
 			e.says += " job " + strconv.FormatUint(*e.jobID, 10)
@@ -117,15 +117,17 @@ func describeError(recorded map[string]any) string {
 	return cut(kind, 80) + ": " + strings.Join(data, ", ")
 }
 
+// quoteID returns a worker's id as Envelope.String shows it.
 func quoteID(id string) string {
 	if id == "" {
 		return "worker"
 	}
-	if plain := strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/@-"); plain == "" && len(id) <= 64 {
-		return id
-	}
-	return quote(id)
+	shown := wc.Envelope{WorkerID: &id}.String()
+	return shown[:strings.LastIndex(shown, arrow)]
 }
+
+// arrow stands in Envelope.String between the sender and what it says.
+const arrow = " → "
 
 func quote(s string) string { return strconv.Quote(cut(s, 60)) }
 

@@ -64,7 +64,7 @@ func TestPayloadOverLimitIsReportedWithItsSize(t *testing.T) {
 
 func TestOutputForPeopleSaysWhatMessagesSay(t *testing.T) {
 	header := func(n uint64) wc.Header {
-		return wc.Header{MessageID: n, SeqNo: n, DecisionSeq: n, IssuedAtTurn: n / 2}
+		return wc.NewHeader(n, n, 0, n/2)
 	}
 	worker := func(n uint64, op wc.Op) wc.Envelope { return wc.NewWorkerEnvelope("w-1", header(n), op) }
 	damaged := wc.NewEnvelope(header(7), wc.PollStatus{JobID: 7})

@@ -211,7 +211,7 @@ func (h *hostView) capture(e *entry) {
 	}
 	t := e.env.Op.Type()
 	e.op, e.seqNo = t.String(), e.env.SeqNo
-	if id, ok := journal.JobOf(e.env.Op); ok {
+	if id, ok := wc.JobOf(e.env.Op); ok {
 		e.jobID = &id
 	}
 	if t.Sender() == wc.SenderWorker {
@@ -251,7 +251,7 @@ func (r *reader) event(ev *journal.Event) error {
 	case "drain_outbox":
 		e.verdict, e.toHost = sent, !ev.ByHost
 		if ev.Envelope != nil {
-			r.scratch, _ = ev.Envelope.AppendJSON(r.scratch[:0]) // what is in an outbox can be written
+			r.scratch, _ = ev.Envelope.AppendJSON(r.scratch[:0])
 			e.size = len(r.scratch)
 		}
 		if ev.Op == "" && len(ev.Divergences) == 0 {

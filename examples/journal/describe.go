@@ -6,40 +6,6 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-// kinds has the names of all kinds of errors, as in PROTOCOL section 8.
-var kinds = []struct {
-	name string
-	err  error
-}{
-	{"VersionMismatch", wc.ErrVersionMismatch},
-	{"ReplayHashMismatch", wc.ErrReplayHashMismatch},
-	{"InboundSequenceNotFresh", wc.ErrInboundSequenceNotFresh},
-	{"MissingWorkerIdentity", wc.ErrMissingWorkerIdentity},
-	{"UnexpectedWorkerIdentity", wc.ErrUnexpectedWorkerIdentity},
-	{"WorkerIdentityMismatch", wc.ErrWorkerIdentityMismatch},
-	{"WorkerSessionMismatch", wc.ErrWorkerSessionMismatch},
-	{"RetiredWorker", wc.ErrRetiredWorker},
-	{"PayloadTooLarge", wc.ErrPayloadTooLarge},
-	{"InvalidTransition", wc.ErrInvalidTransition},
-	{"TerminalStatusSnapshot", wc.ErrTerminalStatusSnapshot},
-	{"InvalidStatusSnapshotState", wc.ErrInvalidStatusSnapshotState},
-	{"UnexpectedCompletionPhase", wc.ErrUnexpectedCompletionPhase},
-	{"JobNotPollable", wc.ErrJobNotPollable},
-	{"JobNotTerminal", wc.ErrJobNotTerminal},
-	{"WorkerNotReady", wc.ErrWorkerNotReady},
-	{"WorkerClosed", wc.ErrWorkerClosed},
-	{"RegionClosed", wc.ErrRegionClosed},
-	{"UnknownRegionID", wc.ErrUnknownRegionID},
-	{"ShutdownInProgress", wc.ErrShutdownInProgress},
-	{"DuplicateJobID", wc.ErrDuplicateJobID},
-	{"UnknownJobID", wc.ErrUnknownJobID},
-	{"BootstrapFailed", wc.ErrBootstrapFailed},
-	{"UnexpectedDirection", wc.ErrUnexpectedDirection},
-	{"AlreadyAnnounced", wc.ErrAlreadyAnnounced},
-	{"InvalidValue", wc.ErrInvalidValue},
-	{"Malformed", wc.ErrMalformed},
-}
-
 // Describe returns an error of package workerchannel in the form that it has in a journal: an object with the
 // kind and its data. It returns nil for nil.
 func Describe(err error) any {
@@ -50,7 +16,7 @@ func Describe(err error) any {
 		return recorded.RawMessage
 	}
 	var (
-		kind       = Kind(err)
+		kind       = wc.KindOf(err)
 		mismatch   *wc.MismatchError
 		sequence   *wc.SequenceError
 		worker     *wc.WorkerError
@@ -100,41 +66,4 @@ func describeWorker(d map[string]any, e *wc.WorkerError) {
 	default:
 		d["worker_id"] = e.WorkerID
 	}
-}
-
-// Kind returns the name of the kind of an error of package workerchannel; "" for any other error.
-func Kind(err error) string {
-	for _, k := range kinds {
-		if errors.Is(err, k.err) {
-			return k.name
-		}
-	}
-	return ""
-}
-
-// JobOf returns the id of the job that an operation is about; false if it is about none.
-func JobOf(op wc.Op) (jobID uint64, ok bool) {
-	switch op := op.(type) {
-	case wc.SpawnJob:
-		return op.JobID, true
-	case wc.PollStatus:
-		return op.JobID, true
-	case wc.StatusSnapshot:
-		return op.JobID, true
-	case wc.JobCompleted:
-		return op.JobID, true
-	case wc.CancelJob:
-		return op.JobID, true
-	case wc.CancelAcknowledged:
-		return op.JobID, true
-	case wc.DrainJob:
-		return op.JobID, true
-	case wc.DrainCompleted:
-		return op.JobID, true
-	case wc.FinalizeJob:
-		return op.JobID, true
-	case wc.FinalizeCompleted:
-		return op.JobID, true
-	}
-	return 0, false
 }

@@ -3,38 +3,12 @@ package journal
 import (
 	"encoding/json"
 	"errors"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	wc "github.com/workerchannel/workerchannel"
 )
-
-func TestEveryErrorKindHasItsName(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../errors.go", nil, 0)
-	require.NoError(t, err)
-	var sentinels []string
-	for _, decl := range file.Decls {
-		if d, ok := decl.(*ast.GenDecl); ok && d.Tok == token.VAR {
-			for _, spec := range d.Specs {
-				for _, name := range spec.(*ast.ValueSpec).Names {
-					if strings.HasPrefix(name.Name, "Err") {
-						sentinels = append(sentinels, strings.TrimPrefix(name.Name, "Err"))
-					}
-				}
-			}
-		}
-	}
-	var names []string
-	for _, k := range kinds {
-		names = append(names, k.name)
-	}
-	assert.ElementsMatch(t, sentinels, names)
-}
 
 func TestErrorIsDescribedByKindAndData(t *testing.T) {
 	w := "w"
@@ -79,7 +53,7 @@ func TestJobOfReturnsJobIDOnTheWire(t *testing.T) {
 			JobID *uint64 `json:"job_id"`
 		}
 		require.NoError(t, json.Unmarshal([]byte(l.OpJSON), &op))
-		id, ok := JobOf(env.Op)
+		id, ok := wc.JobOf(env.Op)
 		if assert.Equal(t, op.JobID != nil, ok) && ok {
 			assert.Equal(t, *op.JobID, id)
 		}

@@ -40,5 +40,5 @@
 //
 // [Walker] reads both forms, calls a function for each step, and replays while it reads, in memory that does not
 // depend on the length of the journal. [Files] opens the files of a journal in their order. [Replay] replays one
-// whole session. [Describe], [Kind] and [JobOf] are of use to other programs that print messages and errors.
+// whole session. [Describe] is of use to other programs that print errors.
 package journal

@@ -282,14 +282,7 @@ func (o *object) diagnostic(name string) (d wc.Diagnostic) {
 	}
 	defer o.failFrom(name, in)
 	d = wc.Diagnostic{Category: in.str("category"), Message: in.str("message")}
-	switch level := in.str("level"); level {
-	case "Info":
-		d.Level = wc.LevelInfo
-	case "Warn":
-		d.Level = wc.LevelWarn
-	case "Error":
-		d.Level = wc.LevelError
-	default:
+	if level := in.str("level"); d.Level.UnmarshalText([]byte(level)) != nil {
 		in.fail("level", fmt.Errorf("unknown name %s", show(level)))
 	}
 	if metadata, ok := in.members["metadata"]; !ok || string(metadata) != "null" {

@@ -176,12 +176,13 @@ func everyCall(t *testing.T, r *Recorder, w *WorkerRecorder) {
 // exchange delivers messages until there are none left.
 func exchange(t *testing.T, r *Recorder, w *WorkerRecorder) {
 	for r.OutboxLen()+w.OutboxLen() > 0 {
-		if text, _, ok := r.AppendNext(nil); ok {
-			_, err := w.Receive(text)
+		dst := []byte("before")
+		if text, _, ok := r.AppendNext(dst); ok {
+			_, err := w.Receive(text[len(dst):])
 			require.NoError(t, err)
 		}
-		if text, _, ok := w.AppendNext(nil); ok {
-			_, err := r.Receive(text)
+		if text, _, ok := w.AppendNext(dst); ok {
+			_, err := r.Receive(text[len(dst):])
 			require.NoError(t, err)
 		}
 		for env := range r.Outbox() {

@@ -185,7 +185,7 @@ func (r *Recorder) RemoveJob(jobID uint64) (wc.JobState, error) {
 	if s := r.to.step("remove_job"); s != nil {
 		s.number(`,"job_id":`, jobID)
 		if err == nil {
-			s.name(`,"state":`, stateNames[state])
+			s.name(`,"state":`, nameOf(state))
 		}
 		r.end(err)
 	}
@@ -212,17 +212,17 @@ func (r *Recorder) AdvanceTurn() {
 
 // DrainOutbox is recorded as drain_outbox.
 func (r *Recorder) DrainOutbox() (wc.Envelope, bool) {
-	env, ok := r.Coordinator.DrainOutbox()
-	if r.to.drained(&env, ok) {
+	env, ok, recorded := r.to.drain(r.Coordinator)
+	if recorded {
 		r.finish()
 	}
 	return env, ok
 }
 
 // AppendNext is recorded as drain_outbox.
-func (r *Recorder) AppendNext(dst []byte) ([]byte, wc.Envelope, bool) {
-	text, env, ok := r.Coordinator.AppendNext(dst)
-	if r.to.drained(&env, ok) {
+func (r *Recorder) AppendNext(dst []byte) (text []byte, env wc.Envelope, ok bool) {
+	text, env, ok = r.Coordinator.AppendNext(dst)
+	if r.to.drained(&env, text[len(dst):], ok) {
 		r.finish()
 	}
 	return text, env, ok

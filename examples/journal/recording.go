@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -264,7 +265,7 @@ func (r *recording) base64(p []byte) {
 func (r *recording) outcome(o wc.Outcome) {
 	ok, is := o.(wc.OutcomeOk)
 	if !is {
-		r.line.marshal(`,"outcome":`, outcomeOnWire(o))
+		r.line.marshal(`,"outcome":`, o)
 		return
 	}
 	r.line.key(`,"outcome":{"status":"Ok"`)
@@ -272,8 +273,25 @@ func (r *recording) outcome(o wc.Outcome) {
 	r.line.b = append(r.line.b, '}')
 }
 
-// drained writes the step of a message that was taken from the outbox.
-func (r *recording) drained(env *wc.Envelope, ok bool) bool {
+// A sender is a Coordinator or a Worker.
+type sender interface {
+	DrainOutbox() (wc.Envelope, bool)
+	AppendNext(dst []byte) ([]byte, wc.Envelope, bool)
+}
+
+// drain takes a message from the outbox, with its text if that is recorded, and writes the step.
+func (r *recording) drain(from sender) (env wc.Envelope, ok, recorded bool) {
+	r.scratch = r.scratch[:0]
+	if r.full {
+		r.scratch, env, ok = from.AppendNext(r.scratch)
+	} else {
+		env, ok = from.DrainOutbox()
+	}
+	return env, ok, r.drained(&env, r.scratch, ok)
+}
+
+// drained writes the step of a message that was taken from the outbox. The text is of whole sessions.
+func (r *recording) drained(env *wc.Envelope, text []byte, ok bool) bool {
 	if r.closed || !ok && !r.full {
 		return false
 	}
@@ -282,13 +300,11 @@ func (r *recording) drained(env *wc.Envelope, ok bool) bool {
 	case !ok:
 		l.key(`,"wire":null`)
 	case r.full:
-		data, _ := env.AppendJSON(r.scratch[:0]) // what is in an outbox can be written
-		r.scratch = data
-		l.text(`,"wire":`, string(data))
+		l.text(`,"wire":`, string(text))
 	default:
 		op := env.Op.Type()
 		l.name(`,"op":`, op.String())
-		if id, about := JobOf(env.Op); about {
+		if id, about := wc.JobOf(env.Op); about {
 			l.number(`,"job_id":`, id)
 		}
 		l.number(`,"seq_no":`, env.SeqNo).number(`,"replay_hash":`, env.ReplayHash)
@@ -329,7 +345,7 @@ func (r *recording) reaped(jobs []wc.TrackedJob) {
 		if i > 0 {
 			l.b = append(l.b, ',')
 		}
-		l.number(`{"job_id":`, j.JobID).name(`,"state":`, stateNames[j.State]).name(`,"cause":`, causeNames[j.Cause])
+		l.number(`{"job_id":`, j.JobID).name(`,"state":`, nameOf(j.State)).name(`,"cause":`, nameOf(j.Cause))
 		switch o := j.Outcome.(type) {
 		case wc.OutcomeOk:
 			l.name(`,"outcome":`, "Ok").number(`,"bytes":`, uint64(len(o.Payload)))
@@ -363,21 +379,8 @@ func appendNumbers(b, p []byte) []byte {
 	return append(b, ']')
 }
 
-// The names of states and causes as they stand in journals.
-var stateNames, causeNames = func() (states, causes []string) {
-	for s := wc.StateCreated; ; s++ {
-		name, err := s.MarshalText()
-		if err != nil {
-			break
-		}
-		states = append(states, string(name))
-	}
-	for c := wc.CauseNone; ; c++ {
-		name, err := c.MarshalText()
-		if err != nil {
-			break
-		}
-		causes = append(causes, string(name))
-	}
-	return states, causes
-}()
+// nameOf returns the name of a state or a cause as it stands in journals.
+func nameOf(v encoding.TextMarshaler) string {
+	name, _ := v.MarshalText() // the core returns known ones
+	return string(name)
+}

@@ -29,7 +29,7 @@ func (s *hostScript) from(worker string, op wc.Op) {
 
 func (s *hostScript) at(worker string, seqNo uint64, op wc.Op) {
 	s.last[worker] = seqNo
-	env := wc.NewWorkerEnvelope(worker, wc.Header{MessageID: seqNo, SeqNo: seqNo, DecisionSeq: seqNo}, op)
+	env := wc.NewWorkerEnvelope(worker, wc.NewHeader(seqNo, seqNo, 0, 0), op)
 	_ = s.HandleInbound(&env) // an error is part of what is recorded
 }
 
@@ -328,7 +328,7 @@ func (s *workerScript) gets(ops ...wc.Op) {
 }
 
 func (s *workerScript) at(seqNo uint64, op wc.Op) {
-	env := wc.NewEnvelope(wc.Header{MessageID: seqNo, SeqNo: seqNo, DecisionSeq: seqNo}, op)
+	env := wc.NewEnvelope(wc.NewHeader(seqNo, seqNo, 0, 0), op)
 	_ = s.HandleInbound(&env) // an error is part of what is recorded
 }
 

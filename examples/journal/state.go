@@ -1,10 +1,6 @@
 package journal
 
-import (
-	"encoding/json"
-
-	wc "github.com/workerchannel/workerchannel"
-)
+import wc "github.com/workerchannel/workerchannel"
 
 // Limits are a coordinator's limits, in turns.
 type Limits struct {
@@ -47,15 +43,15 @@ type Region struct {
 
 // A Job is one tracked job of a coordinator.
 type Job struct {
-	JobID        uint64          `json:"job_id"`
-	RegionID     uint64          `json:"region_id"`
-	TaskID       uint64          `json:"task_id"`
-	ObligationID uint64          `json:"obligation_id"`
-	State        wc.JobState     `json:"state"`
-	Since        uint64          `json:"since"`
-	LastSeqNo    uint64          `json:"last_seq_no"`
-	Outcome      json.RawMessage `json:"outcome"` // as on the wire; null if there is none
-	Cause        *wc.EndCause    `json:"cause"`   // nil if the job has not ended
+	JobID        uint64       `json:"job_id"`
+	RegionID     uint64       `json:"region_id"`
+	TaskID       uint64       `json:"task_id"`
+	ObligationID uint64       `json:"obligation_id"`
+	State        wc.JobState  `json:"state"`
+	Since        uint64       `json:"since"`
+	LastSeqNo    uint64       `json:"last_seq_no"`
+	Outcome      wc.Outcome   `json:"outcome"` // nil if there is none
+	Cause        *wc.EndCause `json:"cause"`   // nil if the job has not ended
 }
 
 func newAfter(c *wc.Coordinator) After {
@@ -100,7 +96,7 @@ func newOverdue(late wc.Overdue) *Overdue {
 func newJob(j wc.TrackedJob) Job {
 	job := Job{
 		JobID: j.JobID, RegionID: j.RegionID, TaskID: j.TaskID, ObligationID: j.ObligationID,
-		State: j.State, Since: j.Since, LastSeqNo: j.LastSeqNo, Outcome: outcomeOnWire(j.Outcome),
+		State: j.State, Since: j.Since, LastSeqNo: j.LastSeqNo, Outcome: j.Outcome,
 	}
 	if j.Cause != wc.CauseNone {
 		job.Cause = &j.Cause
@@ -139,23 +135,4 @@ func newWorkerAfter(w *wc.Worker) WorkerAfter {
 		after.Jobs = append(after.Jobs, WorkerJob{j.JobID, j.RegionID, j.State, j.LastSeqNo})
 	}
 	return after
-}
-
-// outcomeOnWire returns an outcome as it stands on the wire; null if there is none.
-func outcomeOnWire(o wc.Outcome) json.RawMessage {
-	if o == nil {
-		return nil
-	}
-	return onWire(wc.JobCompleted{Outcome: o})["outcome"]
-}
-
-// onWire returns the members of an operation's JSON; none if it cannot be written.
-func onWire(op wc.Op) map[string]json.RawMessage {
-	var env struct {
-		Op map[string]json.RawMessage `json:"op"`
-	}
-	if data, err := wc.NewEnvelope(wc.Header{}, op).AppendJSON(nil); err == nil {
-		_ = json.Unmarshal(data, &env)
-	}
-	return env.Op
 }

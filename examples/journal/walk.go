@@ -371,7 +371,7 @@ func (w *Walker) complete(s *walked) {
 	}
 	if e.Envelope != nil && e.Envelope.Op != nil {
 		e.Op, e.SeqNo = e.Envelope.Op.Type().String(), e.Envelope.SeqNo
-		if id, ok := JobOf(e.Envelope.Op); ok {
+		if id, ok := wc.JobOf(e.Envelope.Op); ok {
 			e.JobID = &id
 		}
 		e.PayloadBytes = payloadSize(e.Envelope.Op)

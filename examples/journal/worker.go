@@ -127,9 +127,12 @@ func (r *WorkerRecorder) CompleteFinalize(jobID uint64) error {
 func (r *WorkerRecorder) Diagnose(d wc.Diagnostic) error {
 	err := r.Worker.Diagnose(d)
 	if s := r.to.call("diagnose", err); s != nil {
-		members := onWire(d)
-		delete(members, "type")
-		s.marshal(`,"diagnostic":`, members)
+		s.marshal(`,"diagnostic":`, struct { // as on the wire, without its type
+			Category string   `json:"category"`
+			Level    wc.Level `json:"level"`
+			Message  string   `json:"message"`
+			Metadata *string  `json:"metadata"`
+		}{d.Category, d.Level, d.Message, d.Metadata})
 		r.end(err)
 	}
 	return err
@@ -154,17 +157,17 @@ func (r *WorkerRecorder) AdvanceTurn() {
 
 // DrainOutbox is recorded as drain_outbox.
 func (r *WorkerRecorder) DrainOutbox() (wc.Envelope, bool) {
-	env, ok := r.Worker.DrainOutbox()
-	if r.to.drained(&env, ok) {
+	env, ok, recorded := r.to.drain(r.Worker)
+	if recorded {
 		r.finish()
 	}
 	return env, ok
 }
 
 // AppendNext is recorded as drain_outbox.
-func (r *WorkerRecorder) AppendNext(dst []byte) ([]byte, wc.Envelope, bool) {
-	text, env, ok := r.Worker.AppendNext(dst)
-	if r.to.drained(&env, ok) {
+func (r *WorkerRecorder) AppendNext(dst []byte) (text []byte, env wc.Envelope, ok bool) {
+	text, env, ok = r.Worker.AppendNext(dst)
+	if r.to.drained(&env, text[len(dst):], ok) {
 		r.finish()
 	}
 	return text, env, ok

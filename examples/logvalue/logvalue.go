@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	wc "github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // maxText is how much is kept of a string, in bytes.
@@ -37,7 +36,7 @@ func (e Envelope) LogValue() slog.Value {
 		slog.String("from", from), slog.String("op", e.Op.Type().String()),
 		slog.Uint64("seq", e.SeqNo), slog.Uint64("turn", e.IssuedAtTurn),
 	}
-	if id, ok := journal.JobOf(e.Op); ok {
+	if id, ok := wc.JobOf(e.Op); ok {
 		attrs = append(attrs, slog.Uint64("job", id))
 	}
 	text := func(s string) { attrs = append(attrs, slog.String("text", cut(s))) }

@@ -247,5 +247,5 @@ func coordinatorWireChecks() []Check {
 
 // header returns a header whose numbers are all n.
 func header(n uint64) wc.Header {
-	return wc.Header{MessageID: n, SeqNo: n, DecisionSeq: n, Seed: 7, IssuedAtTurn: n / 2}
+	return wc.NewHeader(n, n, 7, n/2)
 }

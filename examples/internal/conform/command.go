@@ -1,10 +1,9 @@
 package conform
 
 import (
-	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -106,14 +105,12 @@ func (c *command) outcome() wc.Outcome {
 	}
 }
 
-func (c *command) level() wc.Level {
+func (c *command) level() (level wc.Level) {
 	name := c.arg()
-	i := slices.Index([]string{"Info", "Warn", "Error"}, name)
-	if i < 0 {
+	if level.UnmarshalText([]byte(name)) != nil {
 		c.fail("unknown level " + name)
-		return 0
 	}
-	return wc.Level(i)
+	return level
 }
 
 // A Reply is what a program does with a command.
@@ -150,12 +147,11 @@ func parseReply(line string) (r Reply, messages int, err error) {
 	return Reply{}, 0, fmt.Errorf("expected a reply as ok N TEXT, refused N KIND or unsupported, got %s", excerpt([]byte(line)))
 }
 
-// opJSON returns the canonical JSON of an envelope's operation.
-func opJSON(env wc.Envelope) string {
-	text, err := env.AppendJSON(nil)
+// onWire returns the canonical JSON of an operation or an outcome, which json.Marshal would escape.
+func onWire(v any) string {
+	text, err := v.(json.Marshaler).MarshalJSON()
 	if err != nil {
 		return err.Error()
 	}
-	_, op, _ := bytes.Cut(text, []byte(`,"op":`)) // in a string the quotes would be escaped
-	return string(op[:len(op)-1])
+	return string(text)
 }

@@ -3,12 +3,10 @@ package conform
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"strconv"
 	"strings"
 
 	wc "github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // errUnsupported says that a half has no such command.
@@ -17,7 +15,7 @@ var errUnsupported = errors.New("unsupported command")
 // A half of the protocol obeys commands.
 type half interface {
 	do(c *command, message []byte) (text string, err error)
-	Outbox() iter.Seq[wc.Envelope]
+	AppendNext(dst []byte) ([]byte, wc.Envelope, bool)
 }
 
 // A Reference is one half of this repository's core behind the command pipe. It is what programs are compared with.
@@ -53,7 +51,7 @@ func (r *Reference) Do(line string, message []byte) (Reply, error) {
 		case errors.Is(err, errUnsupported):
 			return Reply{Verdict: "unsupported"}, nil
 		case err != nil:
-			reply.Verdict = "refused " + kind(err)
+			reply.Verdict = "refused " + wc.KindOf(err)
 		default:
 			reply.Text = text
 		}
@@ -61,11 +59,7 @@ func (r *Reference) Do(line string, message []byte) (Reply, error) {
 	if r.held && c.name != "send" {
 		return reply, nil
 	}
-	for env := range r.half.Outbox() {
-		text, err := env.AppendJSON(nil)
-		if err != nil {
-			return Reply{}, err
-		}
+	for text, _, ok := r.half.AppendNext(nil); ok; text, _, ok = r.half.AppendNext(nil) {
 		reply.Messages = append(reply.Messages, text)
 		if c.name == "send" {
 			break
@@ -74,22 +68,11 @@ func (r *Reference) Do(line string, message []byte) (Reply, error) {
 	return reply, nil
 }
 
-// kind returns the name that an error has on the reply pipe.
-func kind(err error) string {
-	switch {
-	case errors.Is(err, wc.ErrMalformed):
-		return "Malformed"
-	case errors.Is(err, wc.ErrInvalidValue):
-		return "InvalidValue"
-	}
-	return journal.Kind(err)
-}
-
 func received(env wc.Envelope, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return opJSON(env), nil
+	return onWire(env.Op), nil
 }
 
 // stateName returns the name that a state has on the wire.
@@ -225,9 +208,7 @@ func (h *coordinator) ended(jobID uint64) string {
 	if job.Outcome == nil {
 		return string(cause) + " -"
 	}
-	op := opJSON(wc.NewWorkerEnvelope("", wc.Header{}, wc.JobCompleted{JobID: jobID, Outcome: job.Outcome}))
-	_, outcome, _ := strings.Cut(op, `"outcome":`)
-	return string(cause) + " " + strings.TrimSuffix(outcome, "}")
+	return string(cause) + " " + onWire(job.Outcome)
 }
 
 func (h *coordinator) overdue() string {
