@@ -3,34 +3,17 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
-// printable returns a peer's text so that it can go to a terminal: on one line, of bounded length, without control
-// characters and escape sequences. Plain text stays as it is.
-func printable(s string) string {
-	const most = 256
-	rest := ""
-	if len(s) > most {
-		rest = fmt.Sprintf("… (%d bytes)", len(s))
-		cut := most
-		for cut > most-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
-			cut--
-		}
-		s = s[:cut]
-	}
-	quoted := strconv.Quote(s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`) + rest
-}
+// printable returns a peer's text so that it can go to a terminal: see safetext.Printable.
+func printable(s string) string { return safetext.Printable(s, 256) }
 
 // A limitedLog logs no more lines than each of its budgets admits. What is more is counted, and the count goes with the
 // next line that is logged.

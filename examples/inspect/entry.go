@@ -2,13 +2,12 @@ package main
 
 import (
 	"encoding/json"
-
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
@@ -109,12 +108,12 @@ func describeError(recorded map[string]any) string {
 			continue
 		}
 		value, _ := json.Marshal(v)
-		data = append(data, strings.ReplaceAll(name, "_", " ")+" "+cut(string(value), 80))
+		data = append(data, strings.ReplaceAll(name, "_", " ")+" "+safetext.Cut(string(value), 80))
 	}
 	if len(data) == 0 {
 		return kind
 	}
-	return cut(kind, 80) + ": " + strings.Join(data, ", ")
+	return safetext.Cut(kind, 80) + ": " + strings.Join(data, ", ")
 }
 
 // quoteID returns a worker's id as Envelope.String shows it.
@@ -129,38 +128,16 @@ func quoteID(id string) string {
 // arrow stands in Envelope.String between the sender and what it says.
 const arrow = " → "
 
-func quote(s string) string { return strconv.Quote(cut(s, 60)) }
-
-// cut shortens a string to about so many bytes.
-func cut(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "..."
-}
+func quote(s string) string { return strconv.Quote(safetext.Cut(s, 60)) }
 
 // safe escapes everything that is not printable, so that no text of a peer commands the terminal.
 func safe(s string) string {
 	for i, r := range s {
 		if !strconv.IsPrint(r) || r == '\ufffd' {
-			return s[:i] + escape(s[i:])
+			return s[:i] + safetext.Escape(s[i:])
 		}
 	}
 	return s
-}
-
-func escape(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strconv.IsPrint(r) {
-			b.WriteRune(r)
-			continue
-		}
-		for _, unit := range utf16.Encode([]rune{r}) {
-			fmt.Fprintf(&b, `\u%04x`, unit)
-		}
-	}
-	return b.String()
 }
 
 // brief returns the text of an error of package workerchannel.

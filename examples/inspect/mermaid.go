@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // drawMermaid writes the diagram as Mermaid text, which GitHub and others draw.
@@ -47,7 +49,7 @@ func drawMermaid(w io.Writer, d *diagram) error {
 // mermaidText escapes what has a meaning in Mermaid or in the HTML that it makes.
 func mermaidText(s string) string {
 	var b strings.Builder
-	for _, r := range safe(cut(s, 200)) {
+	for _, r := range safe(safetext.Cut(s, 200)) {
 		if strings.ContainsRune("#;:<>&\"'%`{}[]()\\|$_*~", r) {
 			fmt.Fprintf(&b, "#%d;", r)
 		} else {

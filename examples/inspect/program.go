@@ -7,6 +7,7 @@ import (
 	"io"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
@@ -80,7 +81,7 @@ func (p *forPrograms) step(e *entry) error {
 		Error       string       `json:"error,omitempty"`
 		Divergences []divergence `json:"divergences,omitempty"`
 	}{
-		e.file, e.line, e.session, e.step, e.turn, e.verdict, e.call, e.op, e.jobID, e.seqNo, cut(e.worker, 200), e.says, e.led, e.wrong, nil,
+		e.file, e.line, e.session, e.step, e.turn, e.verdict, e.call, e.op, e.jobID, e.seqNo, safetext.Cut(e.worker, 200), e.says, e.led, e.wrong, nil,
 	}
 	for _, d := range e.divergences[:min(len(e.divergences), maxDivergences)] {
 		object.Divergences = append(object.Divergences, divergence{d.Field, d.Wanted, d.Got})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // forPeople prints a line for each entry, and begins with a line that says what is in them whenever that changes.
@@ -59,7 +61,7 @@ func (p *forPeople) entry(e *entry) error {
 			fmt.Fprintf(p.out, "        and %d more divergences\n", len(e.divergences)-i)
 			break
 		}
-		fmt.Fprintf(p.out, "        diverges: %s: wanted %s, got %s\n", safe(d.Field), safe(cut(d.Wanted, 500)), safe(cut(d.Got, 500)))
+		fmt.Fprintf(p.out, "        diverges: %s: wanted %s, got %s\n", safe(d.Field), safe(safetext.Cut(d.Wanted, 500)), safe(safetext.Cut(d.Got, 500)))
 	}
 	return err
 }

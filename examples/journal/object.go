@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 var (
@@ -222,17 +222,7 @@ func show(v any) string {
 	if err := e.Encode(v); err != nil {
 		return err.Error()
 	}
-	var safe strings.Builder
-	for _, r := range strings.TrimSpace(written.String()) {
-		if strconv.IsPrint(r) {
-			safe.WriteRune(r)
-			continue
-		}
-		for _, unit := range utf16.Encode([]rune{r}) {
-			fmt.Fprintf(&safe, `\u%04x`, unit)
-		}
-	}
-	return safe.String()
+	return safetext.Escape(strings.TrimSpace(written.String()))
 }
 
 // cut shortens two strings to the part around their first difference, if one of them is long.

@@ -10,9 +10,9 @@ package logvalue
 
 import (
 	"log/slog"
-	"strings"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // maxText is how much is kept of a string, in bytes.
@@ -96,9 +96,4 @@ func outcome(o wc.Outcome) []slog.Attr {
 	return nil
 }
 
-func cut(s string) string {
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "") + "..."
-	}
-	return s
-}
+func cut(s string) string { return safetext.Cut(s, maxText) }

@@ -10,6 +10,7 @@ import (
 
 	wc "github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/driver"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 const (
@@ -54,7 +55,7 @@ type event struct {
 func (r *recent) add(e driver.Event) {
 	one := event{Time: time.Now(), Kind: e.Kind.String(), Worker: e.Worker, Turn: e.Turn, Bytes: e.Size}
 	if e.Err != nil {
-		one.Error = printable(e.Err.Error(), maxLine)
+		one.Error = safetext.Printable(e.Err.Error(), maxLine)
 	}
 	switch e.Kind {
 	case driver.EventRefused:
@@ -222,14 +223,4 @@ func (r *recent) export(w io.Writer, worker, job uint64) {
 			return
 		}
 	}
-}
-
-// printable returns a text on one line, without control characters, of bounded length.
-func printable(s string, most int) string {
-	rest := ""
-	if len(s) > most {
-		s, rest = strings.ToValidUTF8(s[:most], ""), fmt.Sprintf("… (%d bytes)", len(s))
-	}
-	quoted := strconv.Quote(s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`) + rest
 }

@@ -8,6 +8,7 @@ import (
 
 	wc "github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/driver"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // A state is what the page shows.
@@ -116,9 +117,9 @@ func newJob(p driver.Pending) job {
 }
 
 func newWorker(one *driver.Session) worker {
-	w := worker{Number: one.Number, ID: printable(one.ID, 64), Calls: one.Calls, Turn: one.Turn, Quiet: one.Turn - one.Heard, Outbox: one.Outbox}
+	w := worker{Number: one.Number, ID: safetext.Printable(one.ID, 64), Calls: one.Calls, Turn: one.Turn, Quiet: one.Turn - one.Heard, Outbox: one.Outbox}
 	if one.Why != nil {
-		w.Why = printable(one.Why.Error(), maxLine)
+		w.Why = safetext.Printable(one.Why.Error(), maxLine)
 	}
 	late := slices.ContainsFunc(one.Due, func(d driver.Due) bool { return d.Overdue })
 	w.Trouble = late || one.Silent()
@@ -159,7 +160,7 @@ func newDue(one *driver.Session, d driver.Due) due {
 		text = fmt.Sprintf(text, d.JobID)
 	}
 	r := due{
-		Worker: one.Number, ID: printable(one.ID, 64), Limit: d.Limit, Job: d.JobID, Text: text,
+		Worker: one.Number, ID: safetext.Printable(one.ID, 64), Limit: d.Limit, Job: d.JobID, Text: text,
 		Waited: one.Turn - d.Since, Allowed: d.Deadline - d.Since, Overdue: d.Overdue,
 	}
 	if !d.Overdue {

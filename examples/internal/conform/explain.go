@@ -3,9 +3,9 @@ package conform
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // differences between what was wanted and what a program did, in the words of a report.
@@ -99,9 +99,5 @@ func excerpt(b []byte) string {
 	return printable(b)
 }
 
-// printable returns text on one line. What is not printable is escaped as Go does.
-func printable(b []byte) string {
-	plain := strconv.Quote(string(b))
-	plain = plain[1 : len(plain)-1]
-	return string(bytes.ReplaceAll([]byte(plain), []byte(`\"`), []byte(`"`)))
-}
+// printable returns text on one line: see safetext.Printable.
+func printable(b []byte) string { return safetext.Printable(string(b), len(b)) }
