@@ -82,8 +82,8 @@ func overPipes(b *testing.B, h host, jobs, payload int) {
 		_ = k.Announce()
 		var out []byte
 		for lines := bufio.NewReaderSize(fromHost, 64<<10); ; {
-			for env := range k.Outbox() {
-				out, _ = env.AppendJSON(out[:0])
+			for k.OutboxLen() > 0 {
+				out, _, _ = k.AppendNext(out[:0])
 				_, _ = toHost.Write(append(out, '\n'))
 			}
 			line, err := lines.ReadSlice('\n')
@@ -115,8 +115,8 @@ func overPipes(b *testing.B, h host, jobs, payload int) {
 		if err := h.SpawnJob(wc.SpawnJob{JobID: id, Payload: data}); err != nil {
 			b.Fatal(err)
 		}
-		for env, ok := h.DrainOutbox(); ok; env, ok = h.DrainOutbox() {
-			out, _ = env.AppendJSON(out[:0])
+		for h.OutboxLen() > 0 {
+			out, _, _ = h.AppendNext(out[:0])
 			if _, err := toWorker.Write(append(out, '\n')); err != nil {
 				b.Fatal(err)
 			}
