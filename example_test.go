@@ -107,6 +107,32 @@ func Example() {
 	// job 7 has completed: SHOUT
 }
 
+// A coordinator alone. The worker is in the same process, so its messages need not be bytes.
+func ExampleCoordinator() {
+	worker := wc.NewWorker("worker-1", 42)
+	_ = worker.Announce()
+	receive := func() *wc.Envelope {
+		env, _ := worker.DrainOutbox()
+		return &env
+	}
+	send := func(env wc.Envelope) {
+		_ = worker.HandleInbound(&env)
+		job := env.Op.(wc.SpawnJob)
+		_ = worker.Complete(job.JobID, wc.OutcomeOk{Payload: bytes.ToUpper(job.Payload)})
+	}
+	// README: begin
+	c := wc.NewCoordinator(42)
+	err := c.HandleInbound(receive()) // the worker announces itself
+	err = c.SpawnJob(wc.SpawnJob{JobID: 7, Payload: []byte("shout")})
+	env, ok := c.DrainOutbox() // the message that hands job 7 over
+	send(env)
+	err = c.HandleInbound(receive()) // job 7 is completed
+	jobs := c.Reap()                 // the jobs that have ended, each once, with outcome and cause
+	// README: end
+	fmt.Printf("%v %v %d %s\n", err, ok, jobs[0].JobID, jobs[0].Outcome.(wc.OutcomeOk).Payload)
+	// Output: <nil> true 7 SHOUT
+}
+
 // shout is a worker that completes each job with its payload in capitals.
 func shout(in <-chan []byte, out chan<- []byte) {
 	w := wc.NewWorker("shouter-1", 42)

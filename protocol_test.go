@@ -122,6 +122,20 @@ func TestTransitionsMatchProtocol(t *testing.T) {
 	assert.Equal(t, want, markdownTable(t, "## 6 Job states", "from"))
 }
 
+func TestDiagramIsTheTransitionTable(t *testing.T) {
+	want := []string{"[*] --> " + StateCreated.String()}
+	for from := range jobStates {
+		for _, to := range jobStates[from].to {
+			want = append(want, fmt.Sprint(JobState(from), " --> ", to))
+		}
+		if JobState(from).Terminal() {
+			want = append(want, JobState(from).String()+" --> [*]")
+		}
+	}
+	got := regexp.MustCompile(`\S+ --> \S+`).FindAllString(readFile(t, "PROTOCOL.md"), -1)
+	assert.Equal(t, want, got)
+}
+
 // A rule whose result is not one of the transitions of section 6 would be a second state machine.
 func TestJobRulesStayWithinTransitions(t *testing.T) {
 	for _, rules := range [][]jobRule{hostRules[:], workerRules[:]} {
@@ -175,7 +189,9 @@ func TestErrorKindsMatchProtocol(t *testing.T) {
 	_, section, ok := strings.Cut(readFile(t, "PROTOCOL.md"), "\n## 8 Errors\n")
 	require.True(t, ok)
 	section, _, _ = strings.Cut(section, "Local to an implementation")
+	godoc := readFile(t, "doc.go")
 	for name := range errorKinds {
+		assert.Contains(t, godoc, "[Err"+name+"]")
 		if name != "InvalidValue" && name != "Malformed" {
 			assert.Contains(t, section, "`"+name+"`")
 		}
