@@ -22,8 +22,9 @@
 //     worker sent it. Bound the size of a message before you read it: payloads have a limit, other
 //     strings have none. A message with the largest payload has less than 1.1 MiB, and a bufio.Scanner
 //     stops at 64 KiB unless it is given a larger buffer.
-//  4. Send what [Coordinator.DrainOutbox] returns, in that order. Take a message from the outbox when
-//     the transport can take it, and never let sending keep the loop from receiving.
+//  4. Send what [Coordinator.AppendNext] or [Coordinator.DrainOutbox] returns, in that order. Take a
+//     message from the outbox when the transport can take it, and never let sending keep the loop from
+//     receiving.
 //  5. Call [Coordinator.AdvanceTurn] as your turns pass, for example once a second, and then
 //     [Coordinator.Overdue]. If it returns a request, the worker is late: stop the worker. Poll a queued or
 //     running job every few turns, as such a job has no limit of its own.

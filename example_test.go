@@ -25,12 +25,10 @@ func hostLoop(limits wc.Limits, start func() (<-chan []byte, chan<- []byte), req
 	c := wc.NewCoordinator(seed, wc.WithLimits(limits))
 	fromWorker, toWorker := start()
 	c.ExpectWorker()
-	var next []byte // the message to be sent next
+	var next []byte // the message to be sent next; nil if there is none
 	for {
 		if next == nil {
-			if env, ok := c.DrainOutbox(); ok {
-				next, _ = env.AppendJSON(nil) // the coordinator queues nothing that cannot be written
-			}
+			next, _, _ = c.AppendNext(nil)
 		}
 		out := toWorker
 		if next == nil {
@@ -138,8 +136,7 @@ func shout(in <-chan []byte, out chan<- []byte) {
 	w := wc.NewWorker("shouter-1", 42)
 	err := w.Announce()
 	for err == nil {
-		for env := range w.Outbox() {
-			data, _ := env.AppendJSON(nil) // the worker queues nothing that cannot be written
+		for data, _, ok := w.AppendNext(nil); ok; data, _, ok = w.AppendNext(nil) {
 			out <- data
 		}
 		var env wc.Envelope
