@@ -109,23 +109,21 @@ func Example() {
 func ExampleCoordinator() {
 	worker := wc.NewWorker("worker-1", 42)
 	_ = worker.Announce()
-	receive := func() *wc.Envelope {
-		env, _ := worker.DrainOutbox()
-		return &env
-	}
-	send := func(env wc.Envelope) {
+	hello, _ := worker.DrainOutbox()
+	answer := func(env wc.Envelope) *wc.Envelope {
 		_ = worker.HandleInbound(&env)
 		job := env.Op.(wc.SpawnJob)
 		_ = worker.Complete(job.JobID, wc.OutcomeOk{Payload: bytes.ToUpper(job.Payload)})
+		completed, _ := worker.DrainOutbox()
+		return &completed
 	}
 	// README: begin
 	c := wc.NewCoordinator(42)
-	err := c.HandleInbound(receive()) // the worker announces itself
+	err := c.HandleInbound(&hello) // the worker's BootstrapReady
 	err = c.SpawnJob(wc.SpawnJob{JobID: 7, Payload: []byte("shout")})
-	env, ok := c.DrainOutbox() // the message that hands job 7 over
-	send(env)
-	err = c.HandleInbound(receive()) // job 7 is completed
-	jobs := c.Reap()                 // the jobs that have ended, each once, with outcome and cause
+	env, ok := c.DrainOutbox()         // the SpawnJob for the worker
+	err = c.HandleInbound(answer(env)) // the worker's JobCompleted
+	jobs := c.Reap()                   // the jobs that have ended, each once, with outcome and cause
 	// README: end
 	fmt.Printf("%v %v %d %s\n", err, ok, jobs[0].JobID, jobs[0].Outcome.(wc.OutcomeOk).Payload)
 	// Output: <nil> true 7 SHOUT
