@@ -185,6 +185,18 @@ func TestEveryErrorHasAKindOfItsName(t *testing.T) {
 	assert.Len(t, sentinels, len(kinds))
 }
 
+func TestOutcomesMatchProtocol(t *testing.T) {
+	var outcomes []string
+	for status := statusOk; int(status) < len(outcomeShapes); status++ {
+		var members []string
+		for _, m := range outcomeShapes[status].members {
+			members = append(members, m.String())
+		}
+		outcomes = append(outcomes, code(outcomeNames[status]+"{"+strings.Join(members, ", ")+"}"))
+	}
+	assert.Contains(t, readFile(t, "PROTOCOL.md"), "\nThe four outcomes: "+strings.Join(outcomes, ", ")+".")
+}
+
 func TestErrorKindsMatchProtocol(t *testing.T) {
 	_, section, ok := strings.Cut(readFile(t, "PROTOCOL.md"), "\n## 8 Errors\n")
 	require.True(t, ok)
