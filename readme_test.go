@@ -63,7 +63,7 @@ func TestReadmesCodeIsTheCompiledOne(t *testing.T) {
 func TestDocumentsNameTestsThatExist(t *testing.T) {
 	needClone(t)
 	var tests []string
-	for _, f := range matching(t, "*_test.go", "internal/*/*_test.go", "examples/*/*_test.go") {
+	for _, f := range matching(t, "*_test.go", "internal/*/*_test.go", "examples/*/*_test.go", "examples/internal/*/*_test.go") {
 		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Benchmark)\w+)\(`).FindAllStringSubmatch(readFile(t, f), -1) {
 			tests = append(tests, m[1])
 		}
@@ -83,7 +83,7 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 	}
 }
 
-func TestReadmesAndDocumentsLinkToFilesThatExist(t *testing.T) {
+func TestDocumentsLinkToFilesThatExist(t *testing.T) {
 	needClone(t)
 	for _, document := range documents(t) {
 		links := regexp.MustCompile(`\]\(([^):#]+)\)`).FindAllStringSubmatch(readFile(t, document), -1)
