@@ -211,6 +211,44 @@ func TestEveryMemberHasAPlaceOfItsOwn(t *testing.T) {
 	assert.Len(t, places, 9, "four numbers and five texts")
 }
 
+// What the tables say of an operation is what its Go value has, with a value of its own in each member.
+func TestEveryOperationHasAFlatFormAndAGoValue(t *testing.T) {
+	detail := "detail"
+	for typ := OpType(1); typ.known(); typ++ {
+		for status := range outcomeStatus(len(outcomeShapes)) {
+			members := opShapes[typ].members
+			if takes := slices.Contains(members, mOutcome); takes != (status != 0) {
+				continue
+			}
+			want := flatOp{flatValues: flatValues{typ: typ, status: status}}
+			for _, m := range slices.Concat(members, outcomeShapes[status].members) {
+				switch m.kind() {
+				case kNumber:
+					require.NotNil(t, want.number(m), m)
+					*want.number(m) = uint64(m)
+				case kText:
+					require.NotNil(t, want.text(m), m)
+					*want.text(m) = m.String()
+				case kOptional:
+					want.optional = &detail
+				case kPayload:
+					want.payload = []byte{1}
+				case kState:
+					want.state = StateRunning
+				case kLevel:
+					want.level = LevelWarn
+				}
+			}
+			op, err := want.op()
+			require.NoError(t, err, typ)
+			assert.Equal(t, typ, op.Type())
+			var got flatOp
+			got.set(op)
+			assert.Equal(t, want, got)
+		}
+	}
+}
+
 func TestRoomForAPayloadIsBoundedWhateverTheInput(t *testing.T) {
 	for _, input := range []int{0, 1, 7, 1 << 20, math.MaxInt} {
 		first := moreRoom(nil, input)

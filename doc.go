@@ -20,9 +20,11 @@
 //     for its predecessor.
 //  3. Give every message that arrives to [Coordinator.Receive], whole and in the order in which the
 //     worker sent it. Bound the size of a message before you read it: payloads have a limit, other
-//     strings have none.
-//  4. Send what [Coordinator.DrainOutbox] returns, in that order. Take a message from the outbox when
-//     the transport can take it, and never let sending keep the loop from receiving.
+//     strings have none. A message with the largest payload has less than 1.1 MiB, and a bufio.Scanner
+//     stops at 64 KiB unless it is given a larger buffer.
+//  4. Send what [Coordinator.AppendNext] or [Coordinator.DrainOutbox] returns, in that order. Take a
+//     message from the outbox when the transport can take it, and never let sending keep the loop from
+//     receiving.
 //  5. Call [Coordinator.AdvanceTurn] as your turns pass, for example once a second, and then
 //     [Coordinator.Overdue]. If it returns a request, the worker is late: stop the worker. Poll a queued or
 //     running job every few turns, as such a job has no limit of its own.
@@ -30,6 +32,44 @@
 //     [Coordinator.WorkerLost]. Discard a message that was taken from the outbox for that worker and has
 //     not been sent.
 //  7. After each of these, call [Coordinator.Reap] and tell whoever waits for a job how it ended.
+//
+// # The calls at a glance
+//
+//   - Jobs: [Coordinator.SpawnTagged] or [Coordinator.SpawnJob], [Coordinator.CancelJob],
+//     [Coordinator.PollStatus]. [Coordinator.Reap] returns each job that has ended, once, and forgets it;
+//     [Coordinator.RemoveJob] forgets a single one.
+//   - Groups of jobs: [Coordinator.CancelRegion], [Coordinator.CloseRegion].
+//   - The end: [Coordinator.ShutdownWhenIdle] loses no job; [Coordinator.RequestShutdown] does not wait.
+//   - To look: [Coordinator.Job], [Coordinator.Jobs], [Coordinator.Region], [Coordinator.Regions],
+//     [Coordinator.InflightCount], [Coordinator.ActiveWorker], [Coordinator.WorkerReady],
+//     [Coordinator.ShutdownRequested], [Coordinator.Closing].
+//   - The worker's half: [Worker.Announce], [Worker.Start], [Worker.Report], [Worker.Complete],
+//     [Worker.AcknowledgeCancel], [Worker.CompleteDrain], [Worker.CompleteFinalize],
+//     [Worker.CompleteShutdown], [Worker.Fail], [Worker.Diagnose].
+//
+// A job that ended with an outcome, even an error, is [StateCompleted], and so is one that was cancelled by
+// the whole handshake. A job whose session ended first is [StateFailed]: it may be run again, on the next
+// worker. [TrackedJob] has the outcome, and the [EndCause].
+//
+// # Errors
+//
+// Each kind of error is a variable for errors.Is. If it carries data, its error is of a type for errors.As.
+// A refused call changes nothing and sends nothing.
+//
+//   - The message is not an envelope: [ErrMalformed] ([ParseError]).
+//   - Its version or digest is wrong: [ErrVersionMismatch], [ErrReplayHashMismatch] ([MismatchError]).
+//   - Its sender is not the one that is expected: [ErrUnexpectedWorkerIdentity],
+//     [ErrWorkerIdentityMismatch], [ErrWorkerSessionMismatch], [ErrRetiredWorker] ([WorkerError]),
+//     [ErrUnexpectedDirection] ([DirectionError]), [ErrMissingWorkerIdentity].
+//   - It was repeated, or is late: [ErrInboundSequenceNotFresh] ([SequenceError]).
+//   - It, or the call, does not fit the job: [ErrUnknownJobID], [ErrDuplicateJobID],
+//     [ErrTerminalStatusSnapshot], [ErrInvalidStatusSnapshotState], [ErrUnexpectedCompletionPhase],
+//     [ErrJobNotPollable], [ErrJobNotTerminal] ([JobError]), [ErrInvalidTransition] ([TransitionError]).
+//   - It does not fit the region: [ErrRegionClosed], [ErrUnknownRegionID] ([RegionError]).
+//   - The call comes too early or too late: [ErrWorkerNotReady], [ErrWorkerClosed],
+//     [ErrShutdownInProgress], [ErrAlreadyAnnounced].
+//   - It cannot be sent: [ErrPayloadTooLarge] ([PayloadError]), [ErrInvalidValue] ([ValueError]).
+//   - The worker has given up: [ErrBootstrapFailed] ([WorkerError]).
 //
 // # What to do when a message is refused
 //

@@ -25,12 +25,10 @@ func hostLoop(limits wc.Limits, start func() (<-chan []byte, chan<- []byte), req
 	c := wc.NewCoordinator(seed, wc.WithLimits(limits))
 	fromWorker, toWorker := start()
 	c.ExpectWorker()
-	var next []byte // the message to be sent next
+	var next []byte // the message to be sent next; nil if there is none
 	for {
 		if next == nil {
-			if env, ok := c.DrainOutbox(); ok {
-				next, _ = env.AppendJSON(nil) // the coordinator queues nothing that cannot be written
-			}
+			next, _, _ = c.AppendNext(nil)
 		}
 		out := toWorker
 		if next == nil {
@@ -107,13 +105,36 @@ func Example() {
 	// job 7 has completed: SHOUT
 }
 
+// A coordinator alone. The worker is in the same process, so its messages need not be bytes.
+func ExampleCoordinator() {
+	worker := wc.NewWorker("worker-1", 42)
+	_ = worker.Announce()
+	hello, _ := worker.DrainOutbox()
+	answer := func(env wc.Envelope) *wc.Envelope {
+		_ = worker.HandleInbound(&env)
+		job := env.Op.(wc.SpawnJob)
+		_ = worker.Complete(job.JobID, wc.OutcomeOk{Payload: bytes.ToUpper(job.Payload)})
+		completed, _ := worker.DrainOutbox()
+		return &completed
+	}
+	// README: begin
+	c := wc.NewCoordinator(42)
+	err := c.HandleInbound(&hello) // the worker's BootstrapReady
+	err = c.SpawnJob(wc.SpawnJob{JobID: 7, Payload: []byte("shout")})
+	env, ok := c.DrainOutbox()         // the SpawnJob for the worker
+	err = c.HandleInbound(answer(env)) // the worker's JobCompleted
+	jobs := c.Reap()                   // the jobs that have ended, each once, with outcome and cause
+	// README: end
+	fmt.Printf("%v %v %d %s\n", err, ok, jobs[0].JobID, jobs[0].Outcome.(wc.OutcomeOk).Payload)
+	// Output: <nil> true 7 SHOUT
+}
+
 // shout is a worker that completes each job with its payload in capitals.
 func shout(in <-chan []byte, out chan<- []byte) {
 	w := wc.NewWorker("shouter-1", 42)
 	err := w.Announce()
 	for err == nil {
-		for env := range w.Outbox() {
-			data, _ := env.AppendJSON(nil) // the worker queues nothing that cannot be written
+		for data, _, ok := w.AppendNext(nil); ok; data, _, ok = w.AppendNext(nil) {
 			out <- data
 		}
 		var env wc.Envelope

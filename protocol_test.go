@@ -122,6 +122,20 @@ func TestTransitionsMatchProtocol(t *testing.T) {
 	assert.Equal(t, want, markdownTable(t, "## 6 Job states", "from"))
 }
 
+func TestDiagramIsTheTransitionTable(t *testing.T) {
+	want := []string{"[*] --> " + StateCreated.String()}
+	for from := range jobStates {
+		for _, to := range jobStates[from].to {
+			want = append(want, fmt.Sprint(JobState(from), " --> ", to))
+		}
+		if JobState(from).Terminal() {
+			want = append(want, JobState(from).String()+" --> [*]")
+		}
+	}
+	got := regexp.MustCompile(`\S+ --> \S+`).FindAllString(readFile(t, "PROTOCOL.md"), -1)
+	assert.Equal(t, want, got)
+}
+
 // A rule whose result is not one of the transitions of section 6 would be a second state machine.
 func TestJobRulesStayWithinTransitions(t *testing.T) {
 	for _, rules := range [][]jobRule{hostRules[:], workerRules[:]} {
@@ -171,11 +185,25 @@ func TestEveryErrorHasAKindOfItsName(t *testing.T) {
 	assert.Len(t, sentinels, len(kinds))
 }
 
+func TestOutcomesMatchProtocol(t *testing.T) {
+	var outcomes []string
+	for status := statusOk; int(status) < len(outcomeShapes); status++ {
+		var members []string
+		for _, m := range outcomeShapes[status].members {
+			members = append(members, m.String())
+		}
+		outcomes = append(outcomes, code(outcomeNames[status]+"{"+strings.Join(members, ", ")+"}"))
+	}
+	assert.Contains(t, readFile(t, "PROTOCOL.md"), "\nThe four outcomes: "+strings.Join(outcomes, ", ")+".")
+}
+
 func TestErrorKindsMatchProtocol(t *testing.T) {
 	_, section, ok := strings.Cut(readFile(t, "PROTOCOL.md"), "\n## 8 Errors\n")
 	require.True(t, ok)
 	section, _, _ = strings.Cut(section, "Local to an implementation")
+	godoc := readFile(t, "doc.go")
 	for name := range errorKinds {
+		assert.Contains(t, godoc, "[Err"+name+"]")
 		if name != "InvalidValue" && name != "Malformed" {
 			assert.Contains(t, section, "`"+name+"`")
 		}

@@ -6,6 +6,8 @@ import (
 	"log"
 	"os/exec"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -14,7 +16,7 @@ import (
 
 // The two halves of the README's program; a test of the root package compares them.
 
-func readmeHost(ctx context.Context) ([]byte, error) {
+func readmeHost() ([]byte, error) {
 	// README: begin
 	host, err := driver.NewHost(driver.WithWorkers(4, func(context.Context) (driver.Conn, error) {
 		return driver.Start(exec.Command("./worker")) // again, whenever one has died or hangs
@@ -23,6 +25,9 @@ func readmeHost(ctx context.Context) ([]byte, error) {
 		log.Fatal(err)
 	}
 	defer host.Stop(context.Background())
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
 	result, err := host.Do(ctx, []byte("shout")) // from any goroutine; it returns exactly once
 	// README: end
 	return result, err
@@ -52,9 +57,11 @@ func TestReadmesWorkerShouts(t *testing.T) {
 	assert.NoError(t, host.Stop(t.Context()))
 }
 
+// There is no program ./worker, and no need to wait for the deadline.
 func TestReadmesHostSaysWhatItLacks(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := readmeHost(ctx) // there is no program ./worker
-	assert.ErrorIs(t, err, driver.ErrCancelled)
+	synctest.Test(t, func(t *testing.T) {
+		_, err := readmeHost()
+		assert.ErrorIs(t, err, driver.ErrNoWorker)
+		assert.ErrorContains(t, err, "./worker")
+	})
 }

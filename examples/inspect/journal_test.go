@@ -88,7 +88,7 @@ func TestStatsCountMessagesAndTurns(t *testing.T) {
 	assert.Contains(t, out, "SpawnJob                      1          0           264\n")
 }
 
-// The README shows this file.
+// The README of package journal shows this file.
 func TestDiagramOfTheReadmeIsCurrent(t *testing.T) {
 	out, _ := inspectText(t, 1, "", "-svg", "-turns", "5:9", quickstart)
 	golden(t, "../../docs/session.svg", out)

@@ -45,7 +45,7 @@
 // The exit status is 0; 1 if something of what was shown, or would be without -q, was refused, invalid, unreadable or
 // diverged; and 2 if the input cannot be read to its end, a line of a journal is damaged, or the output fails.
 //
-// The diagram in the README is made by
+// The diagram in the README of package journal is made by
 //
 //	go run ./examples/inspect -svg -turns 5:9 examples/quickstart/testdata/session.jsonl > docs/session.svg
 package main

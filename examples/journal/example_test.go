@@ -15,6 +15,7 @@ func Example() {
 	name := filepath.Join(dir, "session.journal")
 
 	// The program: a Recorder takes the place of the Coordinator.
+	// README: begin
 	log, err := journal.Create(name, journal.Options{MaxFileBytes: 64 << 20})
 	if err != nil {
 		fmt.Println(err)
@@ -22,6 +23,7 @@ func Example() {
 	}
 	limits := wc.Limits{Boot: 3}
 	c := log.Record(wc.NewCoordinator(42, wc.WithLimits(limits)), journal.Setup{Limits: limits})
+	// README: end
 	c.ExpectWorker()
 	worker := wc.NewWorker("w-1", 42)
 	_ = worker.Announce()

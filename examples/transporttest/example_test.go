@@ -10,6 +10,8 @@ import (
 	"github.com/workerchannel/workerchannel/examples/transporttest"
 )
 
+// README: begin
+
 // lines carries a message in each line.
 type lines struct {
 	net.Conn
@@ -29,6 +31,8 @@ func openLines() (host, worker transporttest.Conn, stop func(), err error) {
 }
 
 func TestLines(t *testing.T) { transporttest.Test(t, openLines, transporttest.WithText()) }
+
+// README: end
 
 func ExampleTest() {
 	// func TestLines(t *testing.T) { transporttest.Test(t, openLines, transporttest.WithText()) }

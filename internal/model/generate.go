@@ -34,12 +34,20 @@ func RandomPayload(size int) []byte {
 	return payload
 }
 
-// DrawOp draws any of the 15 operations.
+// lastOp is the last of the operations.
+var lastOp = func() (last wc.OpType) {
+	for (last + 1).Sender() != 0 {
+		last++
+	}
+	return last
+}()
+
+// DrawOp draws any of the operations.
 func DrawOp(t *rapid.T, jobID *rapid.Generator[uint64], payload *rapid.Generator[[]byte]) wc.Op {
 	job := func() uint64 { return jobID.Draw(t, "job id") }
 	number := func(label string) uint64 { return AnyNumber.Draw(t, label) }
 	text := func(label string) string { return AnyText.Draw(t, label) }
-	switch op := wc.OpType(rapid.IntRange(1, 15).Draw(t, "op")); op {
+	switch op := wc.OpType(rapid.IntRange(1, int(lastOp)).Draw(t, "op")); op {
 	case wc.OpBootstrapReady:
 		return wc.BootstrapReady{WorkerID: text("worker id")}
 	case wc.OpBootstrapFailed:
@@ -68,8 +76,10 @@ func DrawOp(t *rapid.T, jobID *rapid.Generator[uint64], payload *rapid.Generator
 		return wc.ShutdownWorker{Reason: text("reason")}
 	case wc.OpShutdownCompleted:
 		return wc.ShutdownCompleted{}
-	default:
+	case wc.OpDiagnostic:
 		return wc.Diagnostic{Level: anyLevel.Draw(t, "level"), Category: text("category"), Message: text("message"), Metadata: AnyDetail.Draw(t, "metadata")}
+	default:
+		panic("DrawOp has no case for " + op.String())
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 )
 
 func TestRoundTripOfEveryOperation(t *testing.T) {
+	seen := map[wc.OpType]bool{}
 	for _, env := range everyEnvelope() {
+		seen[env.Op.Type()] = true
 		text := jsonOf(env)
 		parsed, err := wc.ParseEnvelope([]byte(text))
 		require.NoError(t, err, text)
@@ -22,6 +24,9 @@ func TestRoundTripOfEveryOperation(t *testing.T) {
 		assert.Equal(t, text, jsonOf(read))
 		assert.Equal(t, env.WorkerID != nil, strings.Contains(text, `"issued_at_turn":0,"worker_id":`), "absent, not null")
 		assert.NoError(t, env.Validate())
+	}
+	for op := wc.OpType(1); op.Sender() != 0; op++ {
+		assert.True(t, seen[op], op)
 	}
 }
 

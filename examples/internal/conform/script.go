@@ -178,7 +178,7 @@ func optional(token string) *string {
 }
 
 var opNames = func() (names []string) {
-	for t := wc.OpBootstrapReady; t <= wc.OpDiagnostic; t++ {
+	for t := wc.OpBootstrapReady; t.Sender() != 0; t++ {
 		names = append(names, t.String())
 	}
 	return names
