@@ -149,6 +149,21 @@ func TestDeadlineBeyondTheLastTurnIsTheLastTurn(t *testing.T) {
 	assert.Equal(t, uint64(math.MaxUint64), turn)
 }
 
+func TestCoordinatorMayBeCalledWhileItsRequestsAreListed(t *testing.T) {
+	s := newScene(t, "begin with w limits Cancel 1 Poll 2", "given job 1 cancel_requested", "given job 2 running", "host PollStatus 2", "send host")
+	for first := range s.c.Requests() {
+		assert.Equal(t, Overdue{OpCancelJob, 1, 0, 1}, first)
+		break
+	}
+	var listed []OpType
+	for request := range s.c.Requests() {
+		listed = append(listed, request.Request)
+		s.play("host WorkerLost")
+	}
+	assert.Equal(t, []OpType{OpCancelJob, OpPollStatus}, listed)
+	assert.Empty(t, collect(s.c.Requests()))
+}
+
 func TestOverdueIsAnErrorThatNamesTheRequest(t *testing.T) {
 	for want, late := range map[string]Overdue{
 		"bootstrap sent in turn 1 was due in turn 4":           {0, 0, 1, 4},
