@@ -125,7 +125,7 @@ func (r *run) closeRounds(rounds *atomic.Int64) *diagnosis {
 func (r *run) closeTwice(i int, p *partner) *diagnosis {
 	host, worker, stop, err := r.open()
 	if err != nil {
-		return &diagnosis{fault: unopened, what: "a pair could not be opened: " + err.Error()}
+		return r.openFailed(err)
 	}
 	r.stats.connections.Add(1)
 	r.stats.closes.Add(3)

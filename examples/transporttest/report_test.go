@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -29,10 +30,20 @@ var reported = map[string]Opener{
 	"takes a tenth of a second for a message": both(8, func(c *channelConn) Conn {
 		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 10); return c.Send(msg) }}
 	}),
-	"loses the 300th": spoils("worker", when(only(300), lose)),
+	"loses the 300th":                           spoils("worker", when(only(300), lose)),
+	"leaves descriptors":                        leavesPipes,
+	"leaves descriptors and does not notice it": leavesPipesUnnoticed,
 	"cuts at 75,000": both(8, func(c *channelConn) Conn {
 		return altered{Conn: c, send: func(msg []byte) error { return c.Send(msg[:min(len(msg), 75_000)]) }}
 	}),
+}
+
+// leavesPipesUnnoticed opens pairs that leave two descriptors each, as long as there are any.
+func leavesPipesUnnoticed() (host, worker Conn, stop func(), err error) {
+	if r, w, err := os.Pipe(); err == nil {
+		leaked = append(leaked, r, w)
+	}
+	return channels(8)()
 }
 
 func TestAsUsersCallIt(t *testing.T) {
@@ -70,6 +81,28 @@ func TestReportsCommandShowsTheSameFaultAgain(t *testing.T) {
 			assert.Equal(t, faultOf(first), faultOf(again), again)
 			assert.Contains(t, again, found[0])
 			assert.Equal(t, 1, strings.Count(again, "To reproduce:"), "a defect is reported once")
+		})
+	}
+}
+
+// The limit is so low that the descriptors come to an end before Leaks looks for them, or while it looks.
+func TestDescriptorsThatComeToAnEndAreCaught(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no limit to set there")
+	}
+	t.Parallel()
+	for name, says := range map[string]string{
+		"leaves descriptors":                        "no further pair could be opened",
+		"leaves descriptors and does not notice it": "open /dev/fd: too many open files",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command("sh", "-c", `ulimit -n 64 && exec "$0" -test.run='^TestAsUsersCallIt$'`, os.Args[0])
+			cmd.Env = append(os.Environ(), faultyEnv+"="+name)
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err)
+			assert.Equal(t, "leak", faultOf(string(out)), string(out))
+			assert.Contains(t, string(out), says)
 		})
 	}
 }
