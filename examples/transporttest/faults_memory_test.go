@@ -111,7 +111,7 @@ var memory = []faulty{
 		}
 		return newSharedFrames(a), newSharedFrames(b), nil, nil
 	}, nil},
-	{"Send and Recv share memory", shared, "use the same memory", both(8, func(c *channelConn) Conn {
+	{"Send and Recv share memory", shared, "use the same memory", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
 		scratch := make([]byte, MaxMessage)
 		return altered{Conn: c,
 			send: func(msg []byte) error {

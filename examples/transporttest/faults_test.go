@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,5 +123,30 @@ func TestIdleConnectionThatDiesIsCaught(t *testing.T) {
 		}), WithIdle(2*time.Minute), WithTimeout(10*time.Second))
 		require.ErrorContains(t, err, "Idle: idle: after 2m0s without messages, Recv failed")
 		t.Log(err)
+	})
+}
+
+// When the time of a subtest is up, the plans that are left are cut short. What is played to see whether a fault shows again
+// must not be, or the fault would seem to depend on what was left out.
+func TestReplaysAreWholeThoughTheTimeIsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for until := range 13 {
+			losses := 0
+			r := newRun(spoils("worker", when(only(300), func([]byte, func([]byte) error) error {
+				if losses++; losses > until {
+					time.Sleep(2 * time.Second)
+				}
+				return nil
+			})), []Option{func(c *config) { c.shrink = 0 }})
+			r.until = time.Now().Add(time.Second)
+			var steps []step
+			for range 40 {
+				steps = append(steps, step{do: "send", n: 10, size: 20, padding: randomOnly}, step{do: "send", worker: true, n: 10, size: 20, padding: randomOnly}, step{do: "settle"})
+			}
+			d := r.checkPlans(slices.Values([]plan{r.plan(playMessages, steps...)}))
+			require.NotNil(t, d)
+			require.Equal(t, lost, d.fault, d.what)
+			require.NotContains(t, d.reproduce, "does not show every time")
+		}
 	})
 }
