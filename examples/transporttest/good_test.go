@@ -15,12 +15,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var goodRuns = flag.Int("transporttest.good", 1, "how often each good transport is tested")
+var (
+	goodRuns = flag.Int("transporttest.good", 1, "how often each good transport is tested")
+	full     = flag.Bool("transporttest.full", false, "test good transports as those of programs are tested: with messages of any size, and more of them")
+)
+
+// affordable returns the options with which a good transport is tested, unless all are to be tested in full: a fifth of
+// the budget, and no messages of megabytes.
+func affordable(opts []Option) []Option {
+	if *full {
+		return opts
+	}
+	return append([]Option{WithBudget(2_000), WithMaxMessage(100_000)}, opts...)
+}
 
 func TestGoChannelsPass(t *testing.T) {
 	t.Parallel()
 	for range *goodRuns {
-		Test(t, channels(8))
+		Test(t, channels(8), affordable(nil)...)
 	}
 }
 
@@ -66,7 +78,7 @@ func TestLegalTransportsPass(t *testing.T) {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
 			for range *goodRuns {
-				require.NoError(t, Check(g.open, g.opts...))
+				require.NoError(t, Check(g.open, affordable(g.opts)...))
 			}
 		})
 	}
@@ -103,7 +115,7 @@ func TestLegalTransportsPassThoughTheyTakeTheirTime(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				require.NoError(t, Check(p.open))
+				require.NoError(t, Check(p.open, affordable(nil)...))
 				took := time.Since(began)
 				t.Log("took", took, "of the bubble's time")
 				require.Less(t, took, 3*time.Minute)
@@ -270,7 +282,7 @@ func TestStreamsPass(t *testing.T) {
 				t.Skip("a child inherits no further pipes there")
 			}
 			for range *goodRuns {
-				Test(t, s.open, s.opts...)
+				Test(t, s.open, affordable(s.opts)...)
 			}
 		})
 	}

@@ -30,7 +30,7 @@ var reported = map[string]Opener{
 	"takes a tenth of a second for a message": both(8, func(c *channelConn) Conn {
 		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 10); return c.Send(msg) }}
 	}),
-	"loses the 300th":                           spoils("worker", when(only(300), lose)),
+	"loses the 290th":                           spoils("worker", when(only(290), lose)),
 	"leaves descriptors":                        leavesPipes,
 	"leaves descriptors and does not notice it": leavesPipesUnnoticed,
 	"cuts at 75,000": both(8, func(c *channelConn) Conn {
@@ -70,7 +70,7 @@ var command = regexp.MustCompile(`To reproduce: (\S+) go test -run '([^']+)'`)
 
 func TestReportsCommandShowsTheSameFaultAgain(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"reorders", "loses the 300th", "cuts at 75,000"} {
+	for _, name := range []string{"reorders", "loses the 290th", "cuts at 75,000"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first := report(t, name, nil, "-test.run=^TestAsUsersCallIt$")
