@@ -60,6 +60,9 @@ func TestMistakesAreCaughtAndNamed(t *testing.T) {
 					if raceEnabled && (kind == "memory" || f.name == "panics in a concurrent Close") {
 						t.Skip("a data race, which the race detector reports itself")
 					}
+					if !*full {
+						f.opts = append([]Option{WithMaxMessage(affordableMessage)}, f.opts...)
+					}
 					f.requireCaught(t)
 				})
 			}

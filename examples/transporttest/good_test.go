@@ -17,7 +17,7 @@ import (
 
 var (
 	goodRuns = flag.Int("transporttest.good", 1, "how often each good transport is tested")
-	full     = flag.Bool("transporttest.full", false, "test good transports as those of programs are tested: with messages of any size, and more of them")
+	full     = flag.Bool("full", false, "test transports as those of programs are tested: with messages of any size, and more of them; takes about a minute")
 )
 
 // affordable returns the options with which a good transport is tested, unless all are to be tested in full: a fifth of
@@ -26,8 +26,10 @@ func affordable(opts []Option) []Option {
 	if *full {
 		return opts
 	}
-	return append([]Option{WithBudget(2_000), WithMaxMessage(100_000)}, opts...)
+	return append([]Option{WithBudget(2_000), WithMaxMessage(affordableMessage)}, opts...)
 }
+
+const affordableMessage = 100_000
 
 func TestGoChannelsPass(t *testing.T) {
 	t.Parallel()
