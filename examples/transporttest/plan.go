@@ -93,9 +93,18 @@ func (l *link) either() *end {
 	return l.worker
 }
 
-// enough reports whether no further steps are played, as the subtest's time is up. A replay plays all that it has, which are
-// steps that there was time for: without some of them the fault might not show.
-func (r *run) enough() bool { return !r.replays && r.timeUp() }
+// enough reports whether no further steps are played, as the subtest's time will be up when the messages of those before
+// have been sent. A replay plays all that it has, which are steps that there was time for: without some of them the fault
+// might not show.
+func (l *link) enough() bool {
+	if l.replays {
+		return false
+	}
+	l.mu.Lock()
+	waiting := max(len(l.host.sent)-l.host.queued, len(l.worker.sent)-l.worker.queued)
+	l.mu.Unlock()
+	return time.Now().Add(time.Duration(waiting) * l.pace).After(l.until)
+}
 
 // affordable returns n, or less if the transport is so slow that n messages would take too much of the subtest's time.
 func (r *run) affordable(n int) int {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -26,9 +27,6 @@ var reported = map[string]Opener{
 			}
 			return msg, err
 		}}
-	}),
-	"takes a tenth of a second for a message": both(8, func(c *channelConn) Conn {
-		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 10); return c.Send(msg) }}
 	}),
 	"loses the 290th":                           spoils("worker", when(only(290), lose)),
 	"leaves descriptors":                        leavesPipes,
@@ -115,17 +113,35 @@ func faultOf(report string) string {
 	return "none"
 }
 
-func TestEverythingEndsWithinTheTestsTimeout(t *testing.T) {
+func TestHangIsReportedWithinTheTestsTimeout(t *testing.T) {
 	t.Parallel()
-	for name, says := range map[string]string{
-		"hangs": "hang: Recv had not returned",
-		"takes a tenth of a second for a message": "cut short, as the transport is slow",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			out := report(t, name, nil, "-test.run=^TestAsUsersCallIt$", "-test.timeout=15s", "-test.v")
-			assert.Contains(t, out, says)
-			assert.NotContains(t, out, "test timed out")
+	out := report(t, "hangs", nil, "-test.run=^TestAsUsersCallIt$", "-test.timeout=15s", "-test.v")
+	assert.Contains(t, out, "hang: Recv had not returned")
+	assert.NotContains(t, out, "test timed out")
+}
+
+func TestSlowTransportsAreTestedWithinTheTestsTimeout(t *testing.T) {
+	slow := both(8, func(c *channelConn) Conn {
+		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 10); return c.Send(msg) }}
+	})
+	for _, timeout := range []time.Duration{5 * time.Second, 10 * time.Second, 15 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			r := newRun(slow, nil)
+			r.endBefore(began.Add(timeout))
+			list := r.subtests()
+			cut := 0
+			for i, s := range list {
+				if r.tooLate() {
+					break
+				}
+				require.Nil(t, r.check(s, len(list)-i), s.name)
+				if strings.HasSuffix(r.summary(), "cut short, as the transport is slow") {
+					cut++
+				}
+			}
+			assert.Positive(t, cut)
+			assert.Less(t, time.Since(began), timeout)
 		})
 	}
 }
