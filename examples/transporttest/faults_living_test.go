@@ -69,6 +69,24 @@ var living = []faulty{
 	}), []Option{WithKill(func(_, worker Conn) { worker.(*killable).dead.Store(true) })}},
 }
 
+// what goes wrong over sockets.
+var sockets = []faulty{
+	{"Send and Recv share a frame", sharedOrDamage, "", func() (host, worker Conn, stop func(), err error) {
+		a, b, err := dialTCP()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return newSharedFrames(a), newSharedFrames(b), nil, nil
+	}, nil},
+	{"Close waits for a blocked Send, TCP", hang, "while a Send of the same end was blocked", func() (host, worker Conn, stop func(), err error) {
+		host, worker, stop, err = openTCP()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return locked(host), locked(worker), stop, nil
+	}, nil},
+}
+
 var (
 	forever = make(chan struct{})
 	leaked  []*os.File
@@ -86,7 +104,7 @@ func TestDescriptorsThatStayAreCaught(t *testing.T) {
 			_ = f.Close()
 		}
 	}()
-	faulty{"leaves a descriptor", leak, "more file descriptors", leavesPipes, nil}.requireCaughtNow(t)
+	faulty{"leaves a descriptor", leak, "more file descriptors", leavesPipes, nil}.requireCaught(t)
 }
 
 // leavesPipes opens pairs that leave two descriptors each.
