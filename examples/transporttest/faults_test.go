@@ -49,6 +49,9 @@ func TestDamageOfMessagesIsCaughtAndNamed(t *testing.T) {
 			continue // one side of each is enough
 		}
 		t.Run(f.name, func(t *testing.T) {
+			if testing.Short() && i%8 != 0 {
+				t.Skip("-short: one in four")
+			}
 			t.Parallel()
 			f.requireCaughtInBubble(t)
 		})
@@ -58,8 +61,11 @@ func TestDamageOfMessagesIsCaughtAndNamed(t *testing.T) {
 func TestMistakesAreCaughtAndNamed(t *testing.T) {
 	for kind, list := range map[string][]faulty{"memory": memory, "blocking": blocking, "ending": ending, "living": living, "streams": streams, "sockets": sockets} {
 		t.Run(kind, func(t *testing.T) {
-			for _, f := range list {
+			for i, f := range list {
 				t.Run(f.name, func(t *testing.T) {
+					if testing.Short() && i%4 != 0 {
+						t.Skip("-short: one in four")
+					}
 					if raceEnabled && (kind == "memory" || f.name == "Send and Recv share a frame" || f.name == "panics in a concurrent Close") {
 						t.Skip("a data race, which the race detector reports itself")
 					}
