@@ -3,6 +3,7 @@ package driver
 import (
 	"bytes"
 	"context"
+	"flag"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -82,10 +83,15 @@ func TestAWorkerThatDoesNotReadCostsBoundedMemory(t *testing.T) {
 	}, WithWindow(200), WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) { p.announce(); p.deaf() }, serving(echo))))
 }
 
+var full = flag.Bool("full", false, "test transports with more messages, and a host with a larger flood; takes about 30 seconds")
+
 func TestAFloodOfDiagnosticsIsLoggedWithinBounds(t *testing.T) {
-	flood := 250 << 20
-	if raceEnabled || testing.Short() {
+	flood := 80 << 20
+	switch {
+	case raceEnabled || testing.Short():
 		flood = 40 << 20
+	case *full:
+		flood = 250 << 20
 	}
 	line := strings.Repeat("\x1b[31mred\u202e ", 100_000)
 	var log bytes.Buffer

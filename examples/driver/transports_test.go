@@ -22,6 +22,17 @@ var (
 	_ transporttest.Conn = Conn(nil)
 )
 
+// harnessBudget is for how many messages the harness tests a transport.
+func harnessBudget() int {
+	switch {
+	case raceEnabled:
+		return 300
+	case *full:
+		return 3000
+	}
+	return 900
+}
+
 func TestTransportsPassTheHarness(t *testing.T) {
 	lines := func(pair func() (a, b io.ReadWriteCloser, err error)) func() (a, b Conn, err error) {
 		return func() (Conn, Conn, error) {
@@ -48,11 +59,7 @@ func TestTransportsPassTheHarness(t *testing.T) {
 			if testing.Short() && transport.name != "pipe with a buffer" && transport.name != "lines over TCP" {
 				t.Skip("-short")
 			}
-			budget := 3000
-			if raceEnabled {
-				budget = 300
-			}
-			opts := append(transport.opts, transporttest.WithBudget(budget))
+			opts := append(transport.opts, transporttest.WithBudget(harnessBudget()))
 			transporttest.Test(t, func() (host, worker transporttest.Conn, stop func(), err error) {
 				a, b, err := transport.open()
 				return a, b, nil, err
@@ -105,10 +112,6 @@ func TestProcessesPassTheHarness(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	require.NoError(t, err)
 	defer l.Close()
-	budget := 1000
-	if raceEnabled {
-		budget = 100
-	}
 	transporttest.Test(t, func() (host, worker transporttest.Conn, stop func(), err error) {
 		cmd := command(t, "relays")
 		cmd.Env = append(cmd.Env, relayEnv+"="+l.Addr().String())
@@ -121,7 +124,7 @@ func TestProcessesPassTheHarness(t *testing.T) {
 			return nil, nil, nil, errors.Join(err, host.Close())
 		}
 		return host, relayed{Lines(socket), host.(*process)}, nil, nil
-	}, transporttest.WithText(), transporttest.WithBudget(budget), transporttest.WithKill(func(_, worker transporttest.Conn) {
+	}, transporttest.WithText(), transporttest.WithBudget(harnessBudget()/3), transporttest.WithKill(func(_, worker transporttest.Conn) {
 		_ = worker.(relayed).process.cmd.Process.Kill()
 	}))
 }

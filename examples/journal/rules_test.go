@@ -14,7 +14,10 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/rules.jsonl and testdata/worker_rules.jsonl")
+var (
+	update = flag.Bool("update", false, "rewrite testdata/rules.jsonl and testdata/worker_rules.jsonl")
+	full   = flag.Bool("full", false, "make longer journals and alter more of them; takes about 20 seconds")
+)
 
 // A hostScript plays one session of a coordinator. It numbers each worker's messages.
 type hostScript struct {

@@ -106,9 +106,9 @@ func (r *run) closeRounds(rounds *atomic.Int64) *diagnosis {
 	p := &partner{wake: make(chan struct{}, 1)}
 	defer p.end()
 	go p.run()
-	began := time.Now()
+	began, limit := time.Now(), time.Duration(r.scale(3_000))*time.Millisecond
 	for i := range r.scale(10_000) {
-		if i > 1 && (p.met >= 1500 || time.Since(began) > 3*time.Second) {
+		if i > 1 && (p.met >= 1500 || time.Since(began) > limit) {
 			break // without two idle processors, they hardly meet
 		}
 		rounds.Add(1)
@@ -125,7 +125,7 @@ func (r *run) closeRounds(rounds *atomic.Int64) *diagnosis {
 func (r *run) closeTwice(i int, p *partner) *diagnosis {
 	host, worker, stop, err := r.open()
 	if err != nil {
-		return &diagnosis{fault: unopened, what: "a pair could not be opened: " + err.Error()}
+		return r.openFailed(err)
 	}
 	r.stats.connections.Add(1)
 	r.stats.closes.Add(3)

@@ -61,9 +61,10 @@ func playConversation(l *link, steps []step) {
 	c := newConversation(l)
 	c.begin()
 	for _, s := range steps {
-		if l.timeUp() {
+		if l.enough() {
 			break
 		}
+		l.played = append(l.played, s)
 		for _, a := range actions {
 			if a.name == s.do {
 				a.take(c, s)
@@ -88,6 +89,7 @@ func playLargest(l *link, steps []step) {
 	c.begin()
 	l.await(l.host, 1)
 	for _, s := range steps {
+		l.played = append(l.played, s)
 		largest := slices.Repeat([]byte{255}, s.size)
 		for range s.n {
 			c.spawn(largest)

@@ -16,9 +16,9 @@
 //   - Boundaries: messages of all sizes at which transports fail.
 //   - Stream: many messages over one connection, small and large ones, in both directions at once.
 //   - Full: one end sends until Send blocks. Then the peer receives, or an end is closed.
+//   - Leaks: pairs are opened and closed, and must leave no goroutine and no file descriptor behind.
 //   - Close: ends are closed while messages are under way, one end or both, and by several goroutines at once.
 //   - Idle, with [WithIdle]: nothing is sent for some time.
-//   - Leaks: pairs are opened and closed, and must leave no goroutine and no file descriptor behind.
 //   - Conversation: a Coordinator and a Worker take random steps, until all jobs have ended or an end is closed.
 //   - Largest: messages with the protocol's largest payload.
 //

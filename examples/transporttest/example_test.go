@@ -39,7 +39,7 @@ func ExampleTest() {
 }
 
 func ExampleCheck() {
-	err := transporttest.Check(openLines, transporttest.WithText())
+	err := transporttest.Check(openLines, transporttest.WithText(), transporttest.WithBudget(1_000))
 	fmt.Println(err)
 	// Output: <nil>
 }

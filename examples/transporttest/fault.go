@@ -52,6 +52,7 @@ type diagnosis struct {
 	fault      fault
 	where      string // tells two faults of the same kind apart
 	what       string
+	steps      []step // that were played until it showed
 	transcript []string
 	pending    []string      // calls that had not returned
 	took       time.Duration // to find it

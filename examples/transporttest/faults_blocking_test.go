@@ -9,7 +9,7 @@ import (
 // what blocks what it must not.
 var blocking = []faulty{
 	{"one lock for Send and Recv", hang, "share a lock", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
-		var mu sync.Mutex
+		mu := newLock()
 		return altered{Conn: c,
 			send: func(msg []byte) error { mu.Lock(); defer mu.Unlock(); return c.Send(msg) },
 			recv: func() ([]byte, error) { mu.Lock(); defer mu.Unlock(); return c.Recv() },
@@ -38,7 +38,7 @@ var blocking = []faulty{
 			}}
 	}), nil},
 	{"half duplex by a lock", halfDuplex, "cannot send at the same time", both(0, func(c *channelConn) Conn {
-		var mu sync.Mutex
+		mu := newLock()
 		return altered{Conn: c,
 			send: func(msg []byte) error { mu.Lock(); defer mu.Unlock(); return c.Send(msg) },
 			recv: func() ([]byte, error) {
@@ -86,19 +86,12 @@ var blocking = []faulty{
 	}, nil},
 	{"Close waits for a blocked Send", hang, "while a Send of the same end was blocked", replaced(8, closeWaitsForSend), nil},
 	{"Close waits for a blocked Send, rendezvous", hang, "while a Send of the same end was blocked", replaced(0, closeWaitsForSend), nil},
-	{"Close waits for a blocked Send, TCP", hang, "while a Send of the same end was blocked", func() (host, worker Conn, stop func(), err error) {
-		host, worker, stop, err = openTCP()
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		return locked(host), locked(worker), stop, nil
-	}, nil},
 }
 
 func closeWaitsForSend(c *channelConn, _ chan struct{}) Conn { return locked(c) }
 
 func locked(c Conn) Conn {
-	var mu sync.Mutex
+	mu := newLock()
 	return altered{Conn: c,
 		send:  func(msg []byte) error { mu.Lock(); defer mu.Unlock(); return c.Send(msg) },
 		close: func() error { mu.Lock(); defer mu.Unlock(); return c.Close() },

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"sync"
+	"sync/atomic"
 )
 
 // what goes wrong at a close, or does not end.
 var ending = []faulty{
 	{"sends a message when the next one comes", hang, "when another message was sent after it", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
-		return &lagging{channelConn: c, close: func(*channelConn, []byte) {}}
+		return &lagging{channelConn: c, mu: newLock(), close: func(*channelConn, []byte) {}}
 	}), nil},
 	{"flushes when it closes", hang, "a buffer was not flushed", hears(100_000, func(c *channelConn) Conn {
 		var mu sync.Mutex
@@ -126,11 +127,15 @@ var ending = []faulty{
 	}), nil},
 	{"panics in a concurrent Close", panics, "Close panicked", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
 		closed := make(chan struct{})
+		var closing atomic.Int32
 		return altered{Conn: c, close: func() error {
 			select {
 			case <-closed:
 			default:
-				meet()
+				closing.Add(1)
+				for n := 0; *repetitions == 1 && n < 1000 && closing.Load() == 1; n++ {
+					meet()
+				}
 				close(closed)
 			}
 			return c.Close()

@@ -6,7 +6,11 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // what is left behind, or dies.
@@ -65,6 +69,24 @@ var living = []faulty{
 	}), []Option{WithKill(func(_, worker Conn) { worker.(*killable).dead.Store(true) })}},
 }
 
+// what goes wrong over sockets.
+var sockets = []faulty{
+	{"Send and Recv share a frame", sharedOrDamage, "", func() (host, worker Conn, stop func(), err error) {
+		a, b, err := dialTCP()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return newSharedFrames(a), newSharedFrames(b), nil, nil
+	}, nil},
+	{"Close waits for a blocked Send, TCP", hang, "while a Send of the same end was blocked", func() (host, worker Conn, stop func(), err error) {
+		host, worker, stop, err = openTCP()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return locked(host), locked(worker), stop, nil
+	}, nil},
+}
+
 var (
 	forever = make(chan struct{})
 	leaked  []*os.File
@@ -82,9 +104,34 @@ func TestDescriptorsThatStayAreCaught(t *testing.T) {
 			_ = f.Close()
 		}
 	}()
-	faulty{"leaves a descriptor", leak, "more file descriptors", replaced(8, func(c *channelConn, _ chan struct{}) Conn {
-		r, w, _ := os.Pipe()
-		leaked = append(leaked, r, w)
-		return c
-	}), nil}.requireCaughtNow(t)
+	faulty{"leaves a descriptor", leak, "more file descriptors", leavesPipes, nil}.requireCaught(t)
+}
+
+// leavesPipes opens pairs that leave two descriptors each.
+func leavesPipes() (host, worker Conn, stop func(), err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	leaked = append(leaked, r, w)
+	host, worker = newChannels(8)
+	return host, worker, nil, nil
+}
+
+func TestTooManyOpenFilesAreALeak(t *testing.T) {
+	failing := func(good int) Opener {
+		return func() (host, worker Conn, stop func(), err error) {
+			if good--; good < 0 {
+				return nil, nil, nil, os.NewSyscallError("pipe2", syscall.EMFILE)
+			}
+			return channels(8)()
+		}
+	}
+	r := newRun(failing(3), nil)
+	d := r.closeAtOnce()
+	require.NotNil(t, d)
+	assert.Equal(t, leak, d.fault, d)
+	assert.Contains(t, d.what, "3 pairs had been opened and closed at both ends, and no further pair could be opened: pipe2: too many open files")
+	assert.ErrorContains(t, Check(failing(7)), "Messages: leak: 7 pairs had been opened and closed")
+	assert.ErrorContains(t, Check(failing(0)), "Messages: unopened: a pair could not be opened: pipe2: too many open files", "nothing has been closed")
 }

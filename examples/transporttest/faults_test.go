@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,39 +48,62 @@ func TestDamageOfMessagesIsCaughtAndNamed(t *testing.T) {
 		if *repetitions == 1 && i/2%2 != i%2 {
 			continue // one side of each is enough
 		}
-		t.Run(f.name, func(t *testing.T) { f.requireCaught(t) })
+		t.Run(f.name, func(t *testing.T) {
+			if testing.Short() && i%8 != 0 {
+				t.Skip("-short: one in four")
+			}
+			t.Parallel()
+			f.requireCaughtInBubble(t)
+		})
 	}
 }
 
 func TestMistakesAreCaughtAndNamed(t *testing.T) {
-	for kind, list := range map[string][]faulty{"memory": memory, "blocking": blocking, "ending": ending, "living": living, "streams": streams} {
+	for kind, list := range map[string][]faulty{"memory": memory, "blocking": blocking, "ending": ending, "living": living, "streams": streams, "sockets": sockets} {
 		t.Run(kind, func(t *testing.T) {
-			for _, f := range list {
+			for i, f := range list {
 				t.Run(f.name, func(t *testing.T) {
-					if raceEnabled && (kind == "memory" || f.name == "panics in a concurrent Close") {
+					if testing.Short() && i%4 != 0 {
+						t.Skip("-short: one in four")
+					}
+					if raceEnabled && (kind == "memory" || f.name == "Send and Recv share a frame" || f.name == "panics in a concurrent Close") {
 						t.Skip("a data race, which the race detector reports itself")
 					}
-					f.requireCaught(t)
+					if !*full {
+						f.opts = append([]Option{WithMaxMessage(affordableMessage)}, f.opts...)
+					}
+					t.Parallel()
+					if kind == "living" || kind == "sockets" {
+						f.requireCaught(t)
+					} else {
+						f.requireCaughtInBubble(t)
+					}
 				})
 			}
 		})
 	}
 }
 
-// requireCaught checks that the fault is found, every time, by its name and soon, and told in few lines.
-func (f faulty) requireCaught(t *testing.T) {
-	t.Parallel()
-	f.requireCaughtNow(t)
+// requireCaughtInBubble is like requireCaught, on virtual time, so that nothing seems to hang because there is much else to
+// do, and no hang is waited for.
+func (f faulty) requireCaughtInBubble(t *testing.T) {
+	if *repetitions > 1 { // the harness itself is judged, as it works for users
+		f.requireCaught(t)
+		return
+	}
+	open := f.open
+	f.open = func() (host, worker Conn, stop func(), err error) {
+		time.Sleep(10 * time.Millisecond) // or shrinking would take no time, and not end before everything has been tried
+		return open()
+	}
+	synctest.Test(t, func(t *testing.T) { f.requireCaught(t) })
 }
 
-func (f faulty) requireCaughtNow(t *testing.T) {
+// requireCaught checks that the fault is found, every time, by its name and soon, and told in few lines.
+func (f faulty) requireCaught(t *testing.T) {
 	opts := f.opts
 	if *repetitions == 1 {
-		timeout := time.Second
-		if raceEnabled {
-			timeout = 3 * time.Second
-		}
-		opts = append([]Option{WithTimeout(timeout), func(c *config) {
+		opts = append([]Option{func(c *config) {
 			c.shrink, c.allowed = 300*time.Millisecond, 10*time.Minute // also on a machine with much else to do
 		}}, opts...)
 	}
@@ -105,12 +129,15 @@ func (f faulty) requireCaughtNow(t *testing.T) {
 }
 
 func TestStopThatDoesNotReturnIsReported(t *testing.T) {
-	t.Parallel()
-	err := Check(func() (host, worker Conn, stop func(), err error) {
-		h, w := newChannels(8)
-		return h, w, func() { <-forever }, nil
-	}, WithTimeout(100*time.Millisecond))
-	require.ErrorContains(t, err, "hang: stop had not returned")
+	synctest.Test(t, func(t *testing.T) {
+		never := make(chan struct{})
+		defer close(never)
+		err := Check(func() (host, worker Conn, stop func(), err error) {
+			h, w := newChannels(8)
+			return h, w, func() { <-never }, nil
+		})
+		require.ErrorContains(t, err, "hang: stop had not returned")
+	})
 }
 
 func TestIdleConnectionThatDiesIsCaught(t *testing.T) {
@@ -122,5 +149,30 @@ func TestIdleConnectionThatDiesIsCaught(t *testing.T) {
 		}), WithIdle(2*time.Minute), WithTimeout(10*time.Second))
 		require.ErrorContains(t, err, "Idle: idle: after 2m0s without messages, Recv failed")
 		t.Log(err)
+	})
+}
+
+// When the time of a subtest is up, the plans that are left are cut short. What is played to see whether a fault shows again
+// must not be, or the fault would seem to depend on what was left out.
+func TestReplaysAreWholeThoughTheTimeIsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for until := range 13 {
+			losses := 0
+			r := newRun(spoils("worker", when(only(300), func([]byte, func([]byte) error) error {
+				if losses++; losses > until {
+					time.Sleep(2 * time.Second)
+				}
+				return nil
+			})), []Option{func(c *config) { c.shrink = 0 }})
+			r.until = time.Now().Add(time.Second)
+			var steps []step
+			for range 40 {
+				steps = append(steps, step{do: "send", n: 10, size: 20, padding: randomOnly}, step{do: "send", worker: true, n: 10, size: 20, padding: randomOnly}, step{do: "settle"})
+			}
+			d := r.checkPlans(slices.Values([]plan{r.plan(playMessages, steps...)}))
+			require.NotNil(t, d)
+			require.Equal(t, lost, d.fault, d.what)
+			require.NotContains(t, d.reproduce, "does not show every time")
+		}
 	})
 }

@@ -15,12 +15,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var goodRuns = flag.Int("transporttest.good", 1, "how often each good transport is tested")
+var (
+	goodRuns = flag.Int("transporttest.good", 1, "how often each good transport is tested")
+	full     = flag.Bool("full", false, "test transports as those of programs are tested: with messages of any size, and more of them; takes about a minute")
+)
+
+// affordable returns the options with which a good transport is tested, unless all are to be tested in full: a fifth of
+// the budget, and no messages of megabytes.
+func affordable(opts []Option) []Option {
+	if *full {
+		return opts
+	}
+	return append([]Option{WithBudget(2_000), WithMaxMessage(affordableMessage)}, opts...)
+}
+
+const affordableMessage = 100_000
 
 func TestGoChannelsPass(t *testing.T) {
 	t.Parallel()
 	for range *goodRuns {
-		Test(t, channels(8))
+		Test(t, channels(8), affordable(nil)...)
 	}
 }
 
@@ -62,11 +76,14 @@ var good = []struct {
 }
 
 func TestLegalTransportsPass(t *testing.T) {
-	for _, g := range good {
+	for i, g := range good {
 		t.Run(g.name, func(t *testing.T) {
+			if testing.Short() && i%4 != 0 {
+				t.Skip("-short: one in four")
+			}
 			t.Parallel()
 			for range *goodRuns {
-				require.NoError(t, Check(g.open, g.opts...))
+				require.NoError(t, Check(g.open, affordable(g.opts)...))
 			}
 		})
 	}
@@ -103,7 +120,7 @@ func TestLegalTransportsPassThoughTheyTakeTheirTime(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				require.NoError(t, Check(p.open))
+				require.NoError(t, Check(p.open, affordable(nil)...))
 				took := time.Since(began)
 				t.Log("took", took, "of the bubble's time")
 				require.Less(t, took, 3*time.Minute)
@@ -270,7 +287,7 @@ func TestStreamsPass(t *testing.T) {
 				t.Skip("a child inherits no further pipes there")
 			}
 			for range *goodRuns {
-				Test(t, s.open, s.opts...)
+				Test(t, s.open, affordable(s.opts)...)
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -66,7 +67,11 @@ func playLeave(l *link, steps []step) {
 func (r *run) leaks(p plan) (d *diagnosis) {
 	perPair, wait := 0, r.timeout
 	for _, pairs := range []int{3, 5, 4} {
-		goroutines, files := r.goroutines(), descriptors()
+		goroutines := r.goroutines()
+		files, err := descriptors()
+		if err != nil {
+			return tooManyFiles(err.Error())
+		}
 		for range pairs {
 			if r.tooLate() {
 				return nil
@@ -77,7 +82,7 @@ func (r *run) leaks(p plan) (d *diagnosis) {
 		}
 		left := 0
 		d, left = r.staying(goroutines, files, pairs, wait)
-		if d == nil || d.where == "goroutine" {
+		if d == nil || d.where != "descriptor" {
 			return d
 		}
 		if left%pairs != 0 || perPair > 0 && left != perPair*pairs {
@@ -91,10 +96,17 @@ func (r *run) leaks(p plan) (d *diagnosis) {
 // staying waits until there are fewer goroutines and descriptors than a leak for each pair would leave. Otherwise it returns
 // how many descriptors there are.
 func (r *run) staying(before []string, filesBefore map[string]bool, pairs int, limit time.Duration) (*diagnosis, int) {
-	left := descriptors()
+	left, err := descriptors()
 	maps.DeleteFunc(left, func(file string, _ bool) bool { return filesBefore[file] })
 	for wait := time.Millisecond; ; wait *= 2 {
-		after, files := r.goroutines(), descriptors()
+		after := r.goroutines()
+		var files map[string]bool
+		if err == nil {
+			files, err = descriptors()
+		}
+		if err != nil {
+			return tooManyFiles(err.Error()), 0
+		}
 		maps.DeleteFunc(left, func(file string, _ bool) bool { return !files[file] })
 		told := fmt.Sprintf("%d pairs were opened and closed at both ends, and stopped; %v later", pairs, limit)
 		switch {
@@ -154,11 +166,20 @@ func added(before, after []string) string {
 	return strings.TrimSuffix(most, "\n")
 }
 
-// descriptors returns what the process has open, where the system tells.
-func descriptors() map[string]bool {
+// tooManyFiles returns the diagnosis when the process can open no further file.
+func tooManyFiles(what string) *diagnosis {
+	return &diagnosis{fault: leak, where: "limit", what: what + " (unless the program has opened as many files elsewhere, each pair leaves some)"}
+}
+
+// descriptors returns what the process has open, where the system tells. It needs a descriptor itself, and returns an error
+// if there is none left.
+func descriptors() (map[string]bool, error) {
 	const dir = "/dev/fd"
 	open := map[string]bool{}
-	entries, _ := os.ReadDir(dir)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, syscall.EMFILE) {
+		return nil, err
+	}
 	for _, entry := range entries {
 		name := entry.Name()
 		switch file, err := os.Readlink(dir + "/" + name); {
@@ -169,5 +190,5 @@ func descriptors() map[string]bool {
 		}
 		open[name] = true
 	}
-	return open
+	return open, nil
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -19,7 +20,8 @@ type link struct {
 	stop         func()
 	key          uint64 // of the messages' contents
 	log          transcript
-	closing      bool // an end is being closed, or its peer killed
+	closing      bool   // an end is being closed, or its peer killed
+	played       []step // those that have begun, as they were played
 
 	mu     sync.Mutex
 	cond   *sync.Cond    // for senders and receivers: there is something to do
@@ -80,7 +82,7 @@ func (r *run) connect(key uint64) (*link, *diagnosis) {
 	case crash != "":
 		return nil, &diagnosis{fault: panics, where: "open", what: "opening a pair panicked: " + crash}
 	case err != nil:
-		return nil, &diagnosis{fault: unopened, what: "a pair could not be opened: " + err.Error()}
+		return nil, r.openFailed(err)
 	case host == nil || worker == nil:
 		return nil, &diagnosis{fault: unopened, what: "open returned no error, and a nil Conn"}
 	}
@@ -93,6 +95,15 @@ func (r *run) connect(key uint64) (*link, *diagnosis) {
 		l.wg.Go(e.receive)
 	}
 	return l, nil
+}
+
+// openFailed returns the diagnosis when open has returned an error. Pairs are open one at a time, so if there are too many
+// open files after others have been closed, these have left them.
+func (r *run) openFailed(err error) *diagnosis {
+	if n := r.stats.connections.Load(); n > 0 && errors.Is(err, syscall.EMFILE) {
+		return tooManyFiles(fmt.Sprintf("%s had been opened and closed at both ends, and no further pair could be opened: %v", count(int(n), "pair"), err))
+	}
+	return &diagnosis{fault: unopened, what: "a pair could not be opened: " + err.Error()}
 }
 
 func (l *link) ends() []*end { return []*end{l.host, l.worker} }

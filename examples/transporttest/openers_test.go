@@ -3,7 +3,6 @@ package transporttest
 import (
 	"bytes"
 	"net"
-	"sync"
 )
 
 // replaced opens channels of which the worker's end is another. stopped is closed by stop.
@@ -31,11 +30,19 @@ func pipes(change func(net.Conn) Conn) Opener {
 	}
 }
 
+// A lock is a mutex that lets the time of a bubble pass while a goroutine waits for it.
+type lock chan struct{}
+
+func newLock() lock { return make(lock, 1) }
+
+func (l lock) Lock()   { l <- struct{}{} }
+func (l lock) Unlock() { <-l }
+
 // A lagging end sends a message when the next one comes, and has its own way to close.
 type lagging struct {
 	*channelConn
 	close func(c *channelConn, held []byte)
-	mu    sync.Mutex
+	mu    lock
 	held  []byte
 }
 

@@ -46,13 +46,17 @@ func (l *link) end(s step) *end {
 // do has the ends take steps.
 func (l *link) do(steps []step) {
 	for i, s := range steps {
-		if i > 8 && l.timeUp() {
+		if i > 8 && l.enough() {
 			return // the transport is slow
 		}
+		if s.do == "send" || s.do == "fill" {
+			s.n = l.affordable(s.n)
+		}
+		l.played = append(l.played, s)
 		e := l.end(s)
 		switch s.do {
 		case "send": // n messages of size bytes
-			for range l.affordable(s.n) {
+			for range s.n {
 				l.random(e, s.size, s.padding)
 			}
 		case "again": // the latest message n times more
@@ -68,7 +72,7 @@ func (l *link) do(steps []step) {
 			l.pause(e)
 		case "fill": // send until it blocks, but n messages at most, while the peer does not receive
 			l.pause(e.peer)
-			for range l.affordable(s.n) {
+			for range s.n {
 				m := l.random(e, s.size, randomOnly)
 				if !l.wait(min(max(15*time.Millisecond, 2*l.longest), time.Second), func() bool { return m.done }) {
 					break
@@ -89,9 +93,22 @@ func (l *link) either() *end {
 	return l.worker
 }
 
+// enough reports whether no further steps are played, as the subtest's time will be up when the messages of those before
+// have been sent. A replay plays all that it has, which are steps that there was time for: without some of them the fault
+// might not show.
+func (l *link) enough() bool {
+	if l.replays {
+		return false
+	}
+	l.mu.Lock()
+	waiting := max(len(l.host.sent)-l.host.queued, len(l.worker.sent)-l.worker.queued)
+	l.mu.Unlock()
+	return time.Now().Add(time.Duration(waiting) * l.pace).After(l.until)
+}
+
 // affordable returns n, or less if the transport is so slow that n messages would take too much of the subtest's time.
 func (r *run) affordable(n int) int {
-	if r.pace == 0 {
+	if r.pace == 0 || r.replays {
 		return n
 	}
 	return min(n, max(int(time.Until(r.until)/4/r.pace), 2))

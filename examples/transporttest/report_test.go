@@ -4,8 +4,10 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -26,13 +28,20 @@ var reported = map[string]Opener{
 			return msg, err
 		}}
 	}),
-	"takes a tenth of a second for a message": both(8, func(c *channelConn) Conn {
-		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 10); return c.Send(msg) }}
-	}),
-	"loses the 300th": spoils("worker", when(only(300), lose)),
+	"loses the 290th":                           spoils("worker", when(only(290), lose)),
+	"leaves descriptors":                        leavesPipes,
+	"leaves descriptors and does not notice it": leavesPipesUnnoticed,
 	"cuts at 75,000": both(8, func(c *channelConn) Conn {
 		return altered{Conn: c, send: func(msg []byte) error { return c.Send(msg[:min(len(msg), 75_000)]) }}
 	}),
+}
+
+// leavesPipesUnnoticed opens pairs that leave two descriptors each, as long as there are any.
+func leavesPipesUnnoticed() (host, worker Conn, stop func(), err error) {
+	if r, w, err := os.Pipe(); err == nil {
+		leaked = append(leaked, r, w)
+	}
+	return channels(8)()
 }
 
 func TestAsUsersCallIt(t *testing.T) {
@@ -59,7 +68,7 @@ var command = regexp.MustCompile(`To reproduce: (\S+) go test -run '([^']+)'`)
 
 func TestReportsCommandShowsTheSameFaultAgain(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"reorders", "loses the 300th", "cuts at 75,000"} {
+	for _, name := range []string{"reorders", "loses the 290th", "cuts at 75,000"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first := report(t, name, nil, "-test.run=^TestAsUsersCallIt$")
@@ -74,6 +83,28 @@ func TestReportsCommandShowsTheSameFaultAgain(t *testing.T) {
 	}
 }
 
+// The limit is so low that the descriptors come to an end before Leaks looks for them, or while it looks.
+func TestDescriptorsThatComeToAnEndAreCaught(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no limit to set there")
+	}
+	t.Parallel()
+	for name, says := range map[string]string{
+		"leaves descriptors":                        "no further pair could be opened",
+		"leaves descriptors and does not notice it": "open /dev/fd: too many open files",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command("sh", "-c", `ulimit -n 64 && exec "$0" -test.run='^TestAsUsersCallIt$'`, os.Args[0])
+			cmd.Env = append(os.Environ(), faultyEnv+"="+name)
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err)
+			assert.Equal(t, "leak", faultOf(string(out)), string(out))
+			assert.Contains(t, string(out), says)
+		})
+	}
+}
+
 // faultOf returns the name of the fault that is reported.
 func faultOf(report string) string {
 	if found := regexp.MustCompile(`(?m)^ +\S+\.go:\d+: ([\w-]+): `).FindStringSubmatch(report); found != nil {
@@ -82,17 +113,35 @@ func faultOf(report string) string {
 	return "none"
 }
 
-func TestEverythingEndsWithinTheTestsTimeout(t *testing.T) {
+func TestHangIsReportedWithinTheTestsTimeout(t *testing.T) {
 	t.Parallel()
-	for name, says := range map[string]string{
-		"hangs": "hang: Recv had not returned",
-		"takes a tenth of a second for a message": "cut short, as the transport is slow",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			out := report(t, name, nil, "-test.run=^TestAsUsersCallIt$", "-test.timeout=15s", "-test.v")
-			assert.Contains(t, out, says)
-			assert.NotContains(t, out, "test timed out")
+	out := report(t, "hangs", nil, "-test.run=^TestAsUsersCallIt$", "-test.timeout=15s", "-test.v")
+	assert.Contains(t, out, "hang: Recv had not returned")
+	assert.NotContains(t, out, "test timed out")
+}
+
+func TestSlowTransportsAreTestedWithinTheTestsTimeout(t *testing.T) {
+	slow := both(8, func(c *channelConn) Conn {
+		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 10); return c.Send(msg) }}
+	})
+	for _, timeout := range []time.Duration{5 * time.Second, 10 * time.Second, 15 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			r := newRun(slow, nil)
+			r.endBefore(began.Add(timeout))
+			list := r.subtests()
+			cut := 0
+			for i, s := range list {
+				if r.tooLate() {
+					break
+				}
+				require.Nil(t, r.check(s, len(list)-i), s.name)
+				if strings.HasSuffix(r.summary(), "cut short, as the transport is slow") {
+					cut++
+				}
+			}
+			assert.Positive(t, cut)
+			assert.Less(t, time.Since(began), timeout)
 		})
 	}
 }

@@ -26,6 +26,7 @@ type run struct {
 	stats     stats
 	covered   stats // by the subtests before the current one
 	plans     int   // of the current subtest
+	replays   bool  // a fault has been found, and plans are played to shrink it
 }
 
 // stats count what a run has done.
@@ -95,14 +96,18 @@ func (r *run) try(p plan) (d *diagnosis) {
 			d = found
 			d.took = took
 		}
+		if d != nil {
+			d.steps = l.played
+		}
 	}()
 	p.play(l, p.steps)
 	return nil
 }
 
-// shrunk looks for a smaller plan that shows the same fault.
+// shrunk looks for a smaller plan that shows the same fault. It begins with the steps that were played until it showed.
 func (r *run) shrunk(p plan, d *diagnosis) *diagnosis {
 	d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
+	p.steps, r.replays = d.steps, true
 	r.unhurried = 5 * time.Millisecond
 	if d.took > r.hangs/2 {
 		// It has been waited for in full, and what is left out need not be.

@@ -19,8 +19,7 @@ func Test(t *testing.T, open Opener, opts ...Option) {
 	t.Helper()
 	r := newRun(open, opts)
 	if deadline, ok := t.Deadline(); ok {
-		r.limit(time.Until(deadline))
-		r.deadline = deadline.Add(-min(time.Until(deadline)/5, 10*time.Second))
+		r.endBefore(deadline)
 	}
 	var failed string
 	list := r.subtests()
@@ -63,6 +62,13 @@ func newRun(open Opener, opts []Option) *run {
 	r.unhurried = 50 * time.Millisecond
 	r.limit(r.allowed * time.Duration(max(r.budget, 10_000)) / 10_000)
 	return r
+}
+
+// endBefore has the run end before the test's deadline, and leave time for a report.
+func (r *run) endBefore(deadline time.Time) {
+	left := time.Until(deadline)
+	r.limit(left)
+	r.deadline = deadline.Add(-min(left/5, 10*time.Second))
 }
 
 // limit sets how long the run may take, if that is less than before. Some time is left for reports.

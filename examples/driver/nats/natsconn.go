@@ -199,7 +199,7 @@ func (c *conn) receive() (kind byte, part []byte, err error) {
 	defer end()
 	m, err := c.sub.NextMsgWithContext(ctx)
 	switch {
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return 0, nil, context.Cause(ctx)
 	case errors.Is(err, nats.ErrSlowConsumer):
 		return 0, nil, fmt.Errorf("%w: %w", ErrLost, err)

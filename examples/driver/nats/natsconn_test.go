@@ -53,9 +53,19 @@ func pair(a, b *nats.Conn, opts ...Option) (host, worker driver.Conn, err error)
 	return host, worker, nil
 }
 
-func TestConnPassesTheHarness(t *testing.T) {
+func TestConnPassesTheHarness(t *testing.T) { transporttest.Test(t, opener(t)) }
+
+// A peer that has died is noticed after three beats, or ten if it was never heard, which must be less than a quarter of the time
+// that the harness takes.
+func TestConnNoticesThatThePeerHasDied(t *testing.T) {
+	transporttest.Test(t, opener(t, WithBeat(400*time.Millisecond)), transporttest.WithBudget(500), transporttest.WithIdle(2*time.Second),
+		transporttest.WithTimeout(time.Minute), transporttest.WithKill(func(_, worker transporttest.Conn) { worker.(*conn).nc.Close() }))
+}
+
+// opener opens pairs at a server of its own.
+func opener(t *testing.T, opts ...Option) transporttest.Opener {
 	url := startServer(t)
-	transporttest.Test(t, func() (host, worker transporttest.Conn, stop func(), err error) {
+	return func() (host, worker transporttest.Conn, stop func(), err error) {
 		a, err := nats.Connect(url)
 		if err != nil {
 			return nil, nil, nil, err
@@ -66,12 +76,12 @@ func TestConnPassesTheHarness(t *testing.T) {
 			return nil, nil, nil, err
 		}
 		stop = func() { a.Close(); b.Close() }
-		host, worker, err = pair(a, b, WithBeat(300*time.Millisecond))
+		host, worker, err = pair(a, b, opts...)
 		if err != nil {
 			stop()
 		}
 		return host, worker, stop, err
-	}, transporttest.WithKill(func(_, worker transporttest.Conn) { worker.(*conn).nc.Close() }), transporttest.WithIdle(2*time.Second))
+	}
 }
 
 func TestWhatDoesNotFitEndsTheConnection(t *testing.T) {
@@ -95,7 +105,11 @@ func TestWhatDoesNotFitEndsTheConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			nc := connect(t, url)
-			c, err := New(nc, "nobody", "me", WithBeat(30*time.Millisecond))
+			var opts []Option
+			if name == "silent" {
+				opts = append(opts, WithBeat(30*time.Millisecond))
+			}
+			c, err := New(nc, "nobody", "me", opts...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,6 +118,9 @@ func TestWhatDoesNotFitEndsTheConnection(t *testing.T) {
 				if err := nc.Publish("me", f); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if err := nc.Flush(); err != nil { // so that all of them have arrived
+				t.Fatal(err)
 			}
 			if msg, err := c.Recv(); err != nil || string(msg) != "a" {
 				t.Fatalf("expected the first message, got %q and %v", msg, err)
@@ -151,27 +168,31 @@ func TestLargestPayloadFitsAServerOfDefaultSettings(t *testing.T) {
 
 func TestCallersHaveOneAnswerThoughWorkersDie(t *testing.T) {
 	url := startServer(t)
-	host, err := driver.NewHost(driver.WithTries(10))
+	host, err := driver.NewHost(driver.WithTries(1000)) // on a busy machine a worker may seem to be dead
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Accept(connect(t, url), "jobs", host.Attach, WithBeat(100*time.Millisecond)); err != nil {
+	beat := WithBeat(300 * time.Millisecond)
+	if _, err := Accept(connect(t, url), "jobs", host.Attach, beat); err != nil {
 		t.Fatal(err)
 	}
 	var begun atomic.Int32
 	for i := range 4 {
 		nc := connect(t, url)
-		conn, err := Join(t.Context(), nc, "jobs", WithBeat(100*time.Millisecond))
+		conn, err := Join(t.Context(), nc, "jobs", beat)
 		if err != nil {
 			t.Fatal(err)
 		}
 		go func() {
-			_ = driver.Serve(t.Context(), conn, "", func(_ context.Context, job *driver.Job) ([]byte, error) {
-				if begun.Add(1) > 20 && i < 2 {
-					nc.Close() // dies without a farewell
-				}
-				return job.Payload, nil
-			})
+			for err == nil { // until nc is closed, or the host takes no more workers
+				_ = driver.Serve(t.Context(), conn, "", func(_ context.Context, job *driver.Job) ([]byte, error) {
+					if begun.Add(1) > 20 && i < 2 {
+						nc.Close() // dies without a farewell
+					}
+					return job.Payload, nil
+				})
+				conn, err = Join(t.Context(), nc, "jobs", beat)
+			}
 		}()
 	}
 	answers := make(chan error)
