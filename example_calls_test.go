@@ -339,3 +339,17 @@ func ExampleEnvelope_Equal() {
 	fmt.Println(a.Equal(b))
 	// Output: true
 }
+
+// A job's state machine for a host of one's own, such as one that shows what a journal says.
+func ExampleTrackedJob_TransitionTo() {
+	job := wc.TrackedJob{JobID: 7, State: wc.StateQueued}
+	from, err := job.TransitionTo(wc.StateRunning)
+	fmt.Println(from, "to", job.State, err)
+	_, err = job.TransitionTo(wc.StateFinalizing)
+	fmt.Println(err)
+	fmt.Println(job.State.AllowedInStatusSnapshot(), wc.StateFinalizing.AllowedInStatusSnapshot())
+	// Output:
+	// queued to running <nil>
+	// workerchannel: invalid job state transition: job 7 from running to finalizing
+	// true false
+}

@@ -54,8 +54,6 @@ var handshake = [...]struct {
 // of returns the limit of a kind of request; 0 for none.
 func (l *Limits) of(request OpType) uint64 {
 	switch request {
-	case bootstrapRequest:
-		return l.Boot
 	case OpCancelJob:
 		return l.Cancel
 	case OpDrainJob:
@@ -66,8 +64,9 @@ func (l *Limits) of(request OpType) uint64 {
 		return l.Poll
 	case OpShutdownWorker:
 		return l.Shutdown
+	default: // bootstrapRequest
+		return l.Boot
 	}
-	return 0
 }
 
 // bootstrapRequest stands for the bootstrap of an expected worker, for which no message asks.

@@ -2,7 +2,6 @@ package workerchannel
 
 import (
 	"bytes"
-	"iter"
 	"math"
 	"strings"
 	"unicode/utf16"
@@ -145,9 +144,7 @@ func (s *scanner) name() []byte {
 		return raw
 	}
 	s.scratch = s.scratch[:0]
-	for piece := range pieces(raw) {
-		s.scratch = append(s.scratch, piece...)
-	}
+	eachPiece(raw, func(piece []byte) { s.scratch = append(s.scratch, piece...) })
 	return s.scratch
 }
 
@@ -162,34 +159,28 @@ func decoded(raw []byte, escaped bool) string {
 func unescaped(raw []byte) string {
 	var b strings.Builder
 	b.Grow(len(raw))
-	for piece := range pieces(raw) {
-		b.Write(piece)
-	}
+	eachPiece(raw, func(piece []byte) { b.Write(piece) })
 	if b.Len() < b.Cap()/2 { // an escape is up to six times as long as its character
 		return strings.Clone(b.String())
 	}
 	return b.String()
 }
 
-// pieces yields the string that has raw between its quotes, piece by piece.
-func pieces(raw []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		var char [utf8.UTFMax]byte
-		for len(raw) > 0 {
-			piece, n := raw, len(raw)
-			switch i := bytes.IndexByte(raw, '\\'); {
-			case i == 0:
-				var c rune
-				c, n = unescape(raw)
-				piece = utf8.AppendRune(char[:0], c)
-			case i > 0:
-				piece, n = raw[:i], i
-			}
-			if !yield(piece) {
-				return
-			}
-			raw = raw[n:]
+// eachPiece calls add with the string that has raw between its quotes, piece by piece.
+func eachPiece(raw []byte, add func(piece []byte)) {
+	var char [utf8.UTFMax]byte
+	for len(raw) > 0 {
+		piece, n := raw, len(raw)
+		switch i := bytes.IndexByte(raw, '\\'); {
+		case i == 0:
+			var c rune
+			c, n = unescape(raw)
+			piece = utf8.AppendRune(char[:0], c)
+		case i > 0:
+			piece, n = raw[:i], i
 		}
+		add(piece)
+		raw = raw[n:]
 	}
 }
 
