@@ -105,6 +105,9 @@ func (f faulty) requireCaught(t *testing.T) {
 	if *repetitions == 1 {
 		opts = append([]Option{func(c *config) {
 			c.shrink, c.allowed = 300*time.Millisecond, 10*time.Minute // also on a machine with much else to do
+			if os.Getenv(seedEnv) == "" {
+				c.seed = 1 // with some seeds a fault can show as another: a CR that is lost at the start of a message truncates it
+			}
 		}}, opts...)
 	}
 	for range *repetitions {
