@@ -6,7 +6,7 @@ import "iter"
 // and is not safe for concurrent use. NewCoordinator makes one; the zero Coordinator has seed 0 and no
 // limits. It must not be copied.
 //
-// A refused call changes nothing and sends nothing.
+// A refused call changes nothing and sends nothing. What a refused message changes, HandleInbound says.
 type Coordinator struct {
 	out      outbox
 	jobs     jobTable
@@ -265,9 +265,10 @@ func (c *Coordinator) Overdue() (Overdue, bool) {
 	return first.Overdue, true
 }
 
-// Requests yields the requests that have a limit and are outstanding, overdue or not, the one that is due first first:
-// of polls the one that was sent first, and no cancel handshakes once a shutdown has been requested. They are read when
-// the iteration starts, which takes O(n log n) time for n requests; the coordinator may be called during it.
+// Requests yields the requests that have a limit and are outstanding, overdue or not, in the order in which they are due.
+// Of several polls it yields the one that was sent first, as any message answers all of them. Once a shutdown has been
+// requested it yields no request of a cancel handshake. The requests are read when the iteration starts, which takes
+// O(n log n) time for n requests; the coordinator may be called during it.
 func (c *Coordinator) Requests() iter.Seq[Overdue] {
 	return func(yield func(Overdue) bool) {
 		for _, r := range c.clocks.all(&c.jobs, c.shutdown) {
@@ -330,7 +331,8 @@ func (c *Coordinator) DrainOutbox() (env Envelope, ok bool) {
 }
 
 // AppendNext takes the oldest message from the outbox, as DrainOutbox does, and appends its canonical JSON to dst, as
-// Envelope.AppendJSON does; what is queued can always be written. If there is no message, it returns dst and false.
+// Envelope.AppendJSON does; what is queued can always be written. The capacity of dst must not share memory with the
+// payload of a job. If there is no message, AppendNext returns dst and false.
 func (c *Coordinator) AppendNext(dst []byte) (text []byte, env Envelope, ok bool) {
 	var f flatOp
 	if ok = c.take(&env, &f); ok {

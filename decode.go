@@ -26,11 +26,12 @@ func parse(env *Envelope, data []byte, known string) error {
 	if err == nil {
 		err = env.validate(&f, hash)
 	}
+	if err == nil {
+		env.Op, err = f.op()
+	}
 	if err != nil {
 		*env = Envelope{}
-		return err
 	}
-	env.Op, err = f.op()
 	return err
 }
 

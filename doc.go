@@ -42,8 +42,10 @@
 //   - The end: [Coordinator.ShutdownWhenIdle] loses no job; [Coordinator.RequestShutdown] does not wait.
 //   - To look: [Coordinator.Job], [Coordinator.Jobs], [Coordinator.Region], [Coordinator.Regions],
 //     [Coordinator.InflightCount], [Coordinator.ActiveWorker], [Coordinator.WorkerReady],
-//     [Coordinator.ShutdownRequested], [Coordinator.Closing].
-//   - The worker's half: [Worker.Announce], [Worker.Start], [Worker.Report], [Worker.Complete],
+//     [Coordinator.ShutdownRequested], [Coordinator.Closing]; [Coordinator.Requests] and
+//     [Coordinator.NextDeadline], for what the worker has to answer.
+//   - Messages: [ParseEnvelope], [Envelope.Equal], [ParseOp], [JobOf]; [KindOf] for their errors.
+//   - The worker's half: [Worker.Receive], [Worker.Announce], [Worker.Start], [Worker.Report], [Worker.Complete],
 //     [Worker.AcknowledgeCancel], [Worker.CompleteDrain], [Worker.CompleteFinalize],
 //     [Worker.CompleteShutdown], [Worker.Fail], [Worker.Diagnose].
 //
@@ -54,7 +56,8 @@
 // # Errors
 //
 // Each kind of error is a variable for errors.Is. If it carries data, its error is of a type for errors.As.
-// A refused call changes nothing and sends nothing.
+// A refused call changes nothing and sends nothing; [Coordinator.HandleInbound] says what a refused message
+// changes.
 //
 //   - The message is not an envelope: [ErrMalformed] ([ParseError]).
 //   - Its version or digest is wrong: [ErrVersionMismatch], [ErrReplayHashMismatch] ([MismatchError]).

@@ -51,8 +51,8 @@ func (e Envelope) String() string {
 }
 
 // Equal reports whether two envelopes have the same fields, by value: worker ids, details, payloads and the like by
-// their content. A nil payload equals an empty one. An operation or an outcome that is not one of this package as a plain
-// value equals nothing.
+// their content. A nil payload equals an empty one. A nil operation or outcome equals only nil; any other that is not one
+// of this package as a plain value equals nothing.
 func (e Envelope) Equal(other Envelope) bool {
 	return e.Version == other.Version && e.Header == other.Header && e.ReplayHash == other.ReplayHash &&
 		equalStrings(e.WorkerID, other.WorkerID) && equalOps(e.Op, other.Op)
@@ -74,12 +74,14 @@ func (e *Envelope) Validate() error {
 	}
 	var f flatOp
 	f.set(e.Op)
+	var hash uint64
 	if e.Version == ProtocolVersion { // otherwise that is the first failure
 		if err := e.checkValues(&f); err != nil {
 			return err
 		}
+		hash = replayHash(&e.Header, e.WorkerID, &f)
 	}
-	return e.validate(&f, replayHash(&e.Header, e.WorkerID, &f))
+	return e.validate(&f, hash)
 }
 
 // validate does what section 5 says, given the flat form of the operation and the recomputed digest, of values that
@@ -114,7 +116,7 @@ func (e *Envelope) checkValues(f *flatOp) error {
 // AppendJSON appends the envelope's canonical JSON (PROTOCOL section 3), which is what goes on the wire. It writes
 // the fields as they are and checks neither Version nor ReplayHash. For what no reader would accept it returns
 // dst unchanged and ErrInvalidValue or ErrPayloadTooLarge. Like append it may use the capacity of dst, even a few
-// bytes beyond what it returns.
+// bytes beyond what it returns; so that must not share memory with the payload.
 func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
 	var f flatOp
 	f.set(e.Op)

@@ -86,7 +86,8 @@ var kinds = [...]struct {
 }
 
 // KindOf returns the name that PROTOCOL section 8 gives to the kind of err, such as "WorkerNotReady"; "Malformed" for
-// ErrMalformed and "InvalidValue" for ErrInvalidValue; "" for any other error and for nil.
+// ErrMalformed and "InvalidValue" for ErrInvalidValue; "" for any other error and for nil. If err wraps several kinds, it
+// is the first of the list above.
 func KindOf(err error) string {
 	for _, k := range kinds {
 		if errors.Is(err, k.kind) {
@@ -282,10 +283,10 @@ func describe(kind error, more ...string) string {
 func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // quote quotes a peer's string for a log: one line, bounded.
-func quote(s string) string {
+func quote[T string | []byte](s T) string {
 	const most = 64
 	if len(s) > most {
-		return strconv.Quote(s[:most]) + "... (" + strconv.Itoa(len(s)) + " bytes)"
+		return strconv.Quote(string(s[:most])) + "... (" + strconv.Itoa(len(s)) + " bytes)"
 	}
-	return strconv.Quote(s)
+	return strconv.Quote(string(s))
 }

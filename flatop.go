@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// A flatOp is the flat form of an operation and its outcome. It stands between the Go values and the tables
-// above: its members are what is written, read and checked.
+// A flatOp is the flat form of an operation and its outcome. It stands between the Go values and the tables of
+// wire.go: its members are what is written, read and checked.
 type flatOp struct {
 	flatValues
 	optional *string // detail or metadata

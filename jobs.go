@@ -21,7 +21,8 @@ type TrackedJob struct {
 }
 
 // TransitionTo moves the job to another state and returns the one in which it was. If the table of PROTOCOL section 6
-// does not have the transition, it changes nothing and returns ErrInvalidTransition (a *TransitionError).
+// does not have the transition, it changes nothing and returns ErrInvalidTransition (a *TransitionError). Of the other
+// fields it changes none.
 func (j *TrackedJob) TransitionTo(to JobState) (from JobState, err error) {
 	if from = j.State; !from.CanTransitionTo(to) {
 		return from, &TransitionError{j.JobID, from, to}

@@ -217,7 +217,7 @@ func (s *JobState) UnmarshalText(name []byte) error {
 			return nil
 		}
 	}
-	return &ValueError{"state", "has the unknown name " + quote(string(name))}
+	return &ValueError{"state", "has the unknown name " + quote(name)}
 }
 
 // AllowedInStatusSnapshot reports whether a worker may report the state in a StatusSnapshot: StateQueued or StateRunning.

@@ -8,8 +8,8 @@ import (
 
 // Limits says how many turns a worker may take for each kind of request; 0 is no limit (PROTOCOL section 7,
 // "Limits"). A turn is as long as the host makes it: see [Coordinator.AdvanceTurn]. The clock of a request
-// starts in the turn in which DrainOutbox returns its message, so a slow transport is not held against the
-// worker. A queued or running job has no limit of its own: to notice a worker that hangs in a job, call PollStatus
+// starts in the turn in which its message is taken from the outbox: what waits there is not held against the worker, but
+// the time that the transport takes for a message is. A queued or running job has no limit of its own: to notice a worker that no longer answers, call PollStatus
 // for it every few turns.
 type Limits struct {
 	Boot     uint64 // from ExpectWorker to the worker's bootstrap
@@ -20,8 +20,8 @@ type Limits struct {
 	Shutdown uint64 // from ShutdownWorker to the end of the session
 }
 
-// An Overdue is a request that the worker has not answered within its limit. It is an error, so that it can
-// be given as the reason for which the host stops the worker.
+// An Overdue is a request that has a limit and is outstanding; Coordinator.Overdue returns it only when its limit has
+// passed. Then it is also an error, to be given as the reason for which the host stops the worker.
 type Overdue struct {
 	Request  OpType // the request's operation; 0 for the bootstrap of an expected worker
 	JobID    uint64 // the job that the request is about; 0 for the bootstrap and for OpShutdownWorker
@@ -29,7 +29,7 @@ type Overdue struct {
 	Deadline uint64 // Since plus the limit: the turn from which the request is overdue
 }
 
-// Error returns a description of one line.
+// Error says what the worker is late with. It is for a request that is overdue.
 func (o Overdue) Error() string {
 	what := "bootstrap"
 	if o.Request != bootstrapRequest {
@@ -51,7 +51,7 @@ var handshake = [...]struct {
 	{OpFinalizeJob, StateFinalizing},
 }
 
-// of returns the limit of a kind of request; 0 for none.
+// of returns the limit of a request of the coordinator that has one, or of the bootstrap; 0 is no limit.
 func (l *Limits) of(request OpType) uint64 {
 	switch request {
 	case OpCancelJob:
@@ -93,7 +93,7 @@ type clocks struct {
 // still has to answer it.
 func (c *clocks) start(env *Envelope, j *job, jobs *jobTable, turn uint64) {
 	switch op := env.Op.Type(); op {
-	case OpSpawnJob:
+	case OpSpawnJob: // has no limit
 	case OpShutdownWorker:
 		c.shutdown = clock{true, turn, env.SeqNo, 0}
 	case OpPollStatus:

@@ -220,7 +220,8 @@ func TestLoopReceivesWhileItWaitsToSend(t *testing.T) {
 		func(h *fakeHost) { h.ask(1); h.ask(2); h.ask(3); time.Sleep(time.Minute) },
 		func(w *fakeWorker) {
 			w.announce()
-			for range 100 { // it does not read while it sends, and nothing is buffered
+			time.Sleep(10 * time.Second) // by now the host has something to send
+			for range 100 {              // it does not read while it sends, and nothing is buffered
 				require.NoError(t, w.half.Diagnose(wc.Diagnostic{}))
 			}
 			w.send()
@@ -234,6 +235,20 @@ func TestLoopReceivesWhileItWaitsToSend(t *testing.T) {
 		require.Len(t, h.settled[id+1], 1)
 		assert.Equal(t, wc.CauseOutcome, h.settled[id+1][0].Cause)
 	}
+}
+
+func TestLoopSendsEveryMessageOnceAndInOrder(t *testing.T) {
+	var received []uint64
+	runHost(t, wc.Limits{}, 0,
+		func(h *fakeHost) { h.ask(1); h.ask(2); h.ask(3); time.Sleep(time.Minute) },
+		func(w *fakeWorker) {
+			w.announce()
+			time.Sleep(10 * time.Second) // turns pass while the first message waits for the transport
+			for {
+				received = append(received, w.receive().Op.(wc.SpawnJob).JobID)
+			}
+		})
+	assert.Equal(t, []uint64{1, 2, 3}, received)
 }
 
 func TestLoopSendsNothingOfAPredecessorsToAWorker(t *testing.T) {

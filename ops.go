@@ -6,11 +6,13 @@ import "slices"
 const MaxPayloadBytes = 256 << 10
 
 // An Op is an operation, the content of a message (PROTOCOL section 2). The operations of this package, as plain values,
-// are the only ones: for a pointer to one, or nil, whatever checks or writes it returns ErrInvalidValue.
+// are the only ones: for an envelope with a pointer to one, or with nil, whatever checks or writes it returns
+// ErrInvalidValue.
 //
-// An operation marshals to the canonical JSON that it has on the wire (section 3), which ParseOp reads. For what no reader
-// would accept its MarshalJSON returns ErrInvalidValue or ErrPayloadTooLarge. What json.Marshal makes of the result has
-// the same meaning, but is not canonical: it escapes <, >, & and two more characters. So it is with outcomes and envelopes.
+// An operation marshals to the canonical JSON that it has on the wire (section 3). To read it, use ParseOp: json.Unmarshal
+// does not know the names on the wire, and leaves members out without an error. For what no reader would accept
+// MarshalJSON returns ErrInvalidValue or ErrPayloadTooLarge. What json.Marshal makes of the JSON of an operation, an
+// outcome or an envelope has the same meaning, but is not canonical: it escapes <, >, & and two more characters.
 type Op interface {
 	Type() OpType
 	sealedOp()
@@ -170,7 +172,8 @@ func (ShutdownCompleted) sealedOp()  {}
 func (Diagnostic) sealedOp()         {}
 
 // An Outcome says how a job ended: it is an OutcomeOk, OutcomeErr, OutcomeCancelled or OutcomePanicked, as a plain
-// value (PROTOCOL section 2). It marshals to the JSON that it has on the wire: see Op.
+// value (PROTOCOL section 2). It marshals to the JSON that it has on the wire, which only ParseOp reads, as part of a
+// JobCompleted: see Op.
 type Outcome interface {
 	// PayloadTransferMode returns how the outcome's payload is transferred; false if it has none.
 	PayloadTransferMode() (PayloadTransferMode, bool)
@@ -233,7 +236,7 @@ func (m *PayloadTransferMode) UnmarshalText(name []byte) error {
 			return nil
 		}
 	}
-	return &ValueError{"transfer_mode", "has the unknown name " + quote(string(name))}
+	return &ValueError{"transfer_mode", "has the unknown name " + quote(name)}
 }
 
 // PayloadTransferMode returns TransferStructuredClone.
@@ -290,7 +293,7 @@ func (l Level) MarshalText() ([]byte, error) {
 func (l *Level) UnmarshalText(name []byte) error {
 	i := slices.Index(levels[:], string(name))
 	if i < 0 {
-		return &ValueError{"level", "has the unknown name " + quote(string(name))}
+		return &ValueError{"level", "has the unknown name " + quote(name)}
 	}
 	*l = Level(i)
 	return nil

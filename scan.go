@@ -144,7 +144,12 @@ func (s *scanner) name() []byte {
 		return raw
 	}
 	s.scratch = s.scratch[:0]
-	eachPiece(raw, func(piece []byte) { s.scratch = append(s.scratch, piece...) })
+	for len(raw) > 0 {
+		plain, c, rest := cutEscape(raw)
+		if s.scratch, raw = append(s.scratch, plain...), rest; c >= 0 {
+			s.scratch = utf8.AppendRune(s.scratch, c)
+		}
+	}
 	return s.scratch
 }
 
@@ -159,29 +164,29 @@ func decoded(raw []byte, escaped bool) string {
 func unescaped(raw []byte) string {
 	var b strings.Builder
 	b.Grow(len(raw))
-	eachPiece(raw, func(piece []byte) { b.Write(piece) })
-	if b.Len() < b.Cap()/2 { // an escape is up to six times as long as its character
+	for len(raw) > 0 {
+		plain, c, rest := cutEscape(raw)
+		b.Write(plain)
+		if c >= 0 {
+			b.WriteRune(c)
+		}
+		raw = rest
+	}
+	if b.Len() <= b.Cap()/2 { // an escape is up to six times as long as its character
 		return strings.Clone(b.String())
 	}
 	return b.String()
 }
 
-// eachPiece calls add with the string that has raw between its quotes, piece by piece.
-func eachPiece(raw []byte, add func(piece []byte)) {
-	var char [utf8.UTFMax]byte
-	for len(raw) > 0 {
-		piece, n := raw, len(raw)
-		switch i := bytes.IndexByte(raw, '\\'); {
-		case i == 0:
-			var c rune
-			c, n = unescape(raw)
-			piece = utf8.AppendRune(char[:0], c)
-		case i > 0:
-			piece, n = raw[:i], i
-		}
-		add(piece)
-		raw = raw[n:]
+// cutEscape returns what stands before the first escape, the character of that, and what comes after it; c is negative
+// if there is none.
+func cutEscape(raw []byte) (plain []byte, c rune, rest []byte) {
+	i := bytes.IndexByte(raw, '\\')
+	if i < 0 {
+		return raw, -1, nil
 	}
+	c, n := unescape(raw[i:])
+	return raw[:i], c, raw[i+n:]
 }
 
 // scanString reads a string and returns what stands between its quotes, and whether that has escapes. Whatever is

@@ -204,7 +204,8 @@ func (w *Worker) DrainOutbox() (env Envelope, ok bool) {
 }
 
 // AppendNext takes the oldest message from the outbox, as DrainOutbox does, and appends its canonical JSON to dst, as
-// Envelope.AppendJSON does; what is queued can always be written. If there is no message, it returns dst and false.
+// Envelope.AppendJSON does; what is queued can always be written. The capacity of dst must not share memory with a
+// payload that was given to Complete. If there is no message, AppendNext returns dst and false.
 func (w *Worker) AppendNext(dst []byte) (text []byte, env Envelope, ok bool) {
 	var f flatOp
 	if ok = w.take(&env, &f); ok {
@@ -284,7 +285,7 @@ func (w *Worker) apply(env *Envelope) error {
 	case SpawnJob:
 		return w.spawn(op)
 	case PollStatus:
-		if j := w.find(op.JobID); w.phase == phaseReady {
+		if j, ok := w.jobs.get(op.JobID); ok && w.phase == phaseReady {
 			return w.step(j, workerPolled, StatusSnapshot{JobID: op.JobID, State: j.state})
 		}
 	case CancelJob:

@@ -19,7 +19,7 @@ import (
 func readmeHost() ([]byte, error) {
 	// README: begin
 	host, err := driver.NewHost(driver.WithWorkers(4, func(context.Context) (driver.Conn, error) {
-		return driver.Start(exec.Command("./worker")) // again, whenever one has died or hangs
+		return driver.Start(exec.Command("./worker")) // called again whenever a worker has died or hangs
 	}))
 	if err != nil {
 		log.Fatal(err)
