@@ -26,6 +26,7 @@ type Job struct {
 	Payload []byte // the handler's own
 
 	server *server
+	size   int // of Payload, as it came
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 

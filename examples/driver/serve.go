@@ -41,6 +41,11 @@ func WithGrace(d time.Duration) ServeOption {
 	}
 }
 
+// WithDrain has Serve leave in order when its context ends: it takes nothing more, and lets the handlers that run finish,
+// however long that takes, whose contexts do not end with Serve's. The jobs that wait are left to other workers. Serve still
+// returns the cause of the context's end. To bound the time, end the process.
+func WithDrain() ServeOption { return func(s *server) { s.drain = true } }
+
 // WithServeLogger has Serve log panics with their stacks. Without it they are only reported to the host.
 func WithServeLogger(log *slog.Logger) ServeOption { return func(s *server) { s.log = log } }
 
@@ -48,10 +53,14 @@ func WithServeLogger(log *slog.Logger) ServeOption { return func(s *server) { s.
 // and returns nil then. Otherwise it returns why it ended:
 //
 //   - the cause of the end of ctx. The handlers' contexts end with the same cause. A handler that still returns a
-//     result is heard. The other jobs are left open, so that the host runs them elsewhere.
+//     result is heard. The other jobs are left open, so that the host runs them elsewhere. See also WithDrain.
 //   - ErrHostGone, with the error of Recv or Send. The handlers' contexts end with it.
 //   - the error of workerchannel.Worker for a message that was refused, which the host hears, too.
+//   - ErrTooManyJobs if the host sends more than 16,384 that wait for a handler, or more than 256 MiB of
+//     payload for them. Serve always reads, so that it hears of a cancel, and does not hold up a host that waits to send.
 //   - ErrOptions for an option that is out of range.
+//
+// Serve tells the host how many handlers may run at a time, and which have begun, as section 13 of PROTOCOL.md says.
 //
 // The id must be new for every call; if it is empty, Serve makes one. In every case Serve closes the connection and
 // returns when all handlers have, or after the time of WithGrace. When asked to shut down it lets the handlers that
@@ -83,9 +92,14 @@ func Serve(ctx context.Context, conn Conn, id string, handler Handler, opts ...S
 	if s.err != nil {
 		return s.err
 	}
+	s.base = ctx
+	if s.drain {
+		s.base = context.WithoutCancel(ctx)
+	}
 	if err := s.w.Announce(); err != nil {
 		return err
 	}
+	s.sayCapacity(s.concurrency)
 	go s.receiveAll()
 	go s.sendAll()
 	return s.wait()
@@ -98,7 +112,7 @@ func (s *server) wait() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, job := range s.jobs {
-			job.cancel(s.err)
+			job.cancel(s.why())
 		}
 	}()
 	var over <-chan time.Time // when the grace is
@@ -120,12 +134,12 @@ func (s *server) wait() error {
 			return s.err
 		}
 		s.mu.Lock()
-		finished, err := s.finish(), s.err
+		finished, err, failed := s.finish(), s.why(), s.err != nil
 		s.mu.Unlock()
 		if finished {
 			return err
 		}
-		if err != nil && over == nil {
+		if failed && over == nil {
 			timer := time.NewTimer(s.grace)
 			defer timer.Stop()
 			over = timer.C

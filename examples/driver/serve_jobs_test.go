@@ -196,6 +196,7 @@ func TestServeReportsProgressAndDiagnosticsInOrder(t *testing.T) {
 			job.Progress("c")
 			return nil, nil
 		})
+		h.receive() // its capacity
 		h.spawn(1)
 		var got []wc.Op
 		h.until(func(op wc.Op) bool {
@@ -287,7 +288,7 @@ func TestServeCompletesAJobThatEndsAtOnceWithoutReportingItsStart(t *testing.T) 
 		require.NoError(t, err)
 		require.NoError(t, conn.Send(text))
 		synctest.Wait()
-		for _, want := range []wc.OpType{wc.OpBootstrapReady, wc.OpJobCompleted} {
+		for _, want := range []wc.OpType{wc.OpBootstrapReady, wc.OpDiagnostic, wc.OpJobCompleted} {
 			data, err := conn.Recv()
 			require.NoError(t, err)
 			env, err := wc.ParseEnvelope(data)

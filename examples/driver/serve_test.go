@@ -133,6 +133,7 @@ func TestServeDoesNotWaitForEverForHandlers(t *testing.T) {
 func TestServeTellsTheHostWhyItRefusesAMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := serve(t, t.Context(), echo)
+		h.receive() // its capacity
 		require.NoError(t, h.conn.Send([]byte("not a message")))
 		data, err := h.conn.Recv()
 		require.NoError(t, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,11 +22,13 @@ const maxOutbox = 64
 // workerchannel.Worker are made here.
 type server struct {
 	ctx         context.Context
+	base        context.Context // the handlers'; it ends with ctx unless drain is set
 	conn        Conn
 	handler     Handler
 	concurrency int
 	finalizer   func(*Job)
 	grace       time.Duration
+	drain       bool
 	log         *slog.Logger
 
 	wake   chan struct{} // capacity 1: there may be something to send
@@ -37,12 +40,15 @@ type server struct {
 	mu       sync.Mutex
 	w        *workerchannel.Worker
 	jobs     map[uint64]*Job // from their SpawnJob to their end
-	queue    []*Job          // not begun
+	queue    []*Job          // not begun, oldest first
+	gone     int             // how many of queue will not be begun
+	waiting  int             // the bytes of the payloads of jobs that no handler has
 	begun    []*Job          // begun since the last message was made; the host is to be told unless they have ended already
 	running  int             // handlers that have not returned, and finalizers
 	sending  bool            // the transport has a message that it has not taken
 	room     chan struct{}   // closed when handlers may report; nil: none waits
 	err      error           // why Serve ends; nil: it does not, or the host has asked it to shut down
+	leaving  error           // why Serve drains; nil: it does not
 	hostLost bool            // there is nobody to talk to
 }
 
@@ -53,10 +59,7 @@ func (s *server) next(text []byte) ([]byte, int) {
 	if s.hostLost {
 		return text, 0
 	}
-	for _, job := range s.begun {
-		s.reportStart(job)
-	}
-	s.begun = emptied(s.begun)
+	s.reportBegun()
 	messages := s.w.OutboxLen()
 	text, _, ok := s.w.AppendNext(text)
 	if s.room != nil && s.w.OutboxLen() < maxOutbox {
@@ -73,14 +76,24 @@ func (s *server) next(text []byte) ([]byte, int) {
 
 // look has Serve see whether it is over, if that can be.
 func (s *server) look() {
-	if s.err != nil || s.hostLost || s.w.ShutdownRequested() || s.w.Closed() {
+	if s.why() != nil || s.hostLost || s.w.ShutdownRequested() || s.w.Closed() {
 		notify(s.notice)
 	}
 }
 
-// finish completes the shutdown when nothing runs any more, and reports whether the worker has ended.
+// why returns why Serve ends; nil if it does not, or the host has asked it to shut down.
+func (s *server) why() error {
+	if s.err != nil {
+		return s.err
+	}
+	return s.leaving
+}
+
+// finish completes the shutdown when nothing runs any more, and reports whether the worker has ended. What has begun is
+// reported before, or the host would take it for a job that can run elsewhere without being run twice.
 func (s *server) finish() bool {
-	if s.running == 0 && !s.w.Closed() && (s.err != nil || s.w.ShutdownRequested()) {
+	if s.running == 0 && !s.w.Closed() && (s.err != nil || s.w.ShutdownRequested() || s.leaving != nil && !s.letting()) {
+		s.reportBegun()
 		_ = s.w.CompleteShutdown() // announced and not closed, so it is accepted
 		notify(s.wake)
 	}
@@ -88,12 +101,42 @@ func (s *server) finish() bool {
 	return s.running == 0 && (quiet || s.hostLost)
 }
 
+// letting reports whether a job that was begun is still being cancelled.
+func (s *server) letting() bool {
+	for _, job := range s.jobs {
+		if job.begun {
+			return true
+		}
+	}
+	return false
+}
+
 // checkContext makes Serve end if its context has ended. The handlers' contexts have ended at the same moment, and what
 // they come to because of that must not be told to the host.
 func (s *server) checkContext() {
-	if s.ctx.Err() != nil {
+	switch {
+	case s.ctx.Err() == nil || s.why() != nil:
+	case s.drain:
+		s.leaving = context.Cause(s.ctx)
+		s.leave()
+	default:
+		s.leave()
 		s.quit(context.Cause(s.ctx))
 	}
+}
+
+// leave has the host give nothing more and take back what has not begun. What has begun is reported first, so that the
+// host can tell.
+func (s *server) leave() {
+	s.queue = nil
+	s.reportBegun()
+	s.sayCapacity(0)
+}
+
+// sayCapacity tells the host how many handlers may run at a time (PROTOCOL.md, section 13).
+func (s *server) sayCapacity(handlers int) {
+	_ = s.w.Diagnose(workerchannel.Diagnostic{Level: workerchannel.LevelInfo, Category: categoryCapacity, Message: strconv.Itoa(handlers)}) // lost if the worker is closed
+	notify(s.wake)
 }
 
 // quit makes Serve end, for the first reason that it is called with. Queued jobs stay open.
@@ -119,6 +162,9 @@ func (s *server) hostGone(why error) {
 // take does what a message of the host asks for.
 func (s *server) take(v workerchannel.Verified, err error) {
 	if err == nil {
+		if v.Envelope().Op.Type() == workerchannel.OpCancelJob {
+			s.reportBegun() // the host is to learn that the job has begun, which cannot be reported afterwards
+		}
 		err = s.w.HandleVerified(v)
 	}
 	switch {
@@ -139,12 +185,7 @@ func (s *server) take(v workerchannel.Verified, err error) {
 func (s *server) obey(op workerchannel.Op) {
 	switch op := op.(type) {
 	case workerchannel.SpawnJob:
-		job := &Job{ID: op.JobID, Region: op.RegionID, Payload: op.Payload, server: s}
-		job.ctx, job.cancel = context.WithCancelCause(s.ctx)
-		s.jobs[job.ID] = job
-		if s.checkContext(); s.err == nil {
-			s.queue = append(s.queue, job)
-		}
+		s.accept(op)
 	case workerchannel.CancelJob:
 		s.cancel(op)
 	case workerchannel.DrainJob:
@@ -164,12 +205,41 @@ func (s *server) obey(op workerchannel.Op) {
 	}
 }
 
+// accept takes a job in. One that comes when Serve is leaving is not begun.
+func (s *server) accept(op workerchannel.SpawnJob) {
+	job := &Job{ID: op.JobID, Region: op.RegionID, Payload: op.Payload, server: s, size: len(op.Payload)}
+	if len(s.jobs)-s.running >= maxWaiting || s.waiting+job.size > maxWaitingBytes {
+		if s.w.Fail(plain(ErrTooManyJobs.Error(), maxText)) == nil {
+			s.quit(ErrTooManyJobs)
+		}
+		return
+	}
+	job.ctx, job.cancel = context.WithCancelCause(s.base)
+	s.jobs[job.ID] = job
+	s.waiting += job.size
+	if s.checkContext(); s.why() == nil {
+		s.queue = append(s.queue, job)
+	}
+}
+
+// The most that may wait for a handler: jobs, and bytes of their payloads.
+const (
+	maxWaiting      = 16_384
+	maxWaitingBytes = 256 << 20
+)
+
 // begin calls handlers for queued jobs, as many as may run.
 func (s *server) begin() {
 	for len(s.queue) > 0 && s.running < s.concurrency {
 		job := s.queue[0]
-		s.queue = slices.Delete(s.queue, 0, 1)
+		s.queue[0] = nil
+		s.queue = s.queue[1:]
+		if job.ended {
+			s.gone--
+			continue
+		}
 		s.running++
+		s.waiting -= job.size
 		job.begun = true
 		s.begun = append(s.begun, job)
 		notify(s.wake)
@@ -181,9 +251,19 @@ func (s *server) begin() {
 	}
 }
 
-// reportStart tells the host that a job runs, unless it has been told, or the job has ended or is being cancelled.
+// reportBegun tells the host which jobs run, but those that have ended already.
+func (s *server) reportBegun() {
+	for _, job := range s.begun {
+		if !job.ended {
+			s.reportStart(job)
+		}
+	}
+	s.begun = emptied(s.begun)
+}
+
+// reportStart tells the host that a job runs, unless it has been told or the job is being cancelled.
 func (s *server) reportStart(job *Job) {
-	if !job.reported && !job.ended {
+	if !job.reported {
 		job.reported = true
 		_ = s.w.Start(job.ID)
 	}
@@ -197,9 +277,13 @@ func (s *server) cancel(op workerchannel.CancelJob) {
 	}
 	_ = s.w.AcknowledgeCancel(op.JobID)
 	job.cancel(&CancelError{Reason: op.Reason})
-	if i := slices.Index(s.queue, job); i >= 0 {
-		s.queue = slices.Delete(s.queue, i, i+1)
-		job.ended = true
+	if job.begun || job.ended {
+		return
+	}
+	job.ended = true
+	if s.gone++; s.gone > len(s.queue)/2 { // now and then, so that it costs little
+		s.queue = slices.DeleteFunc(s.queue, func(job *Job) bool { return job.ended })
+		s.gone = 0
 	}
 }
 
@@ -215,24 +299,32 @@ func (s *server) progress(job *Job, detail string) {
 // Serve is ending and the handler has failed, perhaps for that reason.
 func (s *server) handled(job *Job, outcome workerchannel.Outcome) {
 	s.running--
-	job.ended = true
+	s.waiting += job.size // until the host lets go of it
 	s.checkContext()
 	_, succeeded := outcome.(workerchannel.OutcomeOk)
 	switch state, tracked := s.w.JobState(job.ID); {
 	case !tracked:
-		delete(s.jobs, job.ID) // a shutdown was requested while it was being cancelled
+		s.forget(job) // a shutdown was requested while it was being cancelled
 	case state == workerchannel.StateDraining:
 		_ = s.w.CompleteDrain(job.ID)
 	case (state == workerchannel.StateRunning || state == workerchannel.StateQueued) && (s.err == nil || succeeded):
 		_ = s.w.Complete(job.ID, outcome)
-		delete(s.jobs, job.ID)
+		s.forget(job)
+	case state == workerchannel.StateQueued:
+		s.reportStart(job) // it is left open, and has been begun
 	}
+	job.ended = true
 	s.goOn()
 }
 
 func (s *server) finalized(job *Job) {
 	_ = s.w.CompleteFinalize(job.ID) // refused if the session has ended
+	s.forget(job)
+}
+
+func (s *server) forget(job *Job) {
 	delete(s.jobs, job.ID)
+	s.waiting -= job.size
 }
 
 // goOn does what can be done when a goroutine of a job has ended.

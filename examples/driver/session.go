@@ -219,7 +219,9 @@ func (s *session) observe(op workerchannel.Op) {
 			c.deliver(*op.Detail)
 		}
 	case workerchannel.Diagnostic:
-		s.logDiagnostic(op)
+		if _, ok := capacityOf(op.Message); !ok || op.Category != categoryCapacity {
+			s.logDiagnostic(op)
+		}
 	case workerchannel.ShutdownCompleted:
 		s.left, s.leftSince = true, s.c.Turn()
 		s.keepTime()

@@ -22,11 +22,12 @@ import (
 func TestHookSeesTheMessagesOfAWorkerInOrder(t *testing.T) {
 	seen := map[uint64][]string{}
 	withHost(t, func(t *testing.T, h *Host) {
+		synctest.Wait() // for its capacity
 		require.NoError(t, second(h.Do(t.Context(), []byte("a"))))
 		synctest.Wait()
 		require.NoError(t, h.Stop(t.Context()))
 		assert.Equal(t, map[uint64][]string{1: {
-			"BootstrapReady", "SpawnJob", "StatusSnapshot", "StatusSnapshot", "JobCompleted", "ShutdownWorker", "ShutdownCompleted",
+			"BootstrapReady", "Diagnostic", "SpawnJob", "StatusSnapshot", "StatusSnapshot", "JobCompleted", "ShutdownWorker", "ShutdownCompleted",
 		}}, seen)
 	}, WithHook(func(worker uint64, env wc.Envelope) {
 		seen[worker] = append(seen[worker], env.Op.Type().String())
@@ -42,7 +43,7 @@ func TestHookDoesNotSeeWhatWasNotAccepted(t *testing.T) {
 		require.NoError(t, second(h.Do(t.Context(), nil)))
 		assert.Equal(t, uint64(1), h.Stats().Strays)
 		delete(seen, wc.OpStatusSnapshot) // a worker need not report that it runs a job that ends at once
-		assert.Equal(t, map[wc.OpType]int{wc.OpBootstrapReady: 2, wc.OpSpawnJob: 2, wc.OpJobCompleted: 1}, seen)
+		assert.Equal(t, map[wc.OpType]int{wc.OpBootstrapReady: 2, wc.OpDiagnostic: 1, wc.OpSpawnJob: 2, wc.OpJobCompleted: 1}, seen)
 	}, WithHook(func(_ uint64, env wc.Envelope) { seen[env.Op.Type()]++ }), WithWorkers(1, play(t, func(p *peer) {
 		p.begin()
 		stray, _ := wc.NewWorkerEnvelope("another", wc.Header{SeqNo: 1}, wc.Diagnostic{}).AppendJSON(nil)
