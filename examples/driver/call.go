@@ -133,5 +133,13 @@ type callShell struct {
 	done     chan struct{} // closed when the call is settled
 	progress chan string   // nil: nobody wants it
 	made     time.Time     // when Do was called
-	position uint64        // in the bytes sent to the worker that has it: where its message ends; 0: it has not left
+	first    handed        // to the first worker that has it
+}
+
+// handed is a call as one worker has it. It is the worker's session's.
+type handed struct {
+	call     *call
+	position uint64    // in the bytes sent to the worker: where its message ends; 0: it has not left
+	since    time.Time // when its message was made, or when the worker said that it runs
+	begun    bool      // it has said so
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // A Host runs jobs in workers. Its methods may be called from any goroutine. Stop it when it is no longer needed.
@@ -67,8 +68,17 @@ func (h *Host) unlock() {
 	for _, w := range e.ordered {
 		w.wake()
 	}
+	if e.balance {
+		time.AfterFunc(balanceDelay, h.balance)
+	}
 	e.reset()
 	h.mu.Unlock()
+}
+
+func (h *Host) balance() {
+	h.mu.Lock()
+	defer h.unlock()
+	h.sched.balance()
 }
 
 // Attach adds a worker that has come by itself: a process that has connected to the program, or the other end of a

@@ -146,7 +146,8 @@ func WithBackoff(first, most time.Duration) Option {
 
 // WithAttempts sets after how many attempts in a row that were of no use, calls that wait are answered with a
 // *NoWorkerError, if no other worker is ready. An attempt is of no use if Dial fails, or if the worker does not get ready or
-// ends before it is given a call. The host goes on to try. 0 stands for any number. Without this option it is 5.
+// ends before it can have begun a call. The host goes on to try. A call is also answered with a *NoWorkerError when as many
+// workers in a row have left in order while they had begun it. 0 stands for any number. Without this option it is 5.
 func WithAttempts(n int) Option {
 	return func(c *config) {
 		c.check(n >= 0, "WithAttempts: expected no negative number, got %d", n)
@@ -154,9 +155,10 @@ func WithAttempts(n int) Option {
 	}
 }
 
-// WithWindow sets how many calls a worker has at a time, those that it runs and those that are queued with it.
-// Without this option it is 8. It should be more than the worker runs at a time, so that the next call is there when
-// one ends.
+// WithWindow sets how many calls a worker has at a time at most, those that it runs and those that wait there. Without
+// this option a worker that has said how many it can run, as Serve does, has as many, and a lead: one more where calls are
+// long, up to 32 where they are short, so that the next call is there when one ends. What waits at such a worker is
+// taken back when another one can run it sooner. A worker that says nothing has as many as this option says, without it one.
 func WithWindow(n int) Option {
 	return func(c *config) {
 		c.check(n > 0, "WithWindow: expected at least 1, got %d", n)
@@ -164,9 +166,13 @@ func WithWindow(n int) Option {
 	}
 }
 
-// WithTries sets how many workers may end while they have a call before it is answered with a *GivenUpError. Without
-// this option it is 3. With 1, a call that was sent to a worker is not sent again. Otherwise a worker's end counts for
-// the calls that it is known to have begun; if there is none, for those that were sent to it.
+// WithTries sets how many workers may end while they have a call, and nothing else, before it is answered with a
+// *GivenUpError. Without this option it is 3. When a worker with several calls ends, those that it may have begun run again
+// one by one, each in a worker that has nothing else, before other calls. So a call that ends its workers harms no other.
+// A worker that leaves in order, or that the host ends because of one call that it does not let go of, counts for none.
+//
+// With 1, a call that a worker may have begun is not given to another one: it is answered with a *GivenUpError when the
+// worker ends, whichever call that was for. No call then waits at a worker that cannot run it at once.
 func WithTries(n int) Option {
 	return func(c *config) {
 		c.check(n > 0, "WithTries: expected at least 1, got %d", n)
@@ -212,7 +218,7 @@ func WithHook(hook func(worker uint64, env workerchannel.Envelope)) Option {
 
 func newConfig(opts []Option) (*config, error) {
 	c := &config{
-		rules:      rules{window: 8, tries: 3, waiting: -1, attempts: 5},
+		rules:      rules{tries: 3, waiting: -1, attempts: 5},
 		minBackoff: 100 * time.Millisecond,
 		maxBackoff: 10 * time.Second,
 		limits:     defaultLimits,

@@ -1,20 +1,47 @@
 package driver
 
 import (
+	"time"
+
 	"github.com/workerchannel/workerchannel"
 )
 
 // A scheduler decides which worker gets which call, and what becomes of a call when it ends or its worker does. It
 // has no goroutine, no channel and no clock: its methods change its state at once, and what they ask of others is
-// in effects. A Host calls them one at a time.
+// in effects. A Host calls them one at a time. An event of a call takes constant time; one of a worker, the time that it
+// takes to look at its calls and at all workers.
 //
-// A call is waiting in the backlog, assigned to a slot, or settled. It is settled exactly once.
+// A call is waiting in the backlog, assigned to a slot, or settled. It is settled exactly once. What happens:
+//
+//	event             the call                                      the worker
+//	submit            waits                                         the one with the most free handlers gets it
+//	cancelCall        is settled if it waits; else the handshake    tells the call's handler
+//	workerReady                                                     gets calls, one or the window, until it says its capacity
+//	workerCapacity    0: what has not begun is taken back           gets as many calls as it can run, and a lead
+//	callGiven         may have begun
+//	callBegun         has begun, is not taken back any more
+//	callAcknowledged  taken back, not begun: is given elsewhere     its handler is not occupied any more
+//	callEnded         is settled; taken back, begun: waits again    gets another call
+//	workerEnding      not given: waits again                        gets no more calls
+//	workerLeft        see leave.go                                  is forgotten
+//	attemptFailed     too many, no worker ready: is settled
+//	stop              waits: is settled                             ends when it has no calls
+//	balance           see balance.go
 type scheduler struct {
 	rules
 	lastID   uint64
-	backlog  callList // the calls that wait, by ascending id
-	slots    []*slot  // the workers, in the order in which they joined
-	attempts int      // workers in a row that were of no use
+	backlog  backlog
+	slots    []*slot // the workers, in the order in which they joined
+	places   ranking
+	behind   chain[*slot] // the workers at which calls wait, the one that has ended no call for the longest time first
+	handlers int          // of the workers that are ready
+	emptying int          // the workers that are
+	recheck  bool         // a suspect may find an empty worker now
+	ended    uint64       // calls that workers have ended
+	pace     pace
+	armed    bool   // effects.balance has been asked for
+	armedAt  uint64 // ended at that time
+	attempts int    // workers in a row that were of no use
 	stopping bool
 	counts   Counters
 	effects  effects
@@ -22,8 +49,8 @@ type scheduler struct {
 
 // rules are the numbers that the scheduler goes by.
 type rules struct {
-	window   int // the calls that a worker may have at a time
-	tries    int // the workers that may end while they have a call
+	window   int // the calls that a worker may have at a time; 0: as many as it can run, and a lead
+	tries    int // the workers that may end while they have a call alone
 	waiting  int // the calls that may wait; negative: any number
 	attempts int // the workers in a row that may be of no use; 0: any number
 }
@@ -32,11 +59,12 @@ type rules struct {
 type effects struct {
 	settled []*call // their result is set: tell the callers
 	ordered []*slot // they have new orders: wake their loops
+	balance bool    // call balance after balanceDelay
 }
 
 // reset forgets the effects, which have taken place.
 func (e *effects) reset() {
-	e.settled, e.ordered = emptied(e.settled), emptied(e.ordered)
+	e.settled, e.ordered, e.balance = emptied(e.settled), emptied(e.ordered), false
 }
 
 // emptied returns a list without its elements, to be filled again, unless it is longer than most get.
@@ -49,20 +77,11 @@ func emptied[T any](list []T) []T {
 	return list[:0]
 }
 
-// A slot is a worker as the scheduler sees it.
-type slot struct {
-	dialed                bool // the host starts another one in its place
-	ready, stopping, left bool
-	useful                bool             // it has ended a call
-	calls                 map[uint64]*call // assigned to it and not settled
-	orders, spare         []order          // not yet taken by takeOrders; taken before
-	wake                  func()           // the Host's
-}
-
 // An order asks the loop of a worker to do something.
 type order struct {
-	kind orderKind
-	call *call
+	kind    orderKind
+	call    *call
+	attempt uint64 // of the call; if it has another one by now, the order is void
 }
 
 type orderKind uint8
@@ -70,36 +89,68 @@ type orderKind uint8
 const (
 	orderSpawn  orderKind = iota // hand the call to the worker
 	orderCancel                  // begin the cancel handshake
+	orderReturn                  // the same, to run the call elsewhere
 	orderStop                    // shut down when idle
 )
 
-// takeOrders returns the orders for a slot, oldest first. The list is valid until the next call.
+// takeOrders returns the orders for a slot, oldest first, but those that are void. The list is valid until the next call.
 func (s *scheduler) takeOrders(w *slot) []order {
 	w.orders, w.spare = emptied(w.spare), w.orders
-	return w.spare
+	taken, kept := w.spare[:0], false
+	for _, o := range w.spare {
+		c := o.call
+		switch {
+		case c != nil && (c.slot != w || c.attempt != o.attempt):
+			continue
+		case o.kind == orderSpawn:
+			c.ordered = true
+		case o.kind == orderReturn && !c.returning:
+			continue // it is being cancelled
+		case o.kind == orderReturn && c.begun:
+			s.keep(c)
+			kept = true
+			continue
+		}
+		taken = append(taken, o)
+	}
+	clear(w.spare[len(taken):])
+	if kept {
+		s.dispatch()
+	}
+	return taken
 }
 
 func (s *scheduler) order(w *slot, kind orderKind, c *call) {
-	w.orders = append(w.orders, order{kind, c})
+	o := order{kind: kind, call: c}
+	if c != nil {
+		o.attempt = c.attempt
+	}
+	w.orders = append(w.orders, o)
 	s.effects.ordered = append(s.effects.ordered, w)
 }
 
 // A call is one call of Host.Do.
 type call struct {
-	id       uint64
-	payload  []byte
-	region   *regionState // nil: none
-	slot     *slot        // the worker that has it; nil while it waits, and once it is settled
-	cancel   error        // the cause of its cancellation; nil: it is not cancelled
-	reason   string       // the text of cancel, for the worker
-	given    bool         // its message has left for slot
-	begun    bool         // slot says that it runs
-	charged  int          // the workers that ended while they had it
-	result   result
-	settled  bool
-	shell    callShell // the Host's
-	previous *call     // of the backlog
-	next     *call
+	id      uint64
+	payload []byte
+	region  *regionState // nil: none
+	cancel  error        // the cause of its cancellation; nil: it is not cancelled
+	reason  string       // the text of cancel, for the worker
+	suspect bool         // it runs alone, since a worker ended that may have begun it
+	charged int          // the workers that ended while they had it alone
+	leaves  int          // the workers in a row that left in order and had begun it
+	result  result
+	settled bool
+	shell   callShell   // the Host's
+	link    link[*call] // in the backlog, or in slot.unbegun
+
+	slot      *slot  // the worker that has it; nil while it waits, and once it is settled
+	attempt   uint64 // counts the workers that have had it
+	ordered   bool   // its loop has taken the order to hand it over
+	given     bool   // its message has left for slot
+	begun     bool   // slot says that it runs
+	returning bool   // it is being taken back
+	to        *slot  // for this worker, where a handler is reserved; nil: for any
 }
 
 // A result is how a call ended.
@@ -112,6 +163,7 @@ type result struct {
 type regionState struct {
 	id     uint64
 	calls  map[uint64]*call // those that have not been settled
+	line   line
 	closed bool
 	quiet  func() // called when the region is closed and its last call is settled
 }
@@ -123,17 +175,17 @@ func (s *scheduler) submit(c *call) error {
 		return ErrStopped
 	case c.region != nil && c.region.closed:
 		return ErrRegionClosed
-	case s.waiting >= 0 && s.backlog.len >= s.waiting && s.freest() == nil:
+	case s.waiting >= 0 && s.backlog.len >= s.waiting && s.room() == nil:
 		s.counts.Refused++
 		return ErrBusy
 	}
 	s.lastID++
-	c.id = s.lastID
+	c.id, c.link.of = s.lastID, c
 	s.counts.Calls++
 	if c.region != nil {
 		c.region.calls[c.id] = c
 	}
-	s.backlog.insert(c)
+	s.backlog.add(c)
 	s.dispatch()
 	return nil
 }
@@ -144,12 +196,17 @@ func (s *scheduler) cancelCall(c *call, cause error, reason string) {
 		return
 	}
 	c.cancel, c.reason = cause, reason
-	if c.slot != nil {
+	if c.slot == nil {
+		s.backlog.remove(c)
+		s.settle(c, nil, &CancelError{Cause: cause})
+		s.recheck = s.recheck || c.suspect
+	} else {
+		s.keep(c)
+		c.link.remove()
+		s.arrange(c.slot)
 		s.order(c.slot, orderCancel, c)
-		return
 	}
-	s.backlog.remove(c)
-	s.settle(c, nil, &CancelError{Cause: cause})
+	s.dispatch()
 }
 
 // cancelRegion cancels the calls of a region, and returns how many were not cancelled before.
@@ -176,7 +233,8 @@ func (s *scheduler) closeRegion(r *regionState, cause error, reason string) (can
 
 // join adds a worker, which is not ready yet.
 func (s *scheduler) join(dialed bool) *slot {
-	w := &slot{dialed: dialed, calls: map[uint64]*call{}}
+	w := &slot{dialed: dialed, calls: map[uint64]*call{}, rest: map[uint64]bool{}}
+	w.behind.of = w
 	s.slots = append(s.slots, w)
 	s.counts.WorkersStarted++
 	return w
@@ -184,22 +242,88 @@ func (s *scheduler) join(dialed bool) *slot {
 
 // workerReady gives a worker its first calls.
 func (s *scheduler) workerReady(w *slot) {
+	if w.ready {
+		return
+	}
 	w.ready = true
+	s.setCapacity(w, max(s.window, 1))
 	s.dispatch()
 }
 
-// workerEnding has a worker get no more calls. What it has is decided when it has left.
-func (s *scheduler) workerEnding(w *slot) { w.stopping = true }
+// workerCapacity notes how many calls a worker can run. If there are none, it is leaving.
+func (s *scheduler) workerCapacity(w *slot, n int) {
+	if !w.ready || w.left {
+		return
+	}
+	w.said = true
+	if s.window > 0 {
+		n = min(n, s.window)
+	}
+	s.setCapacity(w, n)
+	if n == 0 {
+		s.takeBackAll(w)
+	}
+	s.dispatch()
+}
+
+func (s *scheduler) setCapacity(w *slot, n int) {
+	n = min(n, maxCapacity)
+	if !w.stopping {
+		s.handlers += n - w.capacity
+	}
+	w.capacity, s.recheck = n, true
+	s.arrange(w)
+}
+
+// workerEnding has a worker get no more calls. What it has been given is decided when it has left.
+func (s *scheduler) workerEnding(w *slot) {
+	s.close(w)
+	for l := w.unbegun.last; l != nil; {
+		c := l.of
+		if l = l.previous; !c.given && !c.returning {
+			s.counts.Retries++
+			s.detach(c)
+			s.wait(c)
+		}
+	}
+	s.dispatch()
+}
+
+// close has a worker get no more calls.
+func (s *scheduler) close(w *slot) {
+	if !w.stopping {
+		w.stopping, s.recheck = true, true
+		s.handlers -= w.capacity
+		s.arrange(w)
+	}
+}
 
 // callGiven notes that the message that hands over the call has left for its worker.
-func (s *scheduler) callGiven(c *call) { c.given = true }
+func (s *scheduler) callGiven(w *slot, c *call) {
+	if c.slot == w {
+		c.given = true
+	}
+}
 
 // callBegun notes that the worker says that it runs the call.
-func (s *scheduler) callBegun(c *call) { c.begun = true }
+func (s *scheduler) callBegun(w *slot, c *call) {
+	if c.slot == w && !c.begun {
+		c.begun = true
+		c.link.remove()
+		s.arrange(w)
+	}
+}
 
-// callEnded settles a call that its worker has ended: with an outcome, or cancelled by the whole handshake.
-func (s *scheduler) callEnded(w *slot, c *call, cause workerchannel.EndCause, outcome workerchannel.Outcome) {
+// callEnded settles a call that its worker has ended: with an outcome, or cancelled by the whole handshake. One that was
+// only taken back waits again.
+func (s *scheduler) callEnded(w *slot, c *call, ran time.Duration, cause workerchannel.EndCause, outcome workerchannel.Outcome) {
 	if c.slot != w {
+		s.letGo(w, c)
+		return
+	}
+	cancelled, given := outcome.(workerchannel.OutcomeCancelled)
+	if given && c.returning {
+		s.callReturned(c)
 		return
 	}
 	w.useful, s.attempts = true, 0
@@ -214,80 +338,11 @@ func (s *scheduler) callEnded(w *slot, c *call, cause workerchannel.EndCause, ou
 		if cause == workerchannel.CauseCancelled {
 			s.settle(c, nil, &CancelError{Cause: c.cancel})
 		} else {
-			s.settle(c, nil, &CancelError{Reason: o.Reason})
+			s.settle(c, nil, &CancelError{Reason: cancelled.Reason})
 		}
 	}
+	s.progressed(w, ran)
 	s.dispatch()
-}
-
-// workerLeft removes a worker that has no session any more, and decides about each call that it had. One that was
-// cancelled is settled as cancelled, since its connection has ended. Any other runs again elsewhere, unless this
-// was one worker too many for it.
-//
-// Charged with the worker's end are the calls that it is known to have begun; if there are none, those that it was
-// given. So a worker that takes calls and leaves cannot go on for ever, and a call that kills its workers does not take
-// down the calls that were queued behind it. The news that a call was begun may have been lost with the worker, so if
-// no call may run twice, all that it was given are charged.
-func (s *scheduler) workerLeft(w *slot, why error) {
-	if w.left {
-		return
-	}
-	w.left = true
-	for i, other := range s.slots {
-		if other == w {
-			s.slots = append(s.slots[:i:i], s.slots[i+1:]...)
-			break
-		}
-	}
-	s.counts.WorkersEnded++
-	calls := sortedCalls(w.calls)
-	begun, charged := false, false
-	for _, c := range calls {
-		begun = begun || c.begun
-	}
-	for _, c := range calls {
-		if c.begun || c.given && (!begun || s.tries == 1) {
-			c.charged++
-			charged = true
-		}
-		switch {
-		case c.cancel != nil:
-			s.settle(c, nil, &CancelError{Cause: c.cancel})
-		case s.stopping:
-			s.settle(c, nil, ErrStopped)
-		case c.charged >= s.tries:
-			s.settle(c, nil, &GivenUpError{c.charged, why})
-		default:
-			delete(w.calls, c.id)
-			c.slot, c.given, c.begun = nil, false, false
-			s.counts.Retries++
-			s.backlog.insert(c)
-		}
-	}
-	w.orders = nil
-	if w.dialed && !w.useful && !charged {
-		s.attemptFailed(why)
-	}
-	s.dispatch()
-}
-
-// attemptFailed notes that an attempt to get a worker came to nothing: it did not get ready, or it left before it was given
-// a call. After too many in a row, calls that wait are
-// settled if there is no worker for them.
-func (s *scheduler) attemptFailed(why error) {
-	s.attempts++
-	if s.rules.attempts == 0 || s.attempts < s.rules.attempts {
-		return
-	}
-	for _, w := range s.slots {
-		if w.ready {
-			return
-		}
-	}
-	for c := s.backlog.first; c != nil; c = s.backlog.first {
-		s.backlog.remove(c)
-		s.settle(c, nil, &NoWorkerError{s.attempts, why})
-	}
 }
 
 // stop refuses calls from now on, settles those that wait, and has each worker stop when its calls have ended.
@@ -296,45 +351,94 @@ func (s *scheduler) stop() {
 		return
 	}
 	s.stopping = true
-	for c := s.backlog.first; c != nil; c = s.backlog.first {
+	for c := s.backlog.any(); c != nil; c = s.backlog.any() {
 		s.backlog.remove(c)
 		s.settle(c, nil, ErrStopped)
 	}
 	for _, w := range s.slots {
-		w.stopping = true
+		s.close(w)
 		s.order(w, orderStop, nil)
 	}
 }
 
-// dispatch assigns calls that wait, oldest first, while a worker has room.
+// dispatch assigns calls that wait while a worker has room: first suspects, then calls of each region in turn.
 func (s *scheduler) dispatch() {
-	for c := s.backlog.first; c != nil; c = s.backlog.first {
-		w := s.freest()
+	s.placeSuspects()
+	for c := s.backlog.next(); c != nil; c = s.backlog.next() {
+		w := s.room()
 		if w == nil {
-			return
+			break
 		}
-		s.backlog.remove(c)
-		c.slot = w
-		w.calls[c.id] = c
-		s.order(w, orderSpawn, c)
+		s.backlog.take(c)
+		if w.rest[c.id] {
+			w = s.roomElsewhere(c)
+		}
+		if w == nil {
+			s.backlog.park(c) // until the worker has let go of it
+		} else {
+			s.assign(c, w)
+		}
 	}
+	s.takeBack()
 }
 
-// freest returns the worker that has the fewest calls, the first to join of several; nil if none has room.
-func (s *scheduler) freest() (best *slot) {
+// room returns the worker that gets the next call: the one with the most free handlers, or, if there is none, the one at
+// which the fewest calls wait; nil if none has room.
+func (s *scheduler) room() *slot {
+	if w := s.places.best(); w != nil && w.free()+s.pace.lead() > 0 {
+		return w
+	}
+	return nil
+}
+
+// roomElsewhere does the same for a call that some workers cannot take.
+func (s *scheduler) roomElsewhere(c *call) (best *slot) {
 	for _, w := range s.slots {
-		if w.ready && !w.stopping && len(w.calls) < s.window && (best == nil || len(w.calls) < len(best.calls)) {
+		if w.place.chain != nil && !w.rest[c.id] && w.free()+s.pace.lead() > 0 && (best == nil || w.free() > best.free()) {
 			best = w
 		}
 	}
 	return best
 }
 
+// assign gives a call, which is not in the backlog any more, to a worker.
+func (s *scheduler) assign(c *call, w *slot) {
+	c.slot = w
+	c.attempt++
+	w.calls[c.id] = c
+	w.unbegun.append(&c.link)
+	s.arrange(w)
+	s.order(w, orderSpawn, c)
+}
+
+// detach takes a call from its worker.
+func (s *scheduler) detach(c *call) {
+	w := c.slot
+	s.keep(c)
+	c.link.remove()
+	delete(w.calls, c.id)
+	if w.suspect == c {
+		w.suspect, s.recheck = nil, true
+	}
+	s.recheck = s.recheck || len(w.calls) == 0
+	c.slot, c.ordered, c.given, c.begun = nil, false, false, false
+	s.arrange(w)
+}
+
+// wait has a call that a worker had wait again.
+func (s *scheduler) wait(c *call) {
+	if s.stopping {
+		s.settle(c, nil, ErrStopped)
+		return
+	}
+	s.backlog.giveBack(c)
+	s.recheck = s.recheck || c.suspect
+}
+
 // settle ends a call, which is not in the backlog any more.
 func (s *scheduler) settle(c *call, payload []byte, err error) {
 	if c.slot != nil {
-		delete(c.slot.calls, c.id)
-		c.slot = nil
+		s.detach(c)
 	}
 	c.result, c.settled, c.payload = result{payload, err}, true, nil
 	s.counts.count(err)
@@ -344,5 +448,20 @@ func (s *scheduler) settle(c *call, payload []byte, err error) {
 		if r.closed && len(r.calls) == 0 {
 			r.quiet()
 		}
+	}
+}
+
+// arrange puts a worker where it belongs when something about it has changed.
+func (s *scheduler) arrange(w *slot) {
+	w.place.remove()
+	if w.takes() && -w.free() < s.mostLead(w) {
+		s.places.put(w)
+	}
+	switch waits := w.said && s.tries > 1 && !w.stopping && w.excess() > 0; {
+	case !waits:
+		w.behind.remove()
+	case w.behind.chain == nil:
+		w.progress = s.ended
+		s.behind.append(&w.behind)
 	}
 }

@@ -3,12 +3,10 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	wc "github.com/workerchannel/workerchannel"
 )
@@ -35,9 +33,6 @@ func submitted(t require.TestingT, s *scheduler) *call {
 }
 
 func newScheduler(r rules) *scheduler {
-	if r.window == 0 {
-		r.window = 2
-	}
 	if r.tries == 0 {
 		r.tries = 3
 	}
@@ -48,14 +43,14 @@ func newScheduler(r rules) *scheduler {
 }
 
 func TestSchedulerGivesCallsToTheWorkerWithTheFewest(t *testing.T) {
-	s := newScheduler(rules{})
+	s := newScheduler(rules{window: 2})
 	a, b := readySlot(s), readySlot(s)
 	var calls []*call
 	for range 5 {
 		calls = append(calls, submitted(t, s))
 	}
 	assert.Equal(t, []*slot{a, b, a, b, nil}, []*slot{calls[0].slot, calls[1].slot, calls[2].slot, calls[3].slot, calls[4].slot})
-	s.callEnded(b, calls[1], wc.CauseOutcome, wc.OutcomeOk{})
+	s.callEnded(b, calls[1], 0, wc.CauseOutcome, wc.OutcomeOk{})
 	assert.Equal(t, b, calls[4].slot, "the call that waited gets the room")
 }
 
@@ -65,7 +60,7 @@ func TestSchedulerRunsCallsOfALostWorkerAgainInOrder(t *testing.T) {
 	for range 5 {
 		submitted(t, s)
 	}
-	s.workerLeft(a, errDied)
+	s.workerLeft(a, endedByItself, errDied)
 	assert.Empty(t, s.takeEffects().settled)
 	b := readySlot(s)
 	var ids []uint64
@@ -76,45 +71,119 @@ func TestSchedulerRunsCallsOfALostWorkerAgainInOrder(t *testing.T) {
 	assert.Equal(t, uint64(3), s.counts.Retries)
 }
 
-func TestSchedulerChargesWhatTheWorkerHadBegun(t *testing.T) {
+// crash ends a worker that has been given all its calls.
+func (s *scheduler) crash(w *slot) {
+	for _, c := range w.calls {
+		s.callGiven(w, c)
+	}
+	s.workerLeft(w, endedByItself, errDied)
+}
+
+func TestSchedulerRunsSuspectsAloneAndChargesThemThen(t *testing.T) {
 	s := newScheduler(rules{window: 3, tries: 2})
+	a := readySlot(s)
+	one, two, unsent := submitted(t, s), submitted(t, s), submitted(t, s)
+	s.callGiven(a, one)
+	s.callGiven(a, two)
+	s.callBegun(a, one) // says nothing about two, whose news may have been lost
+	s.workerLeft(a, endedByItself, errDied)
+	assert.Equal(t, []int{0, 0, 0}, []int{one.charged, two.charged, unsent.charged})
+	for range 2 {
+		require.False(t, one.settled)
+		w := readySlot(s)
+		require.Equal(t, map[uint64]*call{one.id: one}, w.calls, "before others, and alone")
+		s.crash(w)
+	}
+	assert.Equal(t, &GivenUpError{2, errDied}, one.result.err)
 	w := readySlot(s)
-	begun, given, unsent := submitted(t, s), submitted(t, s), submitted(t, s)
-	s.callGiven(begun)
-	s.callGiven(given)
-	s.callBegun(begun)
-	s.workerLeft(w, errDied)
-	assert.Equal(t, []int{1, 0, 0}, []int{begun.charged, given.charged, unsent.charged})
-	w = readySlot(s)
-	s.callBegun(begun)
-	s.workerLeft(w, errDied)
-	require.ErrorIs(t, begun.result.err, ErrGivenUp)
-	assert.ErrorIs(t, begun.result.err, errDied)
-	assert.False(t, given.settled)
-	assert.False(t, unsent.settled)
+	assert.Equal(t, map[uint64]*call{two.id: two}, w.calls)
+	s.callEnded(w, two, 0, wc.CauseOutcome, wc.OutcomeOk{})
+	assert.NoError(t, two.result.err)
+	assert.Equal(t, w, unsent.slot)
+}
+
+func TestSchedulerEmptiesTheWorkerWithTheFewestCallsForASuspect(t *testing.T) {
+	s := newScheduler(rules{window: 3})
+	a, b, c := readySlot(s), readySlot(s), readySlot(s)
+	var calls []*call
+	for range 6 {
+		calls = append(calls, submitted(t, s))
+	}
+	s.callEnded(b, calls[4], 0, wc.CauseOutcome, wc.OutcomeOk{})
+	s.crash(c) // it had two
+	assert.True(t, a.emptying)
+	assert.True(t, b.emptying)
+	later := submitted(t, s)
+	assert.Nil(t, later.slot, "it waits for the suspects")
+	s.callEnded(b, calls[1], 0, wc.CauseOutcome, wc.OutcomeOk{})
+	assert.Equal(t, map[uint64]*call{calls[2].id: calls[2]}, b.calls)
+	assert.Nil(t, later.slot, "a suspect is alone")
+	s.cancelCall(calls[5], errTest, "")
+	assert.Equal(t, a, later.slot, "no suspect waits")
+}
+
+func TestSchedulerWithOneTryGivesUpWhatMayHaveBegunWhoeverWasGuilty(t *testing.T) {
+	for how, want := range map[ending][]bool{endedByItself: {true, true, false}, endedForOne: {true, true, false}, endedInOrder: {true, false, false}} {
+		s := newScheduler(rules{tries: 1})
+		w := readySlot(s)
+		s.workerCapacity(w, 3)
+		begun, given, unsent := submitted(t, s), submitted(t, s), submitted(t, s)
+		s.callGiven(w, begun)
+		s.callGiven(w, given)
+		s.callBegun(w, begun)
+		s.workerLeft(w, how, errDied)
+		assert.Equal(t, want, []bool{begun.settled, given.settled, unsent.settled})
+	}
+}
+
+func TestSchedulerChargesNobodyForAnOrderlyEnd(t *testing.T) {
+	s := newScheduler(rules{tries: 2, attempts: 3})
+	c := submitted(t, s)
+	leave := func(how ending) {
+		require.False(t, c.settled)
+		w := readySlot(s)
+		s.callGiven(w, c)
+		s.callBegun(w, c)
+		s.workerLeft(w, how, errLeft)
+	}
+	for _, how := range []ending{endedInOrder, endedInOrder, endedForOne, endedInOrder, endedInOrder, endedByItself, endedInOrder, endedInOrder, endedInOrder} {
+		leave(how)
+	}
+	assert.Equal(t, &NoWorkerError{3, errLeft}, c.result.err)
+	assert.Equal(t, 1, c.charged)
+}
+
+func TestSchedulerChargesOnlyTheCallForWhichAWorkerWasEnded(t *testing.T) {
+	s := newScheduler(rules{window: 2, tries: 2})
+	w := readySlot(s)
+	guilty, beside := submitted(t, s), submitted(t, s)
+	s.callGiven(w, guilty)
+	s.callGiven(w, beside)
+	s.cancelCall(guilty, errTest, "")
+	s.workerLeft(w, endedForOne, errDied)
+	assert.ErrorIs(t, guilty.result.err, errTest)
+	assert.False(t, beside.suspect)
 }
 
 func TestSchedulerWithOneTryGivesNoCallTwice(t *testing.T) {
 	s := newScheduler(rules{window: 3, tries: 1})
 	w := readySlot(s)
 	begun, given, unsent := submitted(t, s), submitted(t, s), submitted(t, s)
-	s.callGiven(begun)
-	s.callGiven(given)
-	s.callBegun(begun)
-	s.workerLeft(w, errDied)
+	s.callGiven(w, begun)
+	s.callGiven(w, given)
+	s.callBegun(w, begun)
+	s.workerLeft(w, endedByItself, errDied)
 	assert.ErrorIs(t, begun.result.err, ErrGivenUp)
 	assert.ErrorIs(t, given.result.err, ErrGivenUp, "it may have been begun")
 	assert.False(t, unsent.settled)
 }
 
 func TestSchedulerChargesWhatAWorkerTookAndDidNotBegin(t *testing.T) {
-	s := newScheduler(rules{tries: 2})
+	s := newScheduler(rules{window: 2, tries: 2})
 	c := submitted(t, s)
 	for range 2 {
 		assert.False(t, c.settled)
-		w := readySlot(s)
-		s.callGiven(c)
-		s.workerLeft(w, errDied)
+		s.crash(readySlot(s))
 	}
 	var e *GivenUpError
 	require.ErrorAs(t, c.result.err, &e)
@@ -122,10 +191,10 @@ func TestSchedulerChargesWhatAWorkerTookAndDidNotBegin(t *testing.T) {
 }
 
 func TestSchedulerDoesNotChargeWhatWasNotSent(t *testing.T) {
-	s := newScheduler(rules{tries: 1})
+	s := newScheduler(rules{window: 2, tries: 1})
 	c := submitted(t, s)
 	for range 10 {
-		s.workerLeft(readySlot(s), errDied)
+		s.workerLeft(readySlot(s), endedByItself, errDied)
 	}
 	assert.False(t, c.settled)
 }
@@ -133,18 +202,18 @@ func TestSchedulerDoesNotChargeWhatWasNotSent(t *testing.T) {
 func TestSchedulerSettlesACancelledCallWhenItsWorkerLetsGoOrLeaves(t *testing.T) {
 	for name, end := range map[string]func(*scheduler, *slot, *call){
 		"lets go": func(s *scheduler, w *slot, c *call) {
-			s.callEnded(w, c, wc.CauseCancelled, wc.OutcomeCancelled{Reason: "r"})
+			s.callEnded(w, c, 0, wc.CauseCancelled, wc.OutcomeCancelled{Reason: "r"})
 		},
-		"leaves": func(s *scheduler, w *slot, c *call) { s.workerLeft(w, errDied) },
+		"leaves": func(s *scheduler, w *slot, c *call) { s.workerLeft(w, endedByItself, errDied) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScheduler(rules{})
+			s := newScheduler(rules{window: 2})
 			w := readySlot(s)
 			c := submitted(t, s)
 			s.cancelCall(c, context.DeadlineExceeded, "no longer needed")
 			s.cancelCall(c, context.Canceled, "no longer needed") // the first counts
 			assert.False(t, c.settled, "it may still run")
-			assert.Equal(t, []order{{orderSpawn, c}, {orderCancel, c}}, s.takeOrders(w))
+			assert.Equal(t, []order{{orderSpawn, c, 1}, {orderCancel, c, 1}}, s.takeOrders(w))
 			end(s, w, c)
 			assert.Equal(t, &CancelError{Cause: context.DeadlineExceeded}, c.result.err)
 		})
@@ -152,7 +221,7 @@ func TestSchedulerSettlesACancelledCallWhenItsWorkerLetsGoOrLeaves(t *testing.T)
 }
 
 func TestSchedulerSettlesAWaitingCallThatIsCancelledAtOnce(t *testing.T) {
-	s := newScheduler(rules{})
+	s := newScheduler(rules{window: 2})
 	c := submitted(t, s)
 	s.cancelCall(c, context.Canceled, "no longer needed")
 	assert.Equal(t, []*call{c}, s.takeEffects().settled)
@@ -165,30 +234,30 @@ func TestSchedulerRefusesWhatIsMoreThanTheBacklog(t *testing.T) {
 	first := submitted(t, s)
 	submitted(t, s)
 	assert.ErrorIs(t, s.submit(new(call)), ErrBusy)
-	s.callEnded(w, first, wc.CauseOutcome, wc.OutcomeOk{})
+	s.callEnded(w, first, 0, wc.CauseOutcome, wc.OutcomeOk{})
 	submitted(t, s)
 	assert.Equal(t, uint64(1), s.counts.Refused)
 }
 
 func TestSchedulerGivesUpWithoutWorkers(t *testing.T) {
-	s := newScheduler(rules{attempts: 3})
+	s := newScheduler(rules{window: 2, attempts: 3})
 	c := submitted(t, s)
 	s.attemptFailed(errors.New("not found"))
-	s.workerLeft(s.join(true), errors.New("did not boot"))
+	s.workerLeft(s.join(true), endedByItself, errors.New("did not boot"))
 	assert.False(t, c.settled)
 	s.attemptFailed(errDied)
 	assert.Equal(t, &NoWorkerError{3, errDied}, c.result.err)
 
 	w := readySlot(s)
 	c = submitted(t, s)
-	s.callGiven(c)
+	s.callGiven(w, c)
 	waiting := submitted(t, s)
 	_ = submitted(t, s)
 	for range 5 {
 		s.attemptFailed(errDied)
 	}
 	assert.False(t, waiting.settled, "there is a worker")
-	s.workerLeft(w, errDied)
+	s.workerLeft(w, endedByItself, errDied)
 	assert.False(t, c.settled)
 }
 
@@ -199,13 +268,13 @@ func TestSchedulerGivesUpOnWorkersThatLeaveBeforeTheyAreGivenACall(t *testing.T)
 		assert.False(t, c.settled)
 		w := s.join(true)
 		s.workerReady(w) // c is assigned to it, and not sent
-		s.workerLeft(w, errLeft)
+		s.workerLeft(w, endedInOrder, errLeft)
 	}
 	assert.Equal(t, &NoWorkerError{3, errLeft}, c.result.err)
 }
 
 func TestSchedulerGivesNothingToAWorkerThatEnds(t *testing.T) {
-	s := newScheduler(rules{})
+	s := newScheduler(rules{window: 2})
 	w := readySlot(s)
 	s.workerEnding(w)
 	c := submitted(t, s)
@@ -221,8 +290,8 @@ func TestSchedulerStops(t *testing.T) {
 	assert.Equal(t, ErrStopped, waiting.result.err)
 	assert.Equal(t, ErrStopped, s.submit(new(call)))
 	assert.False(t, running.settled)
-	assert.Equal(t, order{orderStop, nil}, s.takeOrders(w)[1])
-	s.workerLeft(w, errDied)
+	assert.Equal(t, order{kind: orderStop}, s.takeOrders(w)[1])
+	s.workerLeft(w, endedByItself, errDied)
 	assert.Equal(t, ErrStopped, running.result.err)
 }
 
@@ -240,110 +309,10 @@ func TestSchedulerClosesARegion(t *testing.T) {
 	assert.ErrorIs(t, waiting.result.err, cause)
 	assert.Equal(t, ErrRegionClosed, s.submit(&call{region: r}))
 	assert.Zero(t, quiet, "one still runs")
-	s.callEnded(w, running, wc.CauseCancelled, wc.OutcomeCancelled{})
+	s.callEnded(w, running, 0, wc.CauseCancelled, wc.OutcomeCancelled{})
 	assert.ErrorIs(t, running.result.err, cause)
 	assert.Equal(t, 1, quiet)
 	assert.Equal(t, w, other.slot)
 	s.closeRegion(r, cause, "no longer needed")
 	assert.Equal(t, 1, quiet)
-}
-
-// Whatever happens in whatever order, a call is in one place, is settled once, and none is forgotten.
-func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		s := newScheduler(rules{window: rapid.IntRange(1, 3).Draw(t, "window"), tries: rapid.IntRange(1, 3).Draw(t, "tries"), attempts: 2})
-		region := &regionState{calls: map[uint64]*call{}, quiet: func() {}}
-		var all []*call
-		settled := map[*call]int{}
-		pick := func() (w *slot, c *call) {
-			if len(s.slots) == 0 {
-				return nil, nil
-			}
-			w = rapid.SampledFrom(s.slots).Draw(t, "worker")
-			if len(w.calls) > 0 {
-				c = rapid.SampledFrom(sortedCalls(w.calls)).Draw(t, "its call")
-			}
-			return w, c
-		}
-		actions := map[string]func(*rapid.T){
-			"submit": func(t *rapid.T) {
-				c := new(call)
-				if rapid.Bool().Draw(t, "in the region") {
-					c.region = region
-				}
-				if s.submit(c) == nil {
-					all = append(all, c)
-				}
-			},
-			"cancel": func(t *rapid.T) {
-				if len(all) > 0 {
-					s.cancelCall(rapid.SampledFrom(all).Draw(t, "call"), context.Canceled, "no longer needed")
-				}
-			},
-			"join": func(*rapid.T) { s.join(true) },
-			"ready": func(*rapid.T) {
-				if w, _ := pick(); w != nil {
-					s.workerReady(w)
-				}
-			},
-			"work": func(t *rapid.T) {
-				if w, c := pick(); c != nil {
-					s.callGiven(c)
-					if rapid.Bool().Draw(t, "begin") {
-						s.callBegun(c)
-					}
-					if rapid.Bool().Draw(t, "end") {
-						s.callEnded(w, c, wc.CauseOutcome, wc.OutcomeOk{})
-					}
-				}
-			},
-			"leave": func(*rapid.T) {
-				if w, _ := pick(); w != nil {
-					s.workerLeft(w, errDied)
-					s.workerLeft(w, errDied)
-				}
-			},
-			"fail":          func(*rapid.T) { s.attemptFailed(errDied) },
-			"cancel region": func(*rapid.T) { s.cancelRegion(region, context.Canceled, "no longer needed") },
-			"": func(t *rapid.T) {
-				for _, c := range s.takeEffects().settled {
-					settled[c]++
-				}
-				waiting := 0
-				for c := s.backlog.first; c != nil; c = c.next {
-					waiting++
-					if c.next != nil && c.next.id <= c.id {
-						t.Fatal("the backlog is not in order")
-					}
-				}
-				assigned := 0
-				for _, w := range s.slots {
-					if len(w.calls) > s.window {
-						t.Fatal("more than the window")
-					}
-					assigned += len(w.calls)
-				}
-				if waiting != s.backlog.len || waiting+assigned+len(settled) != len(all) {
-					t.Fatalf("%d waiting (%d), %d assigned, %d settled of %d", waiting, s.backlog.len, assigned, len(settled), len(all))
-				}
-				for c, n := range settled {
-					if n != 1 || !c.settled || c.slot != nil {
-						t.Fatal("settled twice, or not")
-					}
-				}
-				if waiting > 0 && s.freest() != nil {
-					t.Fatal("a call waits though a worker has room")
-				}
-			},
-		}
-		t.Repeat(actions)
-		s.stop()
-		for len(s.slots) > 0 {
-			s.workerLeft(s.slots[0], errDied)
-		}
-		actions[""](t)
-		require.Len(t, settled, len(all), "nobody waits")
-		n := s.counts
-		require.Equal(t, n.Calls, n.Succeeded+n.Failed+n.Panicked+n.Cancelled+n.GivenUp+n.NoWorker+n.Stopped, fmt.Sprint(n))
-	})
 }

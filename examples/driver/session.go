@@ -3,6 +3,7 @@ package driver
 import (
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/workerchannel/workerchannel"
 )
@@ -23,16 +24,18 @@ type session struct {
 	notify   func()      // has the worker's run look at why, ticking and abandoned
 	replaced func()      // lets the host start another worker in its place; called again it does nothing
 
-	sending      bool   // the transport has a message that it has not taken
-	sendingSince uint64 // the turn
-	sentBytes    uint64 // the length of all jobs given to Send
-	reached      uint64 // how much of that the worker has shown to have received
+	sending      bool      // the transport has a message that it has not taken
+	sendingSince uint64    // the turn
+	lastEnd      time.Time // when the worker ended a call
+	sentBytes    uint64    // the length of all jobs given to Send
+	reached      uint64    // how much of that the worker has shown to have received
 
 	ticking              bool // turns pass
 	booted, left, broken bool
 	leftSince            uint64
 	heard                uint64 // the turn in which a message last came
 	polled               bool   // a sign of life has been asked for and has not come
+	forOne               bool   // that is because of one call
 	why                  error  // why the connection is being closed; nil: it is not
 	whySince             uint64
 	abandoned, over      bool
@@ -100,45 +103,51 @@ func (s *session) next(text []byte) ([]byte, int) {
 	s.logMessage(&env, len(text))
 	if op, ok := env.Op.(workerchannel.SpawnJob); ok {
 		s.sentBytes += uint64(len(text)) // other messages are short
-		if c := s.call(op.JobID); c != nil {
-			c.shell.position = s.sentBytes
-			s.decide(func(d *scheduler) { d.callGiven(c) })
+		if h := s.handed(op.JobID); h != nil {
+			h.position, h.since = s.sentBytes, time.Now()
+			s.decide(func(d *scheduler) { d.callGiven(s.slot, h.call) })
 		}
 	}
 	return text, messages
 }
 
-// call returns the call that a job of the coordinator is; nil if there is no such job.
-func (s *session) call(jobID uint64) *call {
+// handed returns the call that a job of the coordinator is; nil if there is no such job.
+func (s *session) handed(jobID uint64) *handed {
 	job, _ := s.c.Job(jobID)
-	c, _ := job.Tag.(*call)
-	return c
+	h, _ := job.Tag.(*handed)
+	return h
 }
 
 // obey does what the scheduler orders.
 func (s *session) obey() {
 	s.host.mu.Lock()
 	orders := s.host.sched.takeOrders(s.slot)
-	s.host.mu.Unlock()
+	s.host.unlock()
 	for _, o := range orders {
 		switch o.kind {
 		case orderSpawn:
-			s.spawn(o.call)
+			s.spawn(o.call, o.attempt == 1)
 		case orderCancel:
 			_ = s.c.CancelJob(o.call.id, o.call.reason) // refused if the job has ended meanwhile
+		case orderReturn:
+			_ = s.c.CancelJob(o.call.id, "another worker can run it sooner") // refused if the job has ended meanwhile
 		case orderStop:
 			_ = s.c.ShutdownWhenIdle("the host stops") // refused if it has been requested
 		}
 	}
 }
 
-func (s *session) spawn(c *call) {
+func (s *session) spawn(c *call, first bool) {
+	h := &c.shell.first
+	if !first {
+		h = new(handed) // the worker before may still be letting go of it
+	}
+	h.call = c
 	job := workerchannel.SpawnJob{JobID: c.id, TaskID: c.id, ObligationID: c.id, Payload: c.payload}
 	if c.region != nil {
 		job.RegionID = c.region.id
 	}
-	c.shell.position = 0
-	if err := s.c.SpawnTagged(job, c); err != nil {
+	if err := s.c.SpawnTagged(job, h); err != nil {
 		s.end(err) // the session has ended, or else the call would be lost here
 	}
 }
@@ -183,7 +192,7 @@ func (s *session) take(v workerchannel.Verified, size int) {
 func (s *session) early(op workerchannel.Op) bool {
 	jobID, _ := workerchannel.JobOf(op) // no call has the number 0
 	job, ok := s.c.Job(jobID)
-	return ok && !job.State.Terminal() && job.Tag.(*call).shell.position == 0
+	return ok && !job.State.Terminal() && job.Tag.(*handed).position == 0
 }
 
 // accepted shows a message that was accepted to those who look.
@@ -210,16 +219,24 @@ func (s *session) observe(op workerchannel.Op) {
 		s.decide(func(d *scheduler) { s.id = op.WorkerID; d.workerReady(s.slot) })
 		s.host.events.line(slog.LevelInfo, "worker is ready", s.attrs()...)
 	case workerchannel.StatusSnapshot:
-		c := s.call(op.JobID)
-		s.reached = max(s.reached, c.shell.position)
-		if op.State == workerchannel.StateRunning && !c.begun {
-			s.decide(func(d *scheduler) { d.callBegun(c) })
+		h := s.handed(op.JobID)
+		s.reached = max(s.reached, h.position)
+		if op.State == workerchannel.StateRunning && !h.begun {
+			h.begun, h.since = true, time.Now()
+			s.decide(func(d *scheduler) { d.callBegun(s.slot, h.call) })
 		}
 		if op.Detail != nil {
-			c.deliver(*op.Detail)
+			h.call.deliver(*op.Detail)
+		}
+	case workerchannel.CancelAcknowledged:
+		if h := s.handed(op.JobID); h != nil { // it has none if a shutdown is requested
+			s.reached = max(s.reached, h.position)
+			s.decide(func(d *scheduler) { d.callAcknowledged(s.slot, h.call) })
 		}
 	case workerchannel.Diagnostic:
-		if _, ok := capacityOf(op.Message); !ok || op.Category != categoryCapacity {
+		if n, ok := capacityOf(op.Message); ok && op.Category == categoryCapacity {
+			s.decide(func(d *scheduler) { d.workerCapacity(s.slot, n) })
+		} else {
 			s.logDiagnostic(op)
 		}
 	case workerchannel.ShutdownCompleted:
@@ -235,12 +252,24 @@ func (s *session) observe(op workerchannel.Op) {
 func (s *session) settle() {
 	for _, job := range s.c.Reap() {
 		if job.State == workerchannel.StateCompleted {
-			c := job.Tag.(*call)
-			s.reached = max(s.reached, c.shell.position)
+			h := job.Tag.(*handed)
+			s.reached = max(s.reached, h.position)
 			s.logOutcome(&job)
-			s.decide(func(d *scheduler) { d.callEnded(s.slot, c, job.Cause, job.Outcome) })
+			ran := s.ran(h)
+			s.decide(func(d *scheduler) { d.callEnded(s.slot, h.call, ran, job.Cause, job.Outcome) })
 		}
 	}
+}
+
+// ran returns how long a call that has just ended ran: since the worker said so; if it did not, at most since the call
+// before ended, because it may have waited.
+func (s *session) ran(h *handed) time.Duration {
+	now, since := time.Now(), h.since
+	if !h.begun && s.lastEnd.After(since) {
+		since = s.lastEnd
+	}
+	s.lastEnd = now
+	return now.Sub(since)
 }
 
 // endOfInput notes why nothing more comes.
@@ -267,6 +296,7 @@ func (s *session) nextTurn() {
 			s.end(errLeft)
 		}
 	case overdue && passed(late.Deadline, s.allowance()):
+		s.forOne = s.oneCall(late)
 		s.kill(late)
 	case s.sending && s.turns.send != 0 && passed(s.sendingSince, s.turns.send+s.allowance()):
 		s.kill(errSendLate)
@@ -274,6 +304,19 @@ func (s *session) nextTurn() {
 		s.poll()
 	}
 	s.ticking = s.busy()
+}
+
+// oneCall reports whether a worker that is late is so because of one call, as it does not let go of it. If it only does not
+// answer when one is taken back, it may be any.
+func (s *session) oneCall(late workerchannel.Overdue) (one bool) {
+	switch late.Request {
+	case workerchannel.OpDrainJob, workerchannel.OpFinalizeJob:
+		return true
+	case workerchannel.OpCancelJob:
+		c := s.handed(late.JobID).call
+		s.decide(func(*scheduler) { one = c.cancel != nil })
+	}
+	return one
 }
 
 // allowance returns how many turns, in addition to a limit, the worker may need to receive what was sent to it; 1 more,
@@ -336,5 +379,12 @@ func (s *session) leave() {
 	if why == nil {
 		why = errLeft
 	}
-	s.decide(func(d *scheduler) { d.workerLeft(s.slot, why) })
+	how := endedByItself
+	switch {
+	case s.left:
+		how = endedInOrder
+	case s.forOne:
+		how = endedForOne
+	}
+	s.decide(func(d *scheduler) { d.workerLeft(s.slot, how, why) })
 }

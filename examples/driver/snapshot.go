@@ -44,7 +44,7 @@ type Pending struct {
 	ID       uint64
 	RegionID uint64        // 0: none
 	Bytes    int           // of the payload
-	Lost     int           // workers that have ended while they had it, and that count (see WithTries)
+	Lost     int           // workers that have ended while they had it alone (see WithTries)
 	Age      time.Duration // since Do was called
 
 	// Of a call that a worker has.
@@ -64,10 +64,10 @@ func (h *Host) Snapshot(most int) Snapshot {
 	for w := range h.workers {
 		workers = append(workers, w)
 	}
-	for c := h.sched.backlog.first; c != nil && len(s.Waiting) < most; c = c.next {
-		s.Waiting = append(s.Waiting, c.pending(now))
-	}
+	h.sched.backlog.each(most, func(c *call) { s.Waiting = append(s.Waiting, c.pending(now)) })
 	h.mu.Unlock()
+	slices.SortFunc(s.Waiting, func(a, b Pending) int { return cmp.Compare(a.ID, b.ID) })
+	s.Waiting = s.Waiting[:min(len(s.Waiting), most)]
 	for _, w := range workers {
 		w.mu.Lock()
 		if w.c != nil && !w.over {

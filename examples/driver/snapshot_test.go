@@ -128,7 +128,7 @@ func TestSnapshotIsBoundedAndCountsTheRest(t *testing.T) {
 		assert.Equal(t, 76, s.Stats.Waiting)
 		assert.Equal(t, 24, s.Phases[wc.StateRunning]+s.Phases[wc.StateQueued])
 		assert.Empty(t, h.Snapshot(-1).Sessions)
-	}, WithLimits(testLimits), WithWorkers(3, locked(play(t, serving(untilCancelled)))))
+	}, WithLimits(testLimits), WithWorkers(3, locked(play(t, serving(untilCancelled, WithConcurrency(8))))), WithWindow(8))
 }
 
 func TestObserversSeeEveryEventUntilTheyStop(t *testing.T) {
@@ -192,5 +192,5 @@ func TestNothingIsDueThatHasNotBeenSent(t *testing.T) {
 			due = append(due, fmt.Sprint(d.Limit, " ", d.JobID))
 		}
 		assert.Equal(t, []string{"Send 0", "Cancel 1"}, due)
-	}, WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) { p.begin(); p.spawned(); p.deaf() })))
+	}, WithWindow(2), WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) { p.begin(); p.spawned(); p.deaf() })))
 }

@@ -90,7 +90,7 @@ func (h *Host) Stats() Stats {
 // stats returns what the host knows about the worker; host.mu is held.
 func (s *session) stats() WorkerStats {
 	return WorkerStats{
-		Number: s.number, ID: s.id, Ready: s.slot.ready && !s.slot.left, Stopping: s.slot.stopping || s.slot.left, Calls: len(s.slot.calls),
+		Number: s.number, ID: s.id, Ready: s.slot.ready && !s.slot.left, Stopping: s.slot.stopping || s.slot.said && s.slot.capacity == 0, Calls: len(s.slot.calls),
 	}
 }
 

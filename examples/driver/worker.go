@@ -184,4 +184,5 @@ var (
 	errSendLate        = errors.New("driver: worker did not read a message within the limit")
 	errKilled          = errors.New("driver: host stopped before the worker had")
 	errLeft            = errors.New("driver: worker shut down")
+	errTakenBack       = errors.New("driver: call was taken back from a worker that was to begin no more, and had begun it")
 )

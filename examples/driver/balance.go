@@ -1,0 +1,192 @@
+package driver
+
+import "time"
+
+// While every handler is busy, workers get a few calls in advance, their lead, so that the next call is there when one
+// ends. When it turns out that another worker could run such a call sooner, it is taken back: at once if its message has
+// not been made, otherwise by the cancel handshake, which a worker that has said its capacity acknowledges without
+// a report of Running if it has not begun the call.
+
+// A pace is how long calls run, as a moving average.
+type pace struct {
+	known bool
+	mean  time.Duration
+}
+
+func (p *pace) add(ran time.Duration) {
+	if !p.known {
+		p.known, p.mean = true, time.Millisecond
+	}
+	p.mean += (ran - p.mean) / 8
+}
+
+// lead returns how many calls may wait at a worker: about a millisecond's work.
+func (p *pace) lead() int {
+	if !p.known {
+		return 1
+	}
+	return int(min(max(time.Millisecond/max(p.mean, 1), 1), maxLead))
+}
+
+// mostLead returns how many calls may wait at a worker whatever the pace. It is positive if the worker may have a call for a
+// handler that is free.
+func (s *scheduler) mostLead(w *slot) int {
+	switch {
+	case !w.said || s.tries == 1 || w.stuck:
+		return 0
+	case s.window > 0:
+		return min(maxLead, s.window-w.capacity)
+	}
+	return maxLead
+}
+
+// progressed notes that a worker has ended a call, and looks for one that has not for a long time.
+func (s *scheduler) progressed(w *slot, ran time.Duration) {
+	s.ended++
+	s.pace.add(ran)
+	w.progress = s.ended
+	if w.stuck {
+		w.stuck = false
+		s.arrange(w)
+	}
+	if w.behind.chain != nil {
+		w.behind.remove()
+		s.behind.append(&w.behind)
+	}
+	// A call that waits behind a long one must not wait until no other call does. So when all others could have ended their
+	// calls twice, it is taken back.
+	if first := s.behind.first; first != nil && s.ended-first.of.progress > uint64(2*s.handlers*s.pace.lead()) {
+		first.of.stuck = true
+		s.takeBackAll(first.of)
+	}
+}
+
+// takeBack takes back calls that wait while another worker has a handler free. If calls are short, they have probably
+// been done before they could be taken back, so that is left to balance.
+func (s *scheduler) takeBack() {
+	for s.behind.len > 0 {
+		to := s.places.best()
+		if to == nil || to.free() <= 0 {
+			return
+		}
+		from := s.behind.first.of
+		c := from.unbegun.last.of
+		if c.ordered && s.pace.lead() > 1 {
+			if !s.armed {
+				s.armed, s.armedAt, s.effects.balance = true, s.ended, true
+			}
+			return
+		}
+		if !s.takeBackFor(c, to) {
+			return
+		}
+	}
+}
+
+// balanceDelay is after which time calls that are short have probably been done.
+const balanceDelay = time.Millisecond
+
+// balance takes back calls from workers that have ended none since it was asked for.
+func (s *scheduler) balance() {
+	s.armed = false
+	for s.behind.len > 0 {
+		to, from := s.places.best(), s.behind.first.of
+		if to == nil || to.free() <= 0 || from.progress > s.armedAt || !s.takeBackFor(from.unbegun.last.of, to) {
+			break
+		}
+	}
+	s.dispatch()
+}
+
+// takeBackFor takes back a call for a worker with a free handler, which is reserved. It reports whether it could.
+func (s *scheduler) takeBackFor(c *call, to *slot) bool {
+	if to.rest[c.id] {
+		return false
+	}
+	from := c.slot
+	if !c.ordered {
+		s.detach(c)
+		s.assign(c, to)
+		return true
+	}
+	c.link.remove()
+	c.returning, c.to = true, to
+	from.returning++
+	to.reserved++
+	s.arrange(from)
+	s.arrange(to)
+	s.order(from, orderReturn, c)
+	return true
+}
+
+// takeBackAll takes back all calls that wait at a worker, whether or not another one can run them at once.
+func (s *scheduler) takeBackAll(from *slot) {
+	for from.excess() > 0 {
+		c := from.unbegun.last.of
+		if !c.ordered {
+			s.detach(c)
+			s.wait(c)
+			continue
+		}
+		c.link.remove()
+		c.returning = true
+		from.returning++
+		s.arrange(from)
+		s.order(from, orderReturn, c)
+	}
+}
+
+// keep ends taking back a call, if that has begun.
+func (s *scheduler) keep(c *call) {
+	if !c.returning {
+		return
+	}
+	c.returning = false
+	c.slot.returning--
+	if to := c.to; to != nil {
+		c.to = nil
+		to.reserved--
+		s.recheck = s.recheck || to.empty()
+		s.arrange(to)
+	}
+	s.arrange(c.slot)
+}
+
+// callAcknowledged notes that the worker has acknowledged that the call is cancelled. If it was only taken back and has not
+// begun, it need not wait for the rest of the handshake.
+func (s *scheduler) callAcknowledged(w *slot, c *call) {
+	if c.slot != w || !c.returning || c.begun {
+		return
+	}
+	w.rest[c.id] = true
+	to := c.to
+	s.detach(c)
+	if to != nil && to.place.chain != nil && to.free() > 0 && !c.suspect {
+		s.assign(c, to)
+	} else {
+		s.wait(c)
+	}
+	s.dispatch()
+}
+
+// callReturned notes that the handshake of a call that was taken back after it had begun is over.
+func (s *scheduler) callReturned(c *call) {
+	s.detach(c)
+	if s.tries == 1 {
+		s.settle(c, nil, &GivenUpError{1, errTakenBack})
+	} else {
+		s.wait(c)
+	}
+	s.dispatch()
+}
+
+// letGo notes that the handshake of a call that was taken back, and given elsewhere, is over.
+func (s *scheduler) letGo(w *slot, c *call) {
+	delete(w.rest, c.id)
+	s.recheck = s.recheck || s.backlog.suspects.len > 0
+	if c.link.chain == &s.backlog.parked {
+		s.backlog.remove(c)
+		s.wait(c)
+	}
+	s.dispatch()
+}

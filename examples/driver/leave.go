@@ -1,0 +1,163 @@
+package driver
+
+import (
+	"cmp"
+	"slices"
+)
+
+// What becomes of the calls of a worker that has ended depends on how it did:
+//
+//	it ended                       a call that was given to it              with WithTries(1)
+//	in order                       runs again; too often in a row, begun:   is given up if it was reported as begun, or the
+//	                               there is no worker for it                worker does not report
+//	because of one call            runs again                               is given up
+//	by itself, or late, or broken  is a suspect: runs again, alone; if      is given up
+//	                               it was alone, it is charged, and too
+//	                               often charged, given up
+//
+// One that was cancelled is settled as cancelled, since its connection has ended, and one that was not given to it runs
+// again. So a call is charged only for what it can have done itself.
+
+// An ending is how a worker ended.
+type ending uint8
+
+const (
+	endedByItself ending = iota // or for its silence, or a broken message
+	endedInOrder                // by ShutdownCompleted
+	endedForOne                 // by the host because of one call, which is cancelled
+)
+
+// workerLeft removes a worker that has no session any more, and decides about each call that it had.
+func (s *scheduler) workerLeft(w *slot, how ending, why error) {
+	if w.left {
+		return
+	}
+	s.close(w)
+	w.left = true
+	s.slots = slices.DeleteFunc(s.slots, func(other *slot) bool { return other == w })
+	s.unempty(w)
+	s.counts.WorkersEnded++
+	calls := sortedCalls(w.calls)
+	given, blamed := 0, false
+	for _, c := range calls {
+		if c.given {
+			given++
+		}
+	}
+	slices.Reverse(calls) // those that wait again go to the front of their lines
+	for _, c := range calls {
+		mayHaveBegun := c.given && (how != endedInOrder || c.begun || !w.said)
+		blamed = blamed || mayHaveBegun
+		s.detach(c)
+		switch {
+		case c.cancel != nil:
+			s.settle(c, nil, &CancelError{Cause: c.cancel})
+		case s.stopping:
+			s.settle(c, nil, ErrStopped)
+		case !mayHaveBegun:
+			s.again(c)
+		case s.tries == 1:
+			s.settle(c, nil, &GivenUpError{1, why})
+		case how == endedInOrder:
+			if c.leaves++; s.rules.attempts > 0 && c.leaves >= s.rules.attempts {
+				s.settle(c, nil, &NoWorkerError{c.leaves, why})
+			} else {
+				s.again(c)
+			}
+		case how == endedForOne:
+			c.leaves = 0
+			s.again(c)
+		default:
+			c.leaves, c.suspect = 0, true
+			if given == 1 {
+				c.charged++
+			}
+			if c.charged >= s.tries {
+				s.settle(c, nil, &GivenUpError{c.charged, why})
+			} else {
+				s.again(c)
+			}
+		}
+	}
+	for l := s.backlog.parked.first; l != nil; {
+		c := l.of
+		if l = l.next; w.rest[c.id] {
+			s.backlog.remove(c)
+			s.wait(c)
+		}
+	}
+	w.orders, w.rest = nil, nil
+	if w.dialed && !w.useful && !blamed {
+		s.attemptFailed(why)
+	}
+	s.dispatch()
+}
+
+// again has a call of a worker that has ended wait.
+func (s *scheduler) again(c *call) {
+	s.counts.Retries++
+	s.wait(c)
+}
+
+// attemptFailed notes that an attempt to get a worker came to nothing: it did not get ready, or it left before it began
+// a call. After too many in a row, calls that wait are settled if there is no worker for them.
+func (s *scheduler) attemptFailed(why error) {
+	s.attempts++
+	if s.rules.attempts == 0 || s.attempts < s.rules.attempts {
+		return
+	}
+	for _, w := range s.slots {
+		if w.ready {
+			return
+		}
+	}
+	for c := s.backlog.any(); c != nil; c = s.backlog.any() {
+		s.backlog.remove(c)
+		s.settle(c, nil, &NoWorkerError{s.attempts, why})
+	}
+}
+
+// placeSuspects gives suspects to workers that have no calls, and has as many workers as there are more suspects get no
+// calls until they have none: those with the fewest.
+func (s *scheduler) placeSuspects() {
+	if !s.recheck {
+		return
+	}
+	s.recheck = false
+	if s.backlog.suspects.len == 0 && s.emptying == 0 {
+		return
+	}
+	var busy []*slot
+	for _, w := range s.slots {
+		suspects := &s.backlog.suspects
+		switch {
+		case suspects.len > 0 && w.empty() && !w.rest[suspects.first.of.id]:
+			c := suspects.first.of
+			s.backlog.remove(c)
+			w.suspect = c
+			s.unempty(w)
+			s.assign(c, w)
+		case w.ready && !w.stopping && w.capacity > 0 && w.suspect == nil:
+			busy = append(busy, w)
+		}
+	}
+	slices.SortStableFunc(busy, func(a, b *slot) int { return cmp.Compare(len(a.calls)+a.reserved, len(b.calls)+b.reserved) })
+	for i, w := range busy {
+		if i >= s.backlog.suspects.len {
+			s.unempty(w)
+		} else if !w.emptying {
+			w.emptying = true
+			s.emptying++
+			s.arrange(w)
+		}
+	}
+}
+
+// unempty ends the emptying of a worker.
+func (s *scheduler) unempty(w *slot) {
+	if w.emptying {
+		w.emptying = false
+		s.emptying--
+		s.arrange(w)
+	}
+}

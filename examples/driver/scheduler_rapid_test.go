@@ -1,0 +1,204 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	wc "github.com/workerchannel/workerchannel"
+)
+
+// Whatever happens in whatever order, a call is in one place, is settled once, and none is forgotten.
+func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newScheduler(rules{window: rapid.IntRange(0, 3).Draw(t, "window"), tries: rapid.IntRange(1, 3).Draw(t, "tries"), attempts: 2})
+		var regions []*regionState
+		for range 2 {
+			regions = append(regions, &regionState{calls: map[uint64]*call{}, quiet: func() {}})
+		}
+		var all []*call
+		settled := map[*call]int{}
+		held := map[*slot]map[*call]bool{} // the jobs of the workers' sessions; true: their messages have left
+		pick := func() (w *slot, c *call) {
+			if len(s.slots) == 0 {
+				return nil, nil
+			}
+			w = rapid.SampledFrom(s.slots).Draw(t, "worker")
+			if calls := held[w]; len(calls) > 0 {
+				byID := map[uint64]*call{}
+				for c := range calls {
+					byID[c.id] = c
+				}
+				c = rapid.SampledFrom(sortedCalls(byID)).Draw(t, "its call")
+			}
+			return w, c
+		}
+		end := func(w *slot, c *call, cause wc.EndCause, outcome wc.Outcome) {
+			delete(held[w], c)
+			s.callEnded(w, c, time.Duration(rapid.IntRange(0, 2).Draw(t, "ms"))*time.Millisecond, cause, outcome)
+		}
+		actions := map[string]func(*rapid.T){
+			"submit": func(t *rapid.T) {
+				c := new(call)
+				if i := rapid.IntRange(0, len(regions)).Draw(t, "region"); i > 0 {
+					c.region = regions[i-1]
+				}
+				if s.submit(c) == nil {
+					all = append(all, c)
+				}
+			},
+			"cancel": func(t *rapid.T) {
+				if len(all) > 0 {
+					s.cancelCall(rapid.SampledFrom(all).Draw(t, "call"), context.Canceled, "no longer needed")
+				}
+			},
+			"join": func(*rapid.T) {
+				if len(s.slots) < 4 {
+					w := s.join(true)
+					held[w] = map[*call]bool{}
+				}
+			},
+			"ready": func(*rapid.T) {
+				if w, _ := pick(); w != nil {
+					s.workerReady(w)
+				}
+			},
+			"capacity": func(t *rapid.T) {
+				if w, _ := pick(); w != nil && w.ready {
+					s.workerCapacity(w, rapid.IntRange(0, 3).Draw(t, "capacity"))
+				}
+			},
+			"obey": func(t *rapid.T) {
+				w, _ := pick()
+				if w == nil {
+					return
+				}
+				for _, o := range s.takeOrders(w) {
+					if o.kind == orderSpawn {
+						if _, ok := held[w][o.call]; ok {
+							t.Fatal("a worker gets a job whose id is in use")
+						}
+						held[w][o.call] = false
+					}
+				}
+			},
+			"work": func(t *rapid.T) {
+				w, c := pick()
+				if c == nil {
+					return
+				}
+				if !held[w][c] {
+					held[w][c] = true
+					s.callGiven(w, c)
+					return
+				}
+				returning := c.slot != w || c.returning || c.cancel != nil
+				switch rapid.IntRange(0, 3).Draw(t, "step") {
+				case 0:
+					s.callBegun(w, c)
+				case 1:
+					s.callAcknowledged(w, c)
+				case 2:
+					if c.slot == w {
+						end(w, c, wc.CauseOutcome, wc.OutcomeOk{})
+					}
+				case 3:
+					if returning {
+						end(w, c, wc.CauseCancelled, wc.OutcomeCancelled{})
+					}
+				}
+			},
+			"leave": func(t *rapid.T) {
+				if w, _ := pick(); w != nil {
+					how := rapid.SampledFrom([]ending{endedByItself, endedInOrder, endedForOne}).Draw(t, "how")
+					s.workerLeft(w, how, errDied)
+					s.workerLeft(w, how, errDied)
+				}
+			},
+			"ending": func(*rapid.T) {
+				if w, _ := pick(); w != nil {
+					s.workerEnding(w)
+				}
+			},
+			"balance": func(*rapid.T) { s.balance() },
+			"fail":    func(*rapid.T) { s.attemptFailed(errDied) },
+			"":        func(t *rapid.T) { checkScheduler(t, s, all, settled) },
+		}
+		t.Repeat(actions)
+		s.stop()
+		for len(s.slots) > 0 {
+			s.workerLeft(s.slots[0], endedByItself, errDied)
+		}
+		actions[""](t)
+		require.Len(t, settled, len(all), "nobody waits")
+		n := s.counts
+		require.Equal(t, n.Calls, n.Succeeded+n.Failed+n.Panicked+n.Cancelled+n.GivenUp+n.NoWorker+n.Stopped, fmt.Sprint(n))
+	})
+}
+
+func checkScheduler(t *rapid.T, s *scheduler, all []*call, settled map[*call]int) {
+	for _, c := range s.effects.settled {
+		settled[c]++
+	}
+	s.effects.reset()
+	waiting := map[*call]bool{}
+	s.backlog.each(len(all), func(c *call) { waiting[c] = true })
+	if len(waiting) != s.backlog.len {
+		t.Fatalf("%d calls wait, %d are counted", len(waiting), s.backlog.len)
+	}
+	for _, c := range all {
+		n := settled[c]
+		switch {
+		case waiting[c] && (n != 0 || c.slot != nil):
+			t.Fatal("a call waits, and is somewhere else, too")
+		case !waiting[c] && c.slot != nil && (n != 0 || c.slot.calls[c.id] != c || c.slot.left):
+			t.Fatal("a call is with a worker that does not have it")
+		case !waiting[c] && c.slot == nil && (n != 1 || !c.settled):
+			t.Fatal("settled twice, or not")
+		}
+	}
+	handlers, reserved := 0, map[*slot]int{}
+	for _, w := range s.slots {
+		unbegun, returning := 0, 0
+		for _, c := range w.calls {
+			if c.returning {
+				returning++
+			} else if !c.begun && c.cancel == nil {
+				unbegun++
+			}
+			if c.to != nil {
+				reserved[c.to]++
+			}
+			if c.suspect && len(w.calls) > 1 {
+				t.Fatal("a suspect is not alone")
+			}
+		}
+		if unbegun != w.unbegun.len || returning != w.returning {
+			t.Fatal("a worker's calls are not counted right")
+		}
+		if w.ready && !w.stopping {
+			handlers += w.capacity
+		}
+		if w.takes() && w.free() > 0 && w.place.chain == nil {
+			t.Fatal("a worker with a free handler cannot be found")
+		}
+	}
+	for _, w := range s.slots {
+		if w.reserved != reserved[w] {
+			t.Fatalf("%d handlers are reserved for %d calls", w.reserved, reserved[w])
+		}
+	}
+	if handlers != s.handlers {
+		t.Fatalf("%d handlers, %d are counted", handlers, s.handlers)
+	}
+	if s.backlog.next() != nil && s.room() != nil {
+		t.Fatal("a call waits though a worker has room")
+	}
+	if w := s.places.best(); s.behind.len > 0 && w != nil && w.free() > 0 && !s.armed && !w.rest[s.behind.first.of.unbegun.last.of.id] {
+		t.Fatal("a call waits at a worker though another has a handler free")
+	}
+}

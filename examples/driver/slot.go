@@ -1,0 +1,87 @@
+package driver
+
+import (
+	"cmp"
+	"maps"
+	"math/bits"
+	"slices"
+)
+
+// A slot is a worker as the scheduler sees it.
+type slot struct {
+	dialed                bool // the host starts another one in its place
+	ready, stopping, left bool
+	useful                bool // it has ended a call
+	said                  bool // it has said its capacity
+	capacity              int  // the calls that it can run at a time, no more than the window
+	reserved              int  // handlers that are kept for calls that are being taken back from other workers
+
+	calls     map[uint64]*call // assigned to it and not settled
+	unbegun   chain[*call]     // those that it is not known to have begun, and that are not being cancelled, in the order in which it got them
+	returning int              // those that are being taken back
+	suspect   *call            // the one that it has to run alone; nil: none
+	emptying  bool             // it gets no calls until it has none, for a suspect
+	rest      map[uint64]bool  // the calls that have been taken back, whose handshake is not over
+
+	progress uint64 // the scheduler's ended when it last ended a call, or when calls began to wait
+	stuck    bool   // it ends no calls while others do, so it gets none that would have to wait
+
+	place         link[*slot] // in scheduler.places
+	behind        link[*slot] // in scheduler.behind
+	orders, spare []order     // not yet taken by takeOrders; taken before
+	wake          func()      // the Host's
+}
+
+// free returns how many handlers have nothing to do; if negative, how many calls wait for one.
+func (w *slot) free() int { return w.capacity - len(w.calls) - w.reserved }
+
+// takes reports whether the worker is given calls.
+func (w *slot) takes() bool {
+	return w.ready && !w.stopping && !w.emptying && w.suspect == nil && w.capacity > 0
+}
+
+// empty reports whether the worker can be given a suspect.
+func (w *slot) empty() bool {
+	return w.ready && !w.stopping && w.capacity > 0 && len(w.calls) == 0 && w.reserved == 0
+}
+
+// excess returns how many calls wait at the worker until one ends.
+func (w *slot) excess() int {
+	return min(len(w.calls)-w.returning-w.capacity, w.unbegun.len)
+}
+
+// sortedCalls returns the calls of a map by ascending id.
+func sortedCalls(calls map[uint64]*call) []*call {
+	return slices.SortedFunc(maps.Values(calls), func(a, b *call) int { return cmp.Compare(a.id, b.id) })
+}
+
+// maxLead is the most calls that may wait at a worker.
+const maxLead = 32
+
+// A ranking has the workers that may be given a call, by their free handlers. Of several with the same number the one
+// that has had it for the longest time is first. Every operation takes constant time.
+type ranking struct {
+	ranks  [maxLead + maxCapacity + 1]chain[*slot]
+	filled [(maxLead+maxCapacity)/64 + 1]uint64 // a bit for each rank that may have workers
+}
+
+func (r *ranking) put(w *slot) {
+	w.place.of = w
+	rank := w.free() + maxLead
+	r.ranks[rank].append(&w.place)
+	r.filled[rank/64] |= 1 << (rank % 64)
+}
+
+// best returns the worker with the most free handlers; nil if there is none.
+func (r *ranking) best() *slot {
+	for i := len(r.filled) - 1; i >= 0; i-- {
+		for r.filled[i] != 0 {
+			bit := bits.Len64(r.filled[i]) - 1
+			if first := r.ranks[64*i+bit].first; first != nil {
+				return first.of
+			}
+			r.filled[i] &^= 1 << bit
+		}
+	}
+	return nil
+}
