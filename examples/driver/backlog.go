@@ -32,7 +32,9 @@ func (b *backlog) giveBack(c *call) {
 	}
 	l := b.lineOf(c)
 	l.calls.prepend(&c.link)
-	b.queue(l)
+	l.turn.of = l
+	l.turn.remove() // the turn that it has had came to nothing
+	b.turns.prepend(&l.turn)
 }
 
 // park puts a call aside.

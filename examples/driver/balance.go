@@ -61,8 +61,8 @@ func (s *scheduler) progressed(w *slot, ran time.Duration) {
 	}
 }
 
-// takeBack takes back calls that wait while another worker has a handler free. If calls are short, they have probably
-// been done before they could be taken back, so that is left to balance.
+// takeBack takes back calls that wait while another worker has a handler free. If calls are short, whose call has just ended
+// may well make the next one at once, which can have the handler; so that is left to balance.
 func (s *scheduler) takeBack() {
 	for s.behind.len > 0 {
 		to := s.places.best()
@@ -73,7 +73,7 @@ func (s *scheduler) takeBack() {
 		c := from.unbegun.last.of
 		if c.ordered && s.pace.lead() > 1 {
 			if !s.armed {
-				s.armed, s.armedAt, s.effects.balance = true, s.ended, true
+				s.armed, s.effects.balance = true, true
 			}
 			return
 		}
@@ -83,19 +83,15 @@ func (s *scheduler) takeBack() {
 	}
 }
 
-// balanceDelay is after which time calls that are short have probably been done.
-const balanceDelay = time.Millisecond
-
-// balance takes back calls from workers that have ended none since it was asked for.
+// balance does what takeBack has left to it.
 func (s *scheduler) balance() {
 	s.armed = false
 	for s.behind.len > 0 {
-		to, from := s.places.best(), s.behind.first.of
-		if to == nil || to.free() <= 0 || from.progress > s.armedAt || !s.takeBackFor(from.unbegun.last.of, to) {
-			break
+		to := s.places.best()
+		if to == nil || to.free() <= 0 || !s.takeBackFor(s.behind.first.of.unbegun.last.of, to) {
+			return
 		}
 	}
-	s.dispatch()
 }
 
 // takeBackFor takes back a call for a worker with a free handler, which is reserved. It reports whether it could.
@@ -142,14 +138,21 @@ func (s *scheduler) keep(c *call) {
 		return
 	}
 	c.returning = false
-	c.slot.returning--
+	if !c.begun {
+		c.slot.returning--
+	}
+	s.release(c)
+	s.arrange(c.slot)
+}
+
+// release ends the reservation of a handler for a call.
+func (s *scheduler) release(c *call) {
 	if to := c.to; to != nil {
 		c.to = nil
 		to.reserved--
 		s.recheck = s.recheck || to.empty()
 		s.arrange(to)
 	}
-	s.arrange(c.slot)
 }
 
 // callAcknowledged notes that the worker has acknowledged that the call is cancelled. If it was only taken back and has not

@@ -69,16 +69,25 @@ func (h *Host) unlock() {
 		w.wake()
 	}
 	if e.balance {
-		time.AfterFunc(balanceDelay, h.balance)
+		go h.balance()
+	}
+	for _, w := range e.ready {
+		time.AfterFunc(silence, func() { h.decide(func(s *scheduler) { s.workerSilent(w) }) })
 	}
 	e.reset()
 	h.mu.Unlock()
 }
 
-func (h *Host) balance() {
+// silence is how soon after its announcement a worker says its capacity, if it does.
+const silence = time.Millisecond
+
+func (h *Host) balance() { h.decide((*scheduler).balance) }
+
+// decide calls the scheduler.
+func (h *Host) decide(f func(*scheduler)) {
 	h.mu.Lock()
 	defer h.unlock()
-	h.sched.balance()
+	f(&h.sched)
 }
 
 // Attach adds a worker that has come by itself: a process that has connected to the program, or the other end of a

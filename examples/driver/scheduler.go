@@ -16,7 +16,8 @@ import (
 //	event             the call                                      the worker
 //	submit            waits                                         the one with the most free handlers gets it
 //	cancelCall        is settled if it waits; else the handshake    tells the call's handler
-//	workerReady                                                     gets calls, one or the window, until it says its capacity
+//	workerReady                                                     gets a call
+//	workerSilent                                                    gets as many calls as the window
 //	workerCapacity    0: what has not begun is taken back           gets as many calls as it can run, and a lead
 //	callGiven         may have begun
 //	callBegun         has begun, is not taken back any more
@@ -39,9 +40,8 @@ type scheduler struct {
 	recheck  bool         // a suspect may find an empty worker now
 	ended    uint64       // calls that workers have ended
 	pace     pace
-	armed    bool   // effects.balance has been asked for
-	armedAt  uint64 // ended at that time
-	attempts int    // workers in a row that were of no use
+	armed    bool // effects.balance has been asked for
+	attempts int  // workers in a row that were of no use
 	stopping bool
 	counts   Counters
 	effects  effects
@@ -59,12 +59,13 @@ type rules struct {
 type effects struct {
 	settled []*call // their result is set: tell the callers
 	ordered []*slot // they have new orders: wake their loops
-	balance bool    // call balance after balanceDelay
+	balance bool    // call balance when those have been told
+	ready   []*slot // call workerSilent if they do not say their capacity soon
 }
 
 // reset forgets the effects, which have taken place.
 func (e *effects) reset() {
-	e.settled, e.ordered, e.balance = emptied(e.settled), emptied(e.ordered), false
+	e.settled, e.ordered, e.ready, e.balance = emptied(e.settled), emptied(e.ordered), emptied(e.ready), false
 }
 
 // emptied returns a list without its elements, to be filled again, unless it is longer than most get.
@@ -240,14 +241,25 @@ func (s *scheduler) join(dialed bool) *slot {
 	return w
 }
 
-// workerReady gives a worker its first calls.
+// workerReady gives a worker its first call. How many more it gets depends on what it says next.
 func (s *scheduler) workerReady(w *slot) {
 	if w.ready {
 		return
 	}
 	w.ready = true
-	s.setCapacity(w, max(s.window, 1))
+	s.setCapacity(w, 1)
+	if s.window > 1 {
+		s.effects.ready = append(s.effects.ready, w)
+	}
 	s.dispatch()
+}
+
+// workerSilent gives a worker that has not said its capacity as many calls as it may have.
+func (s *scheduler) workerSilent(w *slot) {
+	if !w.said && !w.left {
+		s.setCapacity(w, s.window)
+		s.dispatch()
+	}
 }
 
 // workerCapacity notes how many calls a worker can run. If there are none, it is leaving.
@@ -307,11 +319,17 @@ func (s *scheduler) callGiven(w *slot, c *call) {
 
 // callBegun notes that the worker says that it runs the call.
 func (s *scheduler) callBegun(w *slot, c *call) {
-	if c.slot == w && !c.begun {
-		c.begun = true
-		c.link.remove()
-		s.arrange(w)
+	if c.slot != w || c.begun {
+		return
 	}
+	c.begun = true
+	c.link.remove()
+	if c.returning {
+		w.returning-- // it has a handler
+	}
+	s.release(c) // if it is being taken back, nobody knows when its handler returns
+	s.arrange(w)
+	s.dispatch()
 }
 
 // callEnded settles a call that its worker has ended: with an outcome, or cancelled by the whole handshake. One that was

@@ -67,6 +67,11 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 					s.workerReady(w)
 				}
 			},
+			"silent": func(*rapid.T) {
+				if w, _ := pick(); w != nil && w.ready && s.window > 0 {
+					s.workerSilent(w)
+				}
+			},
 			"capacity": func(t *rapid.T) {
 				if w, _ := pick(); w != nil && w.ready {
 					s.workerCapacity(w, rapid.IntRange(0, 3).Draw(t, "capacity"))
@@ -165,7 +170,7 @@ func checkScheduler(t *rapid.T, s *scheduler, all []*call, settled map[*call]int
 	for _, w := range s.slots {
 		unbegun, returning := 0, 0
 		for _, c := range w.calls {
-			if c.returning {
+			if c.returning && !c.begun {
 				returning++
 			} else if !c.begun && c.cancel == nil {
 				unbegun++

@@ -17,6 +17,9 @@ var errDied = errors.New("died")
 func readySlot(s *scheduler) *slot {
 	w := s.join(true)
 	s.workerReady(w)
+	if s.window > 0 {
+		s.workerSilent(w)
+	}
 	return w
 }
 

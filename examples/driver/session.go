@@ -61,9 +61,7 @@ func (s *session) finish() {
 
 // decide calls the scheduler.
 func (s *session) decide(f func(*scheduler)) {
-	s.host.mu.Lock()
-	defer s.host.unlock()
-	f(&s.host.sched)
+	s.host.decide(f)
 }
 
 // keepTime lets turns pass, until nothing can be late any more.

@@ -18,7 +18,7 @@ type slot struct {
 
 	calls     map[uint64]*call // assigned to it and not settled
 	unbegun   chain[*call]     // those that it is not known to have begun, and that are not being cancelled, in the order in which it got them
-	returning int              // those that are being taken back
+	returning int              // those that are being taken back and are not known to have begun
 	suspect   *call            // the one that it has to run alone; nil: none
 	emptying  bool             // it gets no calls until it has none, for a suspect
 	rest      map[uint64]bool  // the calls that have been taken back, whose handshake is not over
