@@ -28,8 +28,7 @@ func (p *pace) lead() int {
 	return int(min(max(time.Millisecond/max(p.mean, 1), 1), maxLead))
 }
 
-// mostLead returns how many calls may wait at a worker whatever the pace. It is positive if the worker may have a call for a
-// handler that is free.
+// mostLead returns how many calls may wait at a worker whatever the pace.
 func (s *scheduler) mostLead(w *slot) int {
 	switch {
 	case !w.said || s.tries == 1 || w.stuck:

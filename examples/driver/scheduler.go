@@ -472,7 +472,7 @@ func (s *scheduler) settle(c *call, payload []byte, err error) {
 // arrange puts a worker where it belongs when something about it has changed.
 func (s *scheduler) arrange(w *slot) {
 	w.place.remove()
-	if w.takes() && -w.free() < s.mostLead(w) {
+	if w.takes() && (w.free() > 0 || w.reserved == 0 && -w.free() < s.mostLead(w)) {
 		s.places.put(w)
 	}
 	switch waits := w.said && s.tries > 1 && !w.stopping && w.excess() > 0; {
