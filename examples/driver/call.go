@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/workerchannel/workerchannel"
@@ -15,6 +16,8 @@ type CallOption func(*callOptions)
 type callOptions struct {
 	progress func(detail string)
 	region   *Region
+	runLimit *time.Duration // nil: the host's
+	atOnce   bool
 }
 
 // WithProgress has f called with each detail that the job reports, in the goroutine that called Do and before Do
@@ -22,6 +25,21 @@ type callOptions struct {
 // text is the worker's: quote it before it goes to a terminal.
 func WithProgress(f func(detail string)) CallOption {
 	return func(o *callOptions) { o.progress = f }
+}
+
+// WithRunLimit bounds the time that a handler may run, in place of Limits.Run: from when its worker reports that it runs the
+// job, or from when the job was sent to a worker that says nothing of its capacity. Then the job is cancelled, and not run
+// again: Do returns a *CancelError with the cause ErrRunLimit, as soon as it would if its context had ended. Each worker that
+// runs the job has that time. 0 and negative times are no limit.
+func WithRunLimit(d time.Duration) CallOption {
+	return func(o *callOptions) { o.runLimit = &d }
+}
+
+// ReturnAtOnce has Do return when its context ends, and not only when the worker has let go of the job. The payload is
+// copied, so it may be changed then. The call counts as cancelled, whatever becomes of the job; until its worker has let go of
+// it, it keeps its place there, and Host.Stop and Region.Close wait for it.
+func ReturnAtOnce() CallOption {
+	return func(o *callOptions) { o.atOnce = true }
 }
 
 // InRegion makes the call one of a region.
@@ -35,7 +53,17 @@ func InRegion(r *Region) CallOption {
 // whole; but see WithTries.
 //
 // When ctx ends, the job is cancelled: at once if it waits, otherwise Do returns when the worker has let go of it or
-// its connection has ended. If the worker is a process of Start, nothing of the job runs any more then; elsewhere a handler
+// its connection has ended. With [Limits] that takes at most
+//
+//	Send × (messages that wait to be sent to the worker + 1) + Cancel + Drain + Finalize + Close
+//	+ 1 s for each MiB that is under way to it + 5 turns (a turn is a tenth of the shortest limit)
+//
+// which is 87.5 s by default if nothing else waits to be sent, and as long as the handler takes to return if worker and
+// transport are well. With ReturnAtOnce Do returns when ctx ends. A handler that does not return although its context has
+// ended costs its worker the process: Limits.Drain.
+//
+//	If the worker is a process of Start, nothing of the job runs any more then; elsewhere a handler
+//
 // that ignores its context may still run when the connection has ended. The text of ctx's cause goes to the worker as the
 // reason. Do still returns the result if that came first.
 //
@@ -55,7 +83,13 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	if ctx.Err() != nil {
 		return nil, &CancelError{Cause: context.Cause(ctx)}
 	}
-	c := &call{payload: payload, shell: callShell{done: make(chan struct{}), made: time.Now()}}
+	if o.atOnce {
+		payload = slices.Clone(payload)
+	}
+	c := &call{payload: payload, shell: callShell{done: make(chan struct{}), made: time.Now(), runLimit: h.config.limits.Run}}
+	if o.runLimit != nil {
+		c.shell.runLimit = *o.runLimit
+	}
 	if o.progress != nil {
 		c.shell.progress = make(chan string, 8)
 	}
@@ -67,6 +101,10 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	}
 	stop := context.AfterFunc(ctx, func() { h.cancel(c, context.Cause(ctx)) }) // even while o.progress takes its time
 	defer stop()
+	var leave <-chan struct{}
+	if o.atOnce {
+		leave = ctx.Done()
+	}
 	for {
 		select {
 		case detail := <-c.shell.progress:
@@ -76,8 +114,25 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 				o.progress(<-c.shell.progress)
 			}
 			return c.result.payload, c.result.err
+		case <-leave:
+			leave = nil
+			if err := h.abandon(c, context.Cause(ctx)); err != nil {
+				return nil, err
+			}
 		}
 	}
+}
+
+// abandon cancels a call that nobody waits for any more, and returns the error for its caller; nil if it has ended.
+func (h *Host) abandon(c *call, cause error) error {
+	h.cancel(c, cause)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.settled {
+		return nil
+	}
+	c.abandoned = true
+	return &CancelError{Cause: c.cancel}
 }
 
 // cancel cancels a call. The text of the cause is made before, since the cause is the caller's.
@@ -133,13 +188,34 @@ type callShell struct {
 	done     chan struct{} // closed when the call is settled
 	progress chan string   // nil: nobody wants it
 	made     time.Time     // when Do was called
+	runLimit time.Duration // 0 or less: none
 	first    handed        // to the first worker that has it
 }
 
 // handed is a call as one worker has it. It is the worker's session's.
 type handed struct {
 	call     *call
+	attempt  uint64
+	clock    runClock
 	position uint64    // in the bytes sent to the worker: where its message ends; 0: it has not left
 	since    time.Time // when its message was made, or when the worker said that it runs
 	begun    bool      // it has said so
+}
+
+// A runClock is the clock of a handler.
+type runClock struct{ timer *time.Timer }
+
+// start starts the clock, again if it has been started. When it is over, f is called on a goroutine of its own.
+func (r *runClock) start(d time.Duration, f func()) {
+	if r.timer == nil {
+		r.timer = time.AfterFunc(d, f)
+	} else if r.timer.Stop() {
+		r.timer.Reset(d)
+	}
+}
+
+func (r *runClock) stop() {
+	if r.timer != nil {
+		r.timer.Stop()
+	}
 }

@@ -8,7 +8,8 @@ import (
 
 // A Conn is one end of a transport that carries messages whole, in order, each once. It is the same interface as
 // transporttest.Conn, which documents what it must do to the last detail: a transport that passes that harness can be
-// given to a Host and to Serve. One goroutine sends, another receives, and any may close, all at the same time.
+// given to a Host and to Serve. If it also has a method Cut() error, a Host calls that in place of Close to end a worker
+// that is late or broken: it does what Close does, but without waiting for the other end. One goroutine sends, another receives, and any may close, all at the same time.
 type Conn interface {
 	// Send hands over one message. It may wait for the other end to receive, neither keeps nor changes msg, and
 	// returns an error once this end is closed.
@@ -23,6 +24,10 @@ type Conn interface {
 	// Further calls are harmless.
 	Close() error
 }
+
+// A cutter is a Conn that can be closed without ceremony. A Host calls Cut in place of Close, which may wait for the
+// other end, to end a worker that is late or broken.
+type cutter interface{ Cut() error }
 
 // ErrConnClosed is returned by Send and Recv of the connections of this package once their own end is closed.
 var ErrConnClosed = errors.New("driver: connection is closed")

@@ -22,7 +22,14 @@
 // Do returns exactly once, whatever workers do: with the result, or with an error that says why there is none. A worker
 // that dies, hangs, breaks the protocol or does not read is noticed within the [Limits] and is ended, and its calls run
 // elsewhere. So a job may run more than once, unless [WithTries] is 1. When the context of a call ends, the job is
-// cancelled by the protocol's handshake; see [Host.Do] for what may still run when Do returns.
+// cancelled by the protocol's handshake; see [Host.Do] for how long that takes and what may still run when Do returns, and
+// [ReturnAtOnce] and [WithRunLimit] for handlers that do not return.
+//
+// No call pays for another. A call that ends its worker is given up after [WithTries] workers that had nothing else, and
+// those that were with it in the first run again, each alone, so that the guilty one is known. A worker that leaves in order
+// costs nobody a try. A call does not wait while a worker that is ready has a handler free: a worker says how many it has
+// (PROTOCOL.md, section 13), is given few calls in advance, and those that wait there are taken back when another worker
+// can run them sooner. Regions that have calls waiting take turns.
 //
 // # What a worker can do to a host
 //
@@ -43,7 +50,8 @@
 //
 // # Layout
 //
-// scheduler.go decides who gets which call; it is a plain state machine. host.go, call.go and dial.go are the API around
-// it. session.go is what happens between a host and one worker, and worker.go its goroutines; server.go and serve.go are
+// scheduler.go decides who gets which call, balance.go when one is taken back, and leave.go what becomes of those of a
+// worker that has ended; slot.go, backlog.go and chain.go are what they keep. Together they are a plain state machine. host.go,
+// call.go and dial.go are the API around it. session.go is what happens between a host and one worker, and worker.go its goroutines; server.go and serve.go are
 // the same of a worker. record.go, observe.go, snapshot.go and log.go show what happens. lines.go and process.go are transports.
 package driver

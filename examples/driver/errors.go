@@ -16,6 +16,9 @@ var (
 	ErrStopped      = errors.New("driver: host has stopped")                 // the job may have been begun
 	ErrRegionClosed = errors.New("driver: region is closed")                 // the job was not run
 
+	// ErrRunLimit is the cause of a *CancelError if the handler ran longer than Limits.Run or WithRunLimit allows.
+	ErrRunLimit = errors.New("driver: job ran longer than its limit")
+
 	// ErrHostGone is returned by Serve, with the reason, when the connection ends without a shutdown.
 	ErrHostGone = errors.New("driver: host is gone")
 
@@ -55,7 +58,7 @@ func (e *PanicError) Is(target error) bool { return target == ErrPanicked }
 
 // A CancelError says that the job was cancelled. Exactly one of the fields is set.
 type CancelError struct {
-	Cause  error  // the cause of the context's end, or what was given to Region.Cancel or Region.Close
+	Cause  error  // the cause of the context's end, ErrRunLimit, or what was given to Region.Cancel or Region.Close
 	Reason string // the worker's own, if it gave the job up unasked; in a handler's context, the host's
 }
 

@@ -18,6 +18,8 @@ type Dial func(ctx context.Context) (Conn, error)
 // that is late is ended, and its calls run elsewhere. No time is cut short, and each may become longer by about a tenth
 // of the shortest of them, or by a few milliseconds.
 //
+// A worker that is late is ended without ceremony: its connection is cut, see Conn.
+//
 // A worker may in addition take a second for each MiB that was sent to it and that it has not shown to have reached:
 // it may still be reading.
 type Limits struct {
@@ -30,6 +32,9 @@ type Limits struct {
 	Send     time.Duration // for the transport to take a message; 30 s
 	Shutdown time.Duration // to stop once it has no calls, and to end its connection then; 10 s
 	Close    time.Duration // for the connection's calls to return once it is being closed; then it is left to itself; 5 s
+
+	// Run is how long a handler may run, see WithRunLimit; 0 is no limit, too.
+	Run time.Duration
 }
 
 var defaultLimits = Limits{

@@ -142,8 +142,11 @@ type call struct {
 	leaves  int          // the workers in a row that left in order and had begun it
 	result  result
 	settled bool
-	shell   callShell   // the Host's
-	link    link[*call] // in the backlog, or in slot.unbegun
+
+	abandoned bool // its caller has been told that it is cancelled
+
+	shell callShell   // the Host's
+	link  link[*call] // in the backlog, or in slot.unbegun
 
 	slot      *slot  // the worker that has it; nil while it waits, and once it is settled
 	attempt   uint64 // counts the workers that have had it
@@ -457,6 +460,9 @@ func (s *scheduler) wait(c *call) {
 func (s *scheduler) settle(c *call, payload []byte, err error) {
 	if c.slot != nil {
 		s.detach(c)
+	}
+	if c.abandoned {
+		payload, err = nil, &CancelError{Cause: c.cancel}
 	}
 	c.result, c.settled, c.payload = result{payload, err}, true, nil
 	s.counts.count(err)

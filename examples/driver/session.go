@@ -38,6 +38,7 @@ type session struct {
 	forOne               bool   // that is because of one call
 	why                  error  // why the connection is being closed; nil: it is not
 	whySince             uint64
+	cutting              bool // the worker is late, broken or not wanted
 	abandoned, over      bool
 }
 
@@ -54,6 +55,7 @@ func (s *session) finish() {
 	s.over = true
 	s.c.WorkerLost()
 	s.leave()
+	s.settle() // for the clocks of its calls
 	s.record()
 	s.tellEnd()
 	s.logEnd()
@@ -103,7 +105,14 @@ func (s *session) next(text []byte) ([]byte, int) {
 		s.sentBytes += uint64(len(text)) // other messages are short
 		if h := s.handed(op.JobID); h != nil {
 			h.position, h.since = s.sentBytes, time.Now()
-			s.decide(func(d *scheduler) { d.callGiven(s.slot, h.call) })
+			reports := false
+			s.decide(func(d *scheduler) {
+				d.callGiven(s.slot, h.call)
+				reports = s.slot.said
+			})
+			if !reports {
+				s.limitRun(h) // it may never say that it runs the call
+			}
 		}
 	}
 	return text, messages
@@ -124,7 +133,7 @@ func (s *session) obey() {
 	for _, o := range orders {
 		switch o.kind {
 		case orderSpawn:
-			s.spawn(o.call, o.attempt == 1)
+			s.spawn(o.call, o.attempt)
 		case orderCancel:
 			_ = s.c.CancelJob(o.call.id, o.call.reason) // refused if the job has ended meanwhile
 		case orderReturn:
@@ -135,12 +144,12 @@ func (s *session) obey() {
 	}
 }
 
-func (s *session) spawn(c *call, first bool) {
+func (s *session) spawn(c *call, attempt uint64) {
 	h := &c.shell.first
-	if !first {
+	if attempt > 1 {
 		h = new(handed) // the worker before may still be letting go of it
 	}
-	h.call = c
+	h.call, h.attempt = c, attempt
 	job := workerchannel.SpawnJob{JobID: c.id, TaskID: c.id, ObligationID: c.id, Payload: c.payload}
 	if c.region != nil {
 		job.RegionID = c.region.id
@@ -222,6 +231,7 @@ func (s *session) observe(op workerchannel.Op) {
 		if op.State == workerchannel.StateRunning && !h.begun {
 			h.begun, h.since = true, time.Now()
 			s.decide(func(d *scheduler) { d.callBegun(s.slot, h.call) })
+			s.limitRun(h)
 		}
 		if op.Detail != nil {
 			h.call.deliver(*op.Detail)
@@ -249,8 +259,9 @@ func (s *session) observe(op workerchannel.Op) {
 // another worker's by now.
 func (s *session) settle() {
 	for _, job := range s.c.Reap() {
+		h := job.Tag.(*handed)
+		h.clock.stop()
 		if job.State == workerchannel.StateCompleted {
-			h := job.Tag.(*handed)
 			s.reached = max(s.reached, h.position)
 			s.logOutcome(&job)
 			ran := s.ran(h)
@@ -304,6 +315,21 @@ func (s *session) nextTurn() {
 	s.ticking = s.busy()
 }
 
+// limitRun starts the clock of a call, from now.
+func (s *session) limitRun(h *handed) {
+	limit := h.call.shell.runLimit
+	if limit <= 0 {
+		return
+	}
+	h.clock.start(limit, func() {
+		s.decide(func(d *scheduler) {
+			if c := h.call; c.slot == s.slot && c.attempt == h.attempt {
+				d.cancelCall(c, ErrRunLimit, ErrRunLimit.Error())
+			}
+		})
+	})
+}
+
 // oneCall reports whether a worker that is late is so because of one call, as it does not let go of it. If it only does not
 // answer when one is taken back, it may be any.
 func (s *session) oneCall(late workerchannel.Overdue) (one bool) {
@@ -351,6 +377,7 @@ func (s *session) kill(why error) {
 	if s.why != nil {
 		return
 	}
+	s.cutting = true
 	s.decide(func(d *scheduler) {
 		d.counts.WorkersKilled++
 		s.host.cut = s.host.cut || errors.Is(why, errKilled)

@@ -16,6 +16,7 @@ type Snapshot struct {
 	Phases   map[workerchannel.JobState]int // how many jobs workers have, by state
 	Sessions []Session                      // those whose workers are due first, and then by number
 	Waiting  []Pending                      // calls that wait for a worker, oldest first
+	Longest  []Pending                      // calls that workers say they run, the one that has run longest first, at most 5
 }
 
 // A Session is what a host knows about one of its workers. Turns are those of the session: they pass while something
@@ -46,6 +47,8 @@ type Pending struct {
 	Bytes    int           // of the payload
 	Lost     int           // workers that have ended while they had it alone (see WithTries)
 	Age      time.Duration // since Do was called
+	Worker   uint64        // the number of the worker that has it; 0: it waits
+	Ran      time.Duration // since the worker said that it runs it; 0: it has not
 
 	// Of a call that a worker has.
 	State workerchannel.JobState // 0 if its message has not been made
@@ -71,7 +74,7 @@ func (h *Host) Snapshot(most int) Snapshot {
 	for _, w := range workers {
 		w.mu.Lock()
 		if w.c != nil && !w.over {
-			s.Sessions = append(s.Sessions, w.snapshot(now, s.Phases, most))
+			s.Sessions = append(s.Sessions, w.snapshot(now, &s, most))
 		}
 		w.mu.Unlock()
 	}
@@ -104,11 +107,15 @@ func (c *call) pending(now time.Time) Pending {
 }
 
 // snapshot copies what is known, with at most so many calls.
-func (s *session) snapshot(now time.Time, phases map[workerchannel.JobState]int, most int) Session {
+func (s *session) snapshot(now time.Time, all *Snapshot, most int) Session {
 	one := Session{Turn: s.c.Turn(), Heard: s.heard, Outbox: s.c.OutboxLen(), Why: s.why}
 	states := map[uint64]workerchannel.TrackedJob{}
+	began := map[uint64]time.Time{}
 	for job := range s.c.Jobs() {
-		phases[job.State]++
+		all.Phases[job.State]++
+		if h := job.Tag.(*handed); h.begun {
+			began[job.JobID] = h.since
+		}
 		states[job.JobID] = job
 	}
 	s.duties(func(limit string, r workerchannel.Overdue) {
@@ -123,13 +130,18 @@ func (s *session) snapshot(now time.Time, phases map[workerchannel.JobState]int,
 	defer s.host.mu.Unlock()
 	one.WorkerStats = s.stats()
 	for _, c := range sortedCalls(s.slot.calls) {
-		if len(one.Jobs) == most {
-			break
-		}
 		p := c.pending(now)
-		p.State, p.Since = states[c.id].State, states[c.id].Since
-		one.Jobs = append(one.Jobs, p)
+		p.Worker, p.State, p.Since = s.number, states[c.id].State, states[c.id].Since
+		if t, ok := began[c.id]; ok {
+			p.Ran = now.Sub(t)
+			all.Longest = append(all.Longest, p)
+		}
+		if len(one.Jobs) < most {
+			one.Jobs = append(one.Jobs, p)
+		}
 	}
+	slices.SortStableFunc(all.Longest, func(a, b Pending) int { return cmp.Compare(b.Ran, a.Ran) })
+	all.Longest = all.Longest[:min(len(all.Longest), most, 5)]
 	return one
 }
 

@@ -116,10 +116,10 @@ func TestOptionsThatAreOutOfRangeAreRefusedOrHarmless(t *testing.T) {
 	for name, opt := range map[string]Option{
 		"nil": nil, "huge window": WithWindow(math.MaxInt), "huge tries": WithTries(math.MaxInt), "huge backlog": WithBacklog(math.MaxInt),
 		"huge attempts": WithAttempts(math.MaxInt), "huge backoff": WithBackoff(1, math.MaxInt64), "seed": WithSeed(math.MaxUint64),
-		"no limits":    WithLimits(Limits{-1, -1, -1, -1, -1, -1, -1, -1, -1}),
-		"least limits": WithLimits(Limits{math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64}),
+		"no limits":    WithLimits(Limits{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}),
+		"least limits": WithLimits(Limits{math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64}),
 		"huge limits": WithLimits(Limits{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64,
-			math.MaxInt64}),
+			math.MaxInt64, math.MaxInt64}),
 		"huge and tiny limits": WithLimits(Limits{Boot: 100 * time.Millisecond, Send: math.MaxInt64, Close: 1}),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -106,13 +106,17 @@ func (w *worker) wait() {
 			closed = nil
 		}
 		w.mu.Lock()
-		ending, ticking, abandoned := w.why != nil, w.ticking, w.abandoned
+		ending, cutting, ticking, abandoned := w.why != nil, w.cutting, w.ticking, w.abandoned
 		w.mu.Unlock()
 		if ending && !closing {
 			closing = true
 			close(w.silenced)
+			end := w.conn.Close
+			if c, ok := w.conn.(cutter); ok && cutting {
+				end = c.Cut
+			}
 			go func(done chan<- struct{}) {
-				_ = w.conn.Close()
+				_ = end()
 				close(done)
 			}(closed)
 		}

@@ -143,7 +143,8 @@ function showVerdict(s) {
   } else if (!s.workers_all) {
     say(v, "warn", "○", "There is no worker.");
   } else {
-    say(v, "ok", "✓", "All workers are well: nothing is late.");
+    const long = s.longest.filter(j => j.ran >= 60);
+    say(v, "ok", "✓", "All workers are well: nothing is late." + long.map(j => " Job " + j.id + " has run for " + seconds(j.ran) + ".").join(""));
   }
 }
 

@@ -23,6 +23,7 @@ type state struct {
 	Due         []due           `json:"due"`
 	Jobs        []job           `json:"jobs"`
 	JobsAll     int             `json:"jobs_all"`
+	Longest     []job           `json:"longest"` // those that run, the one that has run longest first
 	Events      []event         `json:"events"`
 	LastEvent   uint64          `json:"last_event"`
 	Payloads    bool            `json:"payloads"`
@@ -66,7 +67,8 @@ type job struct {
 	Turns   uint64  `json:"turns"`   // in the phase
 	Seconds float64 `json:"seconds"` // since Do was called
 	Bytes   int     `json:"bytes"`
-	Lost    int     `json:"lost,omitempty"` // workers that have ended with it
+	Lost    int     `json:"lost,omitempty"` // workers that have ended with it alone
+	Ran     float64 `json:"ran,omitempty"`  // seconds since the worker said that it runs it
 }
 
 const waiting = "waiting"
@@ -77,7 +79,7 @@ func (h *handler) state(after uint64) state {
 	s := state{
 		Time: time.Now(), TurnSeconds: snapshot.Turn.Seconds(), Stopping: stats.Stopping, Counters: stats.Counters,
 		Phases: []phase{{waiting, stats.Waiting}}, WorkersAll: len(stats.Workers), JobsAll: stats.Waiting + stats.Assigned,
-		Workers: []worker{}, Due: []due{}, Jobs: []job{}, Payloads: h.recent.payloads,
+		Workers: []worker{}, Due: []due{}, Jobs: []job{}, Longest: []job{}, Payloads: h.recent.payloads,
 	}
 	for state := wc.StateCreated; !state.Terminal(); state++ {
 		s.Phases = append(s.Phases, phase{state.String(), snapshot.Phases[state]})
@@ -90,12 +92,15 @@ func (h *handler) state(after uint64) state {
 		}
 		for _, p := range one.Jobs {
 			j := newJob(p)
-			j.Worker, j.Phase, j.Turns = one.Number, p.State.String(), one.Turn-p.Since
+			j.Phase, j.Turns = p.State.String(), one.Turn-p.Since
 			if p.State == 0 {
 				j.Phase, j.Turns = "assigned", turns(p.Age, snapshot.Turn)
 			}
 			s.Jobs = append(s.Jobs, j)
 		}
+	}
+	for _, p := range snapshot.Longest {
+		s.Longest = append(s.Longest, newJob(p))
 	}
 	for _, p := range snapshot.Waiting {
 		j := newJob(p)
@@ -113,7 +118,7 @@ func (h *handler) state(after uint64) state {
 func turns(d, turn time.Duration) uint64 { return uint64(max(d, 0) / turn) }
 
 func newJob(p driver.Pending) job {
-	return job{ID: p.ID, Region: p.RegionID, Seconds: p.Age.Seconds(), Bytes: p.Bytes, Lost: p.Lost}
+	return job{ID: p.ID, Region: p.RegionID, Worker: p.Worker, Seconds: p.Age.Seconds(), Bytes: p.Bytes, Lost: p.Lost, Ran: p.Ran.Seconds()}
 }
 
 func newWorker(one *driver.Session) worker {

@@ -34,7 +34,7 @@ import (
 // then on. A message that is longer than driver.MaxLine ends it.
 //
 // Close makes the closing handshake, so that what has been sent still arrives. If the peer does not answer, that takes
-// 5 seconds. A peer that is gone without closing is noticed by TCP, and by the limits of a driver.Host.
+// 5 seconds; so a driver.Host cuts the connection of a worker that it ends for being late. A peer that is gone without closing is noticed by TCP, and by the limits of a driver.Host.
 func New(ws *websocket.Conn) driver.Conn {
 	ws.SetReadLimit(driver.MaxLine)
 	return conn{ws}
@@ -52,3 +52,6 @@ func (c conn) Recv() ([]byte, error) {
 }
 
 func (c conn) Close() error { return c.ws.Close(websocket.StatusNormalClosure, "") }
+
+// Cut closes the connection without the closing handshake.
+func (c conn) Cut() error { return c.ws.CloseNow() }
