@@ -234,7 +234,7 @@ func TestStateTellsEventsOnce(t *testing.T) {
 		require.NoError(t, json.Unmarshal(get(h, "/state.json").Body.Bytes(), &first))
 		_, _ = host.Do(t.Context(), []byte("payload"))
 		require.NoError(t, json.Unmarshal(get(h, fmt.Sprint("/state.json?after=", first.LastEvent)).Body.Bytes(), &second))
-		require.Len(t, first.Events, 1)
+		require.Len(t, first.Events, 2, "announcement and capacity")
 		require.Len(t, second.Events, 4)
 		assert.Equal(t, first.LastEvent+1, second.Events[0].N)
 		assert.Equal(t, "idle", second.Workers[0].Status)

@@ -146,7 +146,7 @@ func TestPageFiltersPausesAndExports(t *testing.T) {
 	b.Resize(1320, 985)
 	open(b, server.URL)
 	rows := `document.querySelectorAll("#log li:not(.empty)").length`
-	b.Wait(rows + " == 9") // bootstrap, and for each job: spawn, running, half of it, completed
+	b.Wait(rows + " == 10") // bootstrap, capacity, and for each job: spawn, running, half of it, completed
 	b.Wait(`!document.body.innerText.includes("secret") && !document.body.innerText.includes("SECRET")`)
 	b.Wait(`document.querySelector("#verdict").classList.contains("ok")`)
 
@@ -165,15 +165,15 @@ func TestPageFiltersPausesAndExports(t *testing.T) {
 	b.Wait(rows + ` == 1 && document.querySelector("#log li.trouble").innerText.includes("▲")`)
 	set("bad", "")
 	set("which", "1")
-	b.Wait(rows + " == 9")
+	b.Wait(rows + " == 10")
 	set("which", "")
 
 	b.Eval(`document.querySelector("#pause").click()`, nil)
 	do("more")
 	b.Wait(`document.querySelector("#shown").innerText.includes("paused; 4 newer ones")`)
-	b.Wait(rows + " == 9")
+	b.Wait(rows + " == 10")
 	b.Eval(`document.querySelector("#pause").click()`, nil)
-	b.Wait(rows + " == 13")
+	b.Wait(rows + " == 14")
 
 	var title string
 	b.Eval("document.title", &title)
