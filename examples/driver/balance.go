@@ -111,7 +111,16 @@ func (s *scheduler) takeBackFor(c *call, to *slot) bool {
 	s.arrange(from)
 	s.arrange(to)
 	s.order(from, orderReturn, c)
+	s.effects.taken = append(s.effects.taken, c)
 	return true
+}
+
+// unreserve ends the reservation of a handler for a call that has not come back soon: its worker may not answer at all.
+func (s *scheduler) unreserve(c *call, attempt uint64) {
+	if c.attempt == attempt {
+		s.release(c)
+		s.dispatch()
+	}
 }
 
 // takeBackAll takes back all calls that wait at a worker, whether or not another one can run them at once.

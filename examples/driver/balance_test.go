@@ -204,6 +204,22 @@ func TestSchedulerTakesBackWhatWaitsBehindALongCallWhileOthersEnd(t *testing.T) 
 	assert.Len(t, w.calls, 1, "no others wait there instead")
 }
 
+func TestSchedulerDoesNotKeepAHandlerForAWorkerThatDoesNotAnswer(t *testing.T) {
+	s, w, _, waits := behindALongCall(t)
+	other := saying(s, 1)
+	require.Equal(t, []*call{waits}, s.takeEffects().taken)
+	later := submitted(t, s)
+	require.Nil(t, later.slot)
+	s.unreserve(waits, waits.attempt-1)
+	require.Nil(t, later.slot, "that was another time")
+	s.unreserve(waits, waits.attempt)
+	assert.Equal(t, other, later.slot)
+	s.obeyed(w)
+	s.callAcknowledged(w, waits)
+	assert.Equal(t, other, waits.slot, "there it is the next")
+	assert.Len(t, other.calls, 2)
+}
+
 func TestSchedulerLeavesShortCallsTheirTime(t *testing.T) {
 	s, w, _, waits := behindALongCall(t)
 	for range 100 {

@@ -71,6 +71,10 @@ func (h *Host) unlock() {
 	if e.balance {
 		go h.balance()
 	}
+	for _, c := range e.taken {
+		attempt := c.attempt
+		time.AfterFunc(reservation, func() { h.decide(func(s *scheduler) { s.unreserve(c, attempt) }) })
+	}
 	for _, w := range e.ready {
 		time.AfterFunc(silence, func() { h.decide(func(s *scheduler) { s.workerSilent(w) }) })
 	}
@@ -80,6 +84,9 @@ func (h *Host) unlock() {
 
 // silence is how soon after its announcement a worker says its capacity, if it does.
 const silence = time.Millisecond
+
+// reservation is for how long a handler is kept for a call that is being taken back from another worker.
+const reservation = 200 * time.Millisecond
 
 func (h *Host) balance() { h.decide((*scheduler).balance) }
 

@@ -61,11 +61,13 @@ type effects struct {
 	ordered []*slot // they have new orders: wake their loops
 	balance bool    // call balance when those have been told
 	ready   []*slot // call workerSilent if they do not say their capacity soon
+	taken   []*call // call unreserve if they do not come back soon
 }
 
 // reset forgets the effects, which have taken place.
 func (e *effects) reset() {
 	e.settled, e.ordered, e.ready, e.balance = emptied(e.settled), emptied(e.ordered), emptied(e.ready), false
+	e.taken = emptied(e.taken)
 }
 
 // emptied returns a list without its elements, to be filled again, unless it is longer than most get.

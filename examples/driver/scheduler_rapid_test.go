@@ -129,6 +129,12 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 					s.workerEnding(w)
 				}
 			},
+			"unreserve": func(t *rapid.T) {
+				if len(all) > 0 {
+					c := rapid.SampledFrom(all).Draw(t, "call")
+					s.unreserve(c, c.attempt)
+				}
+			},
 			"balance": func(*rapid.T) { s.balance() },
 			"fail":    func(*rapid.T) { s.attemptFailed(errDied) },
 			"":        func(t *rapid.T) { checkScheduler(t, s, all, settled) },

@@ -198,6 +198,7 @@ func together(t *testing.T, coordinator, worker conform.Command) {
 	p.host("new 18446744073709551615")
 	p.app("new s7731 9007199254740993") // w1
 	p.app("announce")
+	p.app("diagnose Info s776f726b65726368616e6e656c2e6361706163697479 s34 -") // workerchannel.capacity 4
 
 	p.host("spawn_job 18446744073709551615 9007199254740993 2 3 b00ff")
 	p.app("start 18446744073709551615")
