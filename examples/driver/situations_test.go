@@ -135,15 +135,16 @@ func TestWhoIsBesideACallThatIgnoresItsContextIsNotCharged(t *testing.T) {
 	}
 	withHost(t, func(t *testing.T, h *Host) {
 		synctest.Wait()
-		var ignoring []<-chan result
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		ignoring = append(ignoring, do(h, ctx, "ignores"))
-		beside := do(h, t.Context(), "20s")
-		assert.ErrorIs(t, (<-ignoring[0]).err, context.DeadlineExceeded)
-		assert.NoError(t, (<-beside).err)
+		ignores, one, two := do(h, ctx, "ignores"), do(h, t.Context(), "20s"), do(h, t.Context(), "20s")
+		assert.Less(t, took(func() {
+			assert.ErrorIs(t, (<-ignores).err, context.DeadlineExceeded)
+			assert.NoError(t, (<-one).err)
+			assert.NoError(t, (<-two).err)
+		}), 40*time.Second, "they run again at the same time, and not alone")
 		s := h.Stats()
-		assert.Equal(t, []uint64{1, 1, 0}, []uint64{s.WorkersKilled, s.Retries, s.GivenUp})
+		assert.Equal(t, []uint64{1, 2, 0}, []uint64{s.WorkersKilled, s.Retries, s.GivenUp})
 	}, WithTries(2), WithLimits(testLimits), WithWorkers(1, play(t, serving(handler, WithConcurrency(4)))))
 }
 
