@@ -1,14 +1,17 @@
 package peers
 
 import (
+	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	wc "github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/internal/conform"
 	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
@@ -176,6 +179,16 @@ func (p *pair) start(c conform.Command) *conform.Process {
 	return process
 }
 
+// sayCapacity has the worker say how many jobs it runs at a time, and looks at how it says so.
+func (p *pair) sayCapacity(jobs int) {
+	_, messages := p.tell(p.worker, fmt.Sprintf("say_capacity %d", jobs), nil)
+	require.Len(p.t, messages, 1)
+	env, err := wc.ParseEnvelope(messages[0])
+	require.NoError(p.t, err)
+	assert.Equal(p.t, wc.Diagnostic{Level: wc.LevelInfo, Category: "workerchannel.capacity", Message: strconv.Itoa(jobs)}, env.Op)
+	p.deliver(p.worker, messages)
+}
+
 func TestEveryCoordinatorWorksWithEveryWorker(t *testing.T) {
 	for _, c := range all {
 		for _, w := range all {
@@ -198,7 +211,7 @@ func together(t *testing.T, coordinator, worker conform.Command) {
 	p.host("new 18446744073709551615")
 	p.app("new s7731 9007199254740993") // w1
 	p.app("announce")
-	p.app("diagnose Info s776f726b65726368616e6e656c2e6361706163697479 s34 -") // workerchannel.capacity 4
+	p.sayCapacity(4)
 
 	p.host("spawn_job 18446744073709551615 9007199254740993 2 3 b00ff")
 	p.app("start 18446744073709551615")
@@ -251,6 +264,7 @@ func together(t *testing.T, coordinator, worker conform.Command) {
 	p.app("acknowledge_cancel 5")
 	assert.Equal(t, "none", p.app("job 5"))
 	p.app("complete 4 Cancelled s")
+	p.sayCapacity(0)
 	p.app("complete_shutdown")
 	assert.Equal(t, `Outcome {"status":"Cancelled","reason":""}`, p.host("ended 4"))
 	assert.Equal(t, "Shutdown -", p.host("ended 5"))

@@ -50,7 +50,9 @@ func (l *line) send(data []byte) {
 
 var errKilled = errors.New("killed")
 
-// work is the worker's event loop. Here it runs in a goroutine; it could be another process.
+// work is the worker's event loop. Here it runs in a goroutine; it could be another process. It takes any number of
+// jobs; one that takes only some at a time says how many after it has announced itself, so that a host of
+// examples/driver gives it no more (PROTOCOL.md, section 13).
 func work(l line) {
 	w := wc.NewWorker(l.worker, seed)
 	err := w.Announce()

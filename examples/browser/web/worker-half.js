@@ -153,6 +153,11 @@ export class WorkerHalf {
     this.#post({ type: "Diagnostic", level, category, message, metadata });
   }
 
+  // sayCapacity says how many jobs the worker runs at a time; 0 if it is leaving (PROTOCOL section 13).
+  sayCapacity(jobs) {
+    this.diagnose("Info", "workerchannel.capacity", String(jobs));
+  }
+
   completeShutdown() {
     this.#needReady();
     this.#close({ type: "ShutdownCompleted" });

@@ -24,8 +24,8 @@ var Commands = append([]string{
 
 // Optional are the commands that a program need not support.
 var Optional = []string{
-	"advance_turn", "hold", "send", "job", "report", "diagnose", "cancel_region", "close_region", "shutdown_when_idle",
-	"expect_worker", "retire_worker", "reap", "ended", "overdue", "next_deadline",
+	"advance_turn", "hold", "send", "job", "report", "diagnose", "say_capacity", "cancel_region", "close_region",
+	"shutdown_when_idle", "expect_worker", "retire_worker", "reap", "ended", "overdue", "next_deadline",
 }
 
 // A command is a line of the command pipe.

@@ -41,6 +41,7 @@
 //	complete_drain ID
 //	complete_finalize ID
 //	diagnose LEVEL CATEGORY MESSAGE METADATA
+//	say_capacity JOBS     the diagnostic of section 13
 //	complete_shutdown
 //
 // Commands of a coordinator:

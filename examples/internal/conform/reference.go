@@ -119,6 +119,9 @@ func (w *worker) do(c *command, message []byte) (string, error) {
 		return "", w.CompleteFinalize(c.number())
 	case "diagnose":
 		return "", w.Diagnose(wc.Diagnostic{Level: c.level(), Category: c.text(), Message: c.text(), Metadata: c.optional()})
+	case "say_capacity":
+		capacity := strconv.FormatUint(c.number(), 10)
+		return "", w.Diagnose(wc.Diagnostic{Level: wc.LevelInfo, Category: "workerchannel.capacity", Message: capacity})
 	case "complete_shutdown":
 		return "", w.CompleteShutdown()
 	}

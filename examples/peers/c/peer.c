@@ -179,6 +179,8 @@ int main(void)
 			error = worker_complete_finalize(&w, number(&rest));
 		} else if (strcmp(name, "diagnose") == 0) {
 			error = diagnose(&w, &rest);
+		} else if (strcmp(name, "say_capacity") == 0) {
+			error = worker_say_capacity(&w, number(&rest));
 		} else if (strcmp(name, "complete_shutdown") == 0) {
 			error = worker_complete_shutdown(&w);
 		} else if (strcmp(name, "advance_turn") == 0) {

@@ -282,6 +282,16 @@ const char *worker_diagnose(worker *w, diagnostic_level level, text category, te
 	return NULL;
 }
 
+const char *worker_say_capacity(worker *w, uint64_t jobs)
+{
+	buffer number = {0};
+	append_number(&number, jobs);
+	text message = {number.data, number.len};
+	const char *error = worker_diagnose(w, INFO, text_of("workerchannel.capacity"), message, NULL);
+	free(number.data);
+	return error;
+}
+
 const char *worker_complete_shutdown(worker *w)
 {
 	const char *error = check_ready(w);

@@ -39,6 +39,7 @@ const char *worker_acknowledge_cancel(worker *w, uint64_t job_id);
 const char *worker_complete_drain(worker *w, uint64_t job_id);
 const char *worker_complete_finalize(worker *w, uint64_t job_id);
 const char *worker_diagnose(worker *w, diagnostic_level level, text category, text message, const text *metadata);
+const char *worker_say_capacity(worker *w, uint64_t jobs); /* how many it runs at a time (section 13); 0: it leaves */
 const char *worker_complete_shutdown(worker *w);
 
 /* The state of a job by the name that the protocol has for it; NULL if the job is not known. */

@@ -49,7 +49,8 @@ const nameOf = (name) => name.replace(/_(.)/g, (_, c) => c.toUpperCase());
 
 // A worker's half sends at once, so its outbox is here.
 function workerCommands(peer) {
-  const calls = "announce fail start report acknowledge_cancel complete_drain complete_finalize diagnose complete_shutdown advance_turn";
+  const calls = "announce fail start report acknowledge_cancel complete_drain complete_finalize diagnose " +
+    "say_capacity complete_shutdown advance_turn";
   return {
     ...forward(peer, calls),
     new(id, seed) {

@@ -15,7 +15,7 @@ from worker import Worker
 # The commands that are calls of the half with the same name and arguments. Peer.obey has the others.
 CALLS = {
     "worker": """announce fail start report complete acknowledge_cancel complete_drain complete_finalize diagnose
-        complete_shutdown advance_turn""".split(),
+        say_capacity complete_shutdown advance_turn""".split(),
     "coordinator": """spawn_job cancel_job cancel_region close_region poll_status request_shutdown shutdown_when_idle
         expect_worker worker_lost retire_worker remove_job advance_turn""".split(),
 }

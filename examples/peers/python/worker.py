@@ -21,6 +21,8 @@ RULES = {
 }
 PUBLIC = {"Acknowledged": "CancelRequested", "Drained": "Draining"}
 
+CAPACITY = "workerchannel.capacity"  # the category of a diagnostic (section 13)
+
 
 def public(state):
     return PUBLIC.get(state, state)
@@ -126,6 +128,10 @@ class Worker:
         check_strings(category, message, metadata)
         self._need_ready()
         self._send({"type": "Diagnostic", "level": level, "category": category, "message": message, "metadata": metadata})
+
+    def say_capacity(self, jobs):
+        """Says how many jobs the worker runs at a time; 0 if it is leaving (section 13)."""
+        self.diagnose("Info", CAPACITY, str(jobs))
 
     def complete_shutdown(self):
         self._need_ready()
