@@ -221,3 +221,86 @@ test("a payload that is not a tile is refused", () => {
   assert.throws(() => new Tile(new Uint8Array(27)), /28 bytes/);
   assert.throws(() => new Tile(new Uint8Array(28)), /1 to 96 pixels/);
 });
+
+// program runs worker-js.js, with the globals of a Web Worker. step is what happens next in its message channel, which
+// is a slice of a tile; it returns false if nothing is due.
+async function program() {
+  const sent = [];
+  const due = [];
+  class Channel {
+    port1 = { onmessage: null };
+    port2 = { postMessage: (data) => due.push(() => this.port1.onmessage({ data })) };
+  }
+  Object.assign(globalThis, {
+    location: { search: "?seed=42" },
+    postMessage: (text) => sent.push(text && decode(text).op),
+    close: () => {},
+    MessageChannel: Channel,
+    onmessage: null,
+  });
+  await import(`./web/worker-js.js?${++programs}`);
+  let n = 0n;
+  return {
+    tell: (op) => globalThis.onmessage({ data: coordinator(++n, op) }),
+    step() {
+      const next = due.shift();
+      next?.();
+      return next !== undefined;
+    },
+    take: () => sent.splice(0),
+    said: () => sent.splice(0).map((op) => op && [op.type, op.job_id, op.state ?? op.outcome?.status].filter((part) => part !== undefined).join(" ")),
+  };
+}
+let programs = 0; // so that each is a module of its own
+
+// tile is a job of two slices.
+function tile(id) {
+  const payload = new Uint8Array(28);
+  const view = new DataView(payload.buffer);
+  view.setUint16(24, 32, true);
+  view.setUint16(26, 1, true);
+  return { ...spawn(id), payload };
+}
+
+test("the worker says first that it runs one job at a time", async () => {
+  const { take } = await program();
+  const [ready, capacity, ...more] = take();
+  assert.equal(ready.type, "BootstrapReady");
+  assert.deepEqual(capacity, { type: "Diagnostic", level: "Info", category: "workerchannel.capacity", message: "1", metadata: null });
+  assert.deepEqual(more, []);
+});
+
+test("the worker reports a job that it has begun before it acknowledges its cancel, and no other", async () => {
+  const { tell, step, said } = await program();
+  said();
+  for (const id of [1n, 2n, 3n]) tell(tile(id));
+  assert.deepEqual(said(), []);
+  step();
+  for (const id of [1n, 2n]) tell({ type: "CancelJob", job_id: id, reason: "test" });
+  while (step());
+  assert.deepEqual(said(), [
+    "StatusSnapshot 1 Running", "StatusSnapshot 1 Running", "CancelAcknowledged 1", "CancelAcknowledged 2",
+    "StatusSnapshot 3 Running", "StatusSnapshot 3 Running", "JobCompleted 3 Ok",
+  ]);
+});
+
+test("the worker begins jobs in the order in which they come, those that are no tiles too", async () => {
+  const { tell, step, said } = await program();
+  said();
+  for (const job of [tile(1n), spawn(2n), tile(3n)]) tell(job);
+  tell({ type: "CancelJob", job_id: 3n, reason: "test" });
+  while (step());
+  assert.deepEqual(said(), [
+    "CancelAcknowledged 3", "StatusSnapshot 1 Running", "StatusSnapshot 1 Running", "JobCompleted 1 Ok", "JobCompleted 2 Err",
+  ]);
+});
+
+test("a worker that is asked to stop finishes what it has begun and begins nothing more", async () => {
+  const { tell, step, said } = await program();
+  said();
+  for (const id of [1n, 2n]) tell(tile(id));
+  step();
+  tell({ type: "ShutdownWorker", reason: "test" });
+  while (step());
+  assert.deepEqual(said(), ["StatusSnapshot 1 Running", "StatusSnapshot 1 Running", "JobCompleted 1 Ok", "ShutdownCompleted", null]);
+});

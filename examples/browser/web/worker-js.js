@@ -32,7 +32,7 @@ function receive(message) {
   const jobID = op?.job_id;
   switch (op?.type) {
     case "SpawnJob":
-      spawn(jobID, op.payload);
+      queue.push({ id: jobID, payload: op.payload, tile: null, row: 0 });
       break;
     case "CancelJob":
       if (!half.has(jobID)) break; // it has ended while the request travelled
@@ -52,14 +52,6 @@ function receive(message) {
   wake();
 }
 
-function spawn(jobID, payload) {
-  try {
-    queue.push({ id: jobID, tile: new Tile(payload), row: 0 });
-  } catch (error) {
-    half.complete(jobID, { status: "Err", code: "bad_tile", message: error.message });
-  }
-}
-
 // slice renders a part of the oldest job, or stops the worker if it has been asked to stop and has no job.
 function slice() {
   awake = false;
@@ -73,8 +65,8 @@ function slice() {
 }
 
 function render(job) {
+  if (job.tile === null && !begin(job)) return;
   const { id, tile } = job;
-  if (job.row === 0) half.start(id);
   for (const end = Math.min(job.row + rowsPerSlice, tile.size); job.row < end; job.row++) tile.renderRow(job.row);
   if (job.row < tile.size) {
     half.report(id, `${job.row} of ${tile.size} rows`);
@@ -82,6 +74,20 @@ function render(job) {
   }
   queue.shift();
   half.complete(id, { status: "Ok", payload: tile.values });
+}
+
+// begin begins the oldest job, and says so before anything else is said about it: a job of which the host has not heard
+// may be run elsewhere once its cancel is acknowledged (PROTOCOL section 13).
+function begin(job) {
+  try {
+    job.tile = new Tile(job.payload);
+  } catch (error) {
+    queue.shift();
+    half.complete(job.id, { status: "Err", code: "bad_tile", message: error.message });
+    return false;
+  }
+  half.start(job.id);
+  return true;
 }
 
 // A last message that is null says that no more come.
@@ -99,3 +105,4 @@ onmessage = ({ data }) => {
   }
 };
 half.announce();
+half.sayCapacity(1); // there is one thread
