@@ -109,12 +109,11 @@ func (r *run) shrunk(p plan, d *diagnosis) *diagnosis {
 	d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
 	p.steps, r.replays = d.steps, true
 	r.unhurried = 5 * time.Millisecond
-	if d.took > r.hangs/2 {
-		// It has been waited for in full, and what is left out need not be.
-		r.hangs = min(max(patience, 20*r.longest), r.hangs)
-		defer func() { r.hangs = r.timeout }()
-	}
-	whole, waited := p, d.waited()
+	// A fault that has been waited for need not be waited for in full again. One that shows at once is not found by waiting
+	// either, and a plan that hangs instead is none that is sought; but when it is reconsidered, nothing may seem to hang.
+	whole, waited, atOnce := p, d.waited(), d.took <= r.hangs/2
+	r.hangs = min(max(patience, 20*r.longest), r.hangs)
+	defer func() { r.hangs = r.timeout }()
 	end := time.Now().Add(r.config.shrink)
 	if left := time.Until(r.end) / 2; left < r.config.shrink {
 		end = time.Now().Add(max(left, 0))
@@ -132,6 +131,9 @@ func (r *run) shrunk(p plan, d *diagnosis) *diagnosis {
 				break
 			}
 		}
+	}
+	if atOnce {
+		r.hangs = r.timeout
 	}
 	if !waited {
 		r.reconsider(whole, d)
