@@ -44,6 +44,7 @@ type faulty struct {
 }
 
 func TestDamageOfMessagesIsCaughtAndNamed(t *testing.T) {
+	t.Parallel()
 	for i, f := range damage {
 		if *repetitions == 1 && i/2%2 != i%2 {
 			continue // one side of each is enough
@@ -59,8 +60,10 @@ func TestDamageOfMessagesIsCaughtAndNamed(t *testing.T) {
 }
 
 func TestMistakesAreCaughtAndNamed(t *testing.T) {
+	t.Parallel()
 	for kind, list := range map[string][]faulty{"memory": memory, "blocking": blocking, "ending": ending, "living": living, "streams": streams, "sockets": sockets} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			for i, f := range list {
 				t.Run(f.name, func(t *testing.T) {
 					if testing.Short() && i%4 != 0 {
@@ -132,6 +135,7 @@ func (f faulty) requireCaught(t *testing.T) {
 }
 
 func TestStopThatDoesNotReturnIsReported(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		never := make(chan struct{})
 		defer close(never)
@@ -144,6 +148,7 @@ func TestStopThatDoesNotReturnIsReported(t *testing.T) {
 }
 
 func TestIdleConnectionThatDiesIsCaught(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		err := Check(replaced(8, func(c *channelConn, _ chan struct{}) Conn {
 			dies := time.AfterFunc(time.Minute, func() { _ = c.Close() })
@@ -158,6 +163,7 @@ func TestIdleConnectionThatDiesIsCaught(t *testing.T) {
 // When the time of a subtest is up, the plans that are left are cut short. What is played to see whether a fault shows again
 // must not be, or the fault would seem to depend on what was left out.
 func TestReplaysAreWholeThoughTheTimeIsUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for until := range 13 {
 			losses := 0

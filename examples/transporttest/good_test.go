@@ -76,6 +76,7 @@ var good = []struct {
 }
 
 func TestLegalTransportsPass(t *testing.T) {
+	t.Parallel()
 	for i, g := range good {
 		t.Run(g.name, func(t *testing.T) {
 			if testing.Short() && i%4 != 0 {
@@ -115,6 +116,7 @@ var patient = []struct {
 }
 
 func TestLegalTransportsPassThoughTheyTakeTheirTime(t *testing.T) {
+	t.Parallel()
 	for _, p := range patient {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
@@ -269,6 +271,7 @@ func openBatching() (host, worker Conn, stop func(), err error) {
 }
 
 func TestStreamsPass(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]struct {
 		open Opener
 		opts []Option

@@ -83,6 +83,14 @@ func TestReportsCommandShowsTheSameFaultAgain(t *testing.T) {
 	}
 }
 
+// The process is one of its own: what others open at the same time would make it doubtful whose the descriptors are.
+func TestDescriptorsThatStayAreCaught(t *testing.T) {
+	t.Parallel()
+	out := report(t, "leaves descriptors", nil, "-test.run=^TestAsUsersCallIt$", "-test.timeout=15s", "-test.short")
+	assert.Equal(t, "leak", faultOf(out), out)
+	assert.Contains(t, out, "more file descriptors")
+}
+
 // The limit is so low that the descriptors come to an end before Leaks looks for them, or while it looks.
 func TestDescriptorsThatComeToAnEndAreCaught(t *testing.T) {
 	if runtime.GOOS == "windows" {
@@ -121,6 +129,7 @@ func TestHangIsReportedWithinTheTestsTimeout(t *testing.T) {
 }
 
 func TestSlowTransportsAreTestedWithinTheTestsTimeout(t *testing.T) {
+	t.Parallel()
 	slow := both(8, func(c *channelConn) Conn {
 		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(time.Second / 10); return c.Send(msg) }}
 	})
