@@ -45,18 +45,43 @@ type faulty struct {
 
 func TestDamageOfMessagesIsCaughtAndNamed(t *testing.T) {
 	t.Parallel()
-	for i, f := range damage {
-		if *repetitions == 1 && i/2%2 != i%2 {
-			continue // one side of each is enough
-		}
+	for i, f := range oneSide(damage) {
 		t.Run(f.name, func(t *testing.T) {
-			if testing.Short() && i%8 != 0 {
+			if testing.Short() && i%4 != 0 {
 				t.Skip("-short: one in four")
 			}
 			t.Parallel()
 			f.requireCaughtInBubble(t)
 		})
 	}
+}
+
+func TestRareDamageIsCaughtAndNamed(t *testing.T) {
+	t.Parallel()
+	for i, f := range oneSide(rareDamage) {
+		t.Run(f.name, func(t *testing.T) {
+			switch {
+			case testing.Short() && i > 0:
+				t.Skip("-short: the first only")
+			case i%2 != 0 && !*full:
+				t.Skip("every other one needs -full")
+			}
+			t.Parallel()
+			f.requireCaughtInBubble(t)
+		})
+	}
+}
+
+// oneSide returns those that are to be tested: unless all are, one side of each that has two, the host's and the worker's in
+// turn.
+func oneSide(list []faulty) (some []faulty) {
+	for i, f := range list {
+		other := [2]string{", worker", ", host"}[i/2%2]
+		if *full || *repetitions > 1 || !strings.HasSuffix(f.name, other) {
+			some = append(some, f)
+		}
+	}
+	return some
 }
 
 func TestMistakesAreCaughtAndNamed(t *testing.T) {
@@ -73,7 +98,7 @@ func TestMistakesAreCaughtAndNamed(t *testing.T) {
 						t.Skip("a data race, which the race detector reports itself")
 					}
 					if !*full {
-						f.opts = append([]Option{WithMaxMessage(affordableMessage)}, f.opts...)
+						f.opts = append([]Option{WithMaxMessage(affordableMessage), WithTimeout(affordableTimeout)}, f.opts...)
 					}
 					t.Parallel()
 					if kind == "living" || kind == "sockets" {

@@ -20,16 +20,19 @@ var (
 	full     = flag.Bool("full", false, "test transports as those of programs are tested: with messages of any size, and more of them; takes about a minute")
 )
 
-// affordable returns the options with which a good transport is tested, unless all are to be tested in full: a fifth of
+// affordable returns the options with which a good transport is tested, unless all are to be tested in full: a tenth of
 // the budget, and no messages of megabytes.
 func affordable(opts []Option) []Option {
 	if *full {
 		return opts
 	}
-	return append([]Option{WithBudget(2_000), WithMaxMessage(affordableMessage)}, opts...)
+	return append([]Option{WithBudget(1_000), WithMaxMessage(affordableMessage)}, opts...)
 }
 
-const affordableMessage = 100_000
+const (
+	affordableMessage = 100_000
+	affordableTimeout = 3 * time.Second // for transports that hang
+)
 
 func TestGoChannelsPass(t *testing.T) {
 	t.Parallel()
