@@ -185,6 +185,17 @@ func TestIdleConnectionThatDiesIsCaught(t *testing.T) {
 	})
 }
 
+// A smaller plan can hang, where the transport waits for a message that the plan has left out.
+func TestFaultIsReportedSoonThoughSmallerPlansHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		err := Check(reported["reorders"], func(c *config) { c.seed = 1 })
+		require.ErrorContains(t, err, "Messages: reordered")
+		assert.Less(t, time.Since(began), 3*time.Second)
+	})
+}
+
 // When the time of a subtest is up, the plans that are left are cut short. What is played to see whether a fault shows again
 // must not be, or the fault would seem to depend on what was left out.
 func TestReplaysAreWholeThoughTheTimeIsUp(t *testing.T) {
