@@ -23,12 +23,6 @@ import (
 
 var errInterrupted = errors.New("interrupted")
 
-// limits suit a worker on the same machine.
-var limits = driver.Limits{
-	Boot: 5 * time.Second, Silence: time.Second, Answer: 5 * time.Second,
-	Cancel: 5 * time.Second, Drain: 5 * time.Second, Shutdown: 5 * time.Second,
-}
-
 // run is the host. The first thing that goes wrong cancels the jobs.
 func run() error {
 	var worker atomic.Pointer[os.Process]
@@ -45,6 +39,10 @@ func run() error {
 		return conn, err
 	}
 	t := newTally()
+	limits := driver.Limits{ // that suit a worker on the same machine
+		Boot: 5 * time.Second, Silence: time.Second, Answer: *answer,
+		Cancel: 5 * time.Second, Drain: 5 * time.Second, Shutdown: 5 * time.Second,
+	}
 	options := []driver.Option{driver.WithWorkers(1, start), driver.WithLimits(limits), driver.WithHook(t.message),
 		driver.WithLogger(slog.Default())}
 	if *record != "" {

@@ -19,6 +19,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/workerchannel/workerchannel/examples/driver"
 )
@@ -38,6 +39,7 @@ var (
 	jobs    = flag.Uint("jobs", 16, "the `number` of jobs")
 	size    = flag.Uint("size", 2_000_000, "how many `numbers` to search in each")
 	kill    = flag.Bool("kill", false, "kill the first worker during a job, and say what ran again")
+	answer  = flag.Duration("answer", 5*time.Second, "how `long` the worker may take to answer before another takes its place")
 	verbose = flag.Bool("v", false, "show every message")
 	page    = flag.String("debug", "", "serve a page that shows the worker and its jobs at this `address`, such as localhost:6060")
 	record  = flag.String("journal", "", "record the sessions in this `file`")
@@ -75,6 +77,8 @@ func parse() {
 		log.Printf("unexpected argument %q", flag.Arg(0))
 	case *jobs < 1 || *jobs > most:
 		log.Printf("-jobs must be from 1 to %d", uint32(most))
+	case *answer <= 0:
+		log.Print("-answer must be more than 0")
 	case *size < 1 || *size > most / *jobs:
 		log.Printf("-size must be from 1 to %d for %d jobs: the numbers have 32 bits", most / *jobs, *jobs)
 	default:

@@ -101,6 +101,7 @@ func requireResults(t *testing.T, stdout string, jobs, size, total int) {
 }
 
 func TestEveryResultArrivesOnce(t *testing.T) {
+	t.Parallel()
 	code, stdout, stderr := runProgram(t, "-jobs 40 -size 25000")
 	assert.Zero(t, code)
 	requireResults(t, stdout, 40, 25_000, 78498)
@@ -109,6 +110,7 @@ func TestEveryResultArrivesOnce(t *testing.T) {
 
 // There are more jobs than are under way at a time, so that the worker has some whenever it is killed.
 func TestKillEndsTheWorkerAndSaysWhatRanAgain(t *testing.T) {
+	t.Parallel()
 	code, stdout, stderr := runProgram(t, "-kill -jobs 40 -size 250000")
 	assert.Zero(t, code)
 	requireResults(t, stdout, 40, 250_000, 664579)
@@ -120,7 +122,8 @@ func TestKillEndsTheWorkerAndSaysWhatRanAgain(t *testing.T) {
 }
 
 func TestOutputThatIsNoTerminalHasNoProgress(t *testing.T) {
-	for _, args := range []string{"", "-v", "-kill"} {
+	t.Parallel()
+	for _, args := range []string{"-jobs 4", "-jobs 4 -v", "-kill"} {
 		_, stdout, stderr := runProgram(t, args)
 		assert.NotContains(t, stdout+stderr, "\r")
 		assert.NotContains(t, stdout+stderr, "\x1b")
@@ -129,6 +132,7 @@ func TestOutputThatIsNoTerminalHasNoProgress(t *testing.T) {
 }
 
 func TestVerboseShowsEveryMessage(t *testing.T) {
+	t.Parallel()
 	code, stdout, stderr := runProgram(t, "-v -jobs 2 -size 500")
 	assert.Zero(t, code)
 	requireResults(t, stdout, 2, 500, 168)
@@ -140,22 +144,25 @@ func TestVerboseShowsEveryMessage(t *testing.T) {
 }
 
 func TestHelpSaysWhatTheProgramDoes(t *testing.T) {
+	t.Parallel()
 	code, stdout, stderr := runProgram(t, "-h")
 	assert.Zero(t, code)
 	assert.Empty(t, stdout)
 	assert.Contains(t, stderr, "counts primes in a worker process")
-	for _, name := range []string{"-jobs", "-size", "-kill", "-v"} {
+	for _, name := range []string{"-jobs", "-size", "-kill", "-answer", "-v"} {
 		assert.Contains(t, stderr, "\n  "+name)
 	}
 }
 
 func TestWrongArgumentsAreReported(t *testing.T) {
+	t.Parallel()
 	for args, want := range map[string]string{
 		"-quick":                   "flag provided but not defined: -quick\n",
 		"-v true":                  "unexpected argument \"true\"\n",
 		"-jobs -1":                 "invalid value \"-1\" for flag -jobs: ",
 		"-jobs 0":                  "-jobs must be from 1 to 4294967295\n",
 		"-jobs 4294967296":         "-jobs must be from 1 to 4294967295\n",
+		"-answer 0s":               "-answer must be more than 0\n",
 		"-size 0":                  "-size must be from 1 to 268435455 for 16 jobs: the numbers have 32 bits\n",
 		"-jobs 2 -size 3000000000": "-size must be from 1 to 2147483647 for 2 jobs: ",
 	} {

@@ -26,6 +26,7 @@ func (p *program) worker() int {
 func (p *program) interrupt() { require.NoError(p.t, p.cmd.Process.Signal(os.Interrupt)) }
 
 func TestInterruptEndsTheProgramWithOneSummary(t *testing.T) {
+	t.Parallel()
 	p := &program{t: t, cmd: command(t, "-jobs 1000 -size 4000000")}
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -47,6 +48,7 @@ func TestInterruptEndsTheProgramWithOneSummary(t *testing.T) {
 
 // Without the second interrupt the stopped worker would be given its time.
 func TestSecondInterruptKillsTheWorker(t *testing.T) {
+	t.Parallel()
 	p := start(t, "-v -jobs 1000 -size 4000000")
 	require.NoError(t, syscall.Kill(p.worker(), syscall.SIGSTOP))
 	p.interrupt()
@@ -60,7 +62,10 @@ func TestSecondInterruptKillsTheWorker(t *testing.T) {
 
 func TestWorkerThatHangsIsReplaced(t *testing.T) {
 	t.Parallel()
-	p := start(t, "-v -jobs 40 -size 2500000")
+	if testing.Short() {
+		t.Skip("this test waits until the worker is late; run it without -short")
+	}
+	p := start(t, "-v -answer 2s -jobs 40 -size 2500000")
 	require.NoError(t, syscall.Kill(p.worker(), syscall.SIGSTOP))
 	code, stderr := p.end()
 	assert.Zero(t, code)
@@ -70,6 +75,7 @@ func TestWorkerThatHangsIsReplaced(t *testing.T) {
 }
 
 func TestHostThatIsKilledLeavesNoWorker(t *testing.T) {
+	t.Parallel()
 	p := start(t, "-v -jobs 1000 -size 4000000")
 	p.worker()
 	require.NoError(t, p.cmd.Process.Kill())

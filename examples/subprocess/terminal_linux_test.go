@@ -49,6 +49,7 @@ func onTerminal(t *testing.T, args string) (p *program, person *os.File) {
 }
 
 func TestTerminalShowsProgressAndThenOnlyResults(t *testing.T) {
+	t.Parallel()
 	p, person := onTerminal(t, "-jobs 4 -size 2500000")
 	shown, _ := io.ReadAll(person) // its error says that the program has ended
 	require.NoError(t, p.cmd.Wait())
@@ -68,6 +69,7 @@ func left(shown string) string {
 }
 
 func TestControlCAtTheTerminalEndsTheProgramWithOneSummary(t *testing.T) {
+	t.Parallel()
 	p, person := onTerminal(t, "-jobs 1000 -size 4000000")
 	shown := ""
 	for buf := make([]byte, 4096); !strings.Contains(shown, "primes from"); {
@@ -89,6 +91,10 @@ func TestControlCAtTheTerminalEndsTheProgramWithOneSummary(t *testing.T) {
 
 // A process that holds the worker's standard output open, as one that the worker has started can.
 func TestHeldStandardOutputDoesNotHideTheDeathOfTheWorker(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("this test computes for a second; run it without -short")
+	}
 	p := start(t, "-v -jobs 40 -size 2500000")
 	pid := p.worker()
 	held, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", pid), os.O_WRONLY, 0)
@@ -102,6 +108,7 @@ func TestHeldStandardOutputDoesNotHideTheDeathOfTheWorker(t *testing.T) {
 }
 
 func TestResultThatCannotBeWrittenIsAnError(t *testing.T) {
+	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer full.Close()
