@@ -29,7 +29,10 @@ import (
 	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
-var screenshots = flag.String("screenshots", "", "write pictures of the page to this directory")
+var (
+	full        = flag.Bool("full", false, "use every button with each kind of worker; takes about 15 seconds more")
+	screenshots = flag.String("screenshots", "", "write pictures of the page to this directory")
+)
 
 var site = sync.OnceValues(newSite)
 
@@ -79,6 +82,9 @@ func TestWasmIsServedCompressedToThoseWhoCanReadIt(t *testing.T) {
 }
 
 func TestCommandSaysThatItBuildsAndThenTheAddress(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this test builds the program, and the page again; run it without -short")
+	}
 	program := filepath.Join(t.TempDir(), "browser.exe")
 	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -130,8 +136,9 @@ type page struct {
 	*chromium.Tab
 }
 
-// open opens the page in a window of this size.
+// open opens the page in a window of this size. The test then runs beside others that do, because it waits often.
 func open(t *testing.T, width, height int) page {
+	t.Parallel()
 	p := page{t, chromium.Open(t)}
 	handler, err := site()
 	require.NoError(t, err)
@@ -276,6 +283,7 @@ func (p page) shoot(name string) {
 	}
 }
 
+// Without -full the second kind of worker only draws, and is killed.
 func TestPageWorksForEachKindOfWorker(t *testing.T) {
 	p := open(t, 1320, 985)
 	p.Wait("!document.getElementById('render').disabled")
@@ -283,75 +291,103 @@ func TestPageWorksForEachKindOfWorker(t *testing.T) {
 	for range 3 {
 		p.press("render") // what is clicked during the start is not lost
 	}
+	p.requireDrawn("go")
+	p.requireCancelled()
+	p.requireKilled("go")
+	p.requireShutDown()
+	p.requireReplaced("go")
+	p.choose("kind", "js")
+	p.requireDrawn("js")
+	if *full {
+		p.requireCancelled()
+	}
+	p.requireKilled("js")
+	if *full {
+		p.requireShutDown()
+		p.requireReplaced("js")
+	}
+	p.openGate(all)
 	for _, kind := range []string{"go", "js"} {
-		other := map[string]string{"go": "js", "js": "go"}[kind]
-
-		if kind == "js" {
-			p.choose("kind", kind)
-		}
-		p.Wait(inState("ready") + " && " + complete)
-		p.waitText("active", "● "+kind+"-")
-		require.Contains(t, p.text("status"), "Done")
-		require.False(t, p.Is("document.querySelector('#jobs .failed, #jobs .lost')"))
-		p.requirePicture()
-
-		p.renderSome()
-		before := p.number("cancelled")
-		p.press("cancel")
-		p.waitText("status", "Cancelling")
-		p.openGate(all)
-		p.waitText("status", "Cancelled")
-		p.Wait(textOf("inflight") + " == '0'")
-		require.Greater(t, p.number("cancelled"), before)
-		require.False(t, p.Is(complete))
-		require.True(t, p.Is("document.getElementById('cancel').disabled"))
-		require.True(t, p.Is(inState("ready")), "the worker lives on")
-
-		// One picture is completed by several workers.
-		p.renderSome()
-		before = p.number("again")
-		p.press("kill")
-		p.Wait("document.querySelector('#jobs .lost')")
-		p.Wait(inState("killed"))
-		if kind == "go" {
-			p.shoot("killed.png")
-		}
-		p.openGate(20)
-		p.waitHeld(1)
-		again := p.number("again")
-		require.Greater(t, again, before)
-
-		p.press("shutdown")
-		p.waitText("status", "Shutting down")
-		p.openGate(all)
-		p.Wait(inState("stopped"))
-		require.Equal(t, again, p.number("again"), "the worker has finished its jobs")
-		require.False(t, p.Is(complete))
-		require.Contains(t, p.text("status"), "Shut down, with")
-		require.Equal(t, "Start worker", p.text("shutdown"))
-		require.True(t, p.Is("document.getElementById('kill').disabled && document.getElementById('replace').disabled"))
-		p.shoot("shut-down.png")
-		p.shutGate(5)
-		p.press("shutdown")
-		p.waitHeld(1)
-
-		old := p.text("active")
-		p.press("replace")
-		p.waitHeld(2) // the successor has come
-		require.Contains(t, p.text("active"), "a successor is starting")
-		p.openGate(all)
-		p.Wait(fmt.Sprintf("%s && %s != %q && %s", inState("ready"), textOf("active"), old, complete))
-		require.Contains(t, p.text("active"), "● "+kind+"-")
-		p.requirePicture()
-
-		p.choose("kind", other)
-		p.waitText("active", "● "+other+"-")
-		require.True(t, p.Is("document.getElementById('kind').value == '"+other+"'"), "the select tells the kind that runs")
 		p.choose("kind", kind)
 		p.waitText("active", "● "+kind+"-")
+		require.True(t, p.Is("document.getElementById('kind').value == '"+kind+"'"), "the select tells the kind that runs")
 	}
 	require.False(t, p.Is("document.querySelector('#jobs .failed')"))
 	require.Empty(t, p.Troubles())
+}
+
+// requireDrawn checks that a worker of this kind draws the picture.
+func (p page) requireDrawn(kind string) {
+	p.t.Helper()
+	p.Wait(inState("ready") + " && " + complete)
+	p.waitText("active", "● "+kind+"-")
+	require.Contains(p.t, p.text("status"), "Done")
+	require.False(p.t, p.Is("document.querySelector('#jobs .failed, #jobs .lost')"))
+	p.requirePicture()
+}
+
+func (p page) requireCancelled() {
+	p.t.Helper()
+	p.renderSome()
+	before := p.number("cancelled")
+	p.press("cancel")
+	p.waitText("status", "Cancelling")
+	p.openGate(all)
+	p.waitText("status", "Cancelled")
+	p.Wait(textOf("inflight") + " == '0'")
+	require.Greater(p.t, p.number("cancelled"), before)
+	require.False(p.t, p.Is(complete))
+	require.True(p.t, p.Is("document.getElementById('cancel').disabled"))
+	require.True(p.t, p.Is(inState("ready")), "the worker lives on")
+}
+
+// requireKilled checks that one picture is continued by another worker. Some of it has been drawn then.
+func (p page) requireKilled(kind string) {
+	p.t.Helper()
+	p.renderSome()
+	before := p.number("again")
+	p.press("kill")
+	p.Wait("document.querySelector('#jobs .lost')")
+	p.Wait(inState("killed"))
+	if kind == "go" {
+		p.shoot("killed.png")
+	}
+	p.openGate(20)
+	p.waitHeld(1)
+	require.Greater(p.t, p.number("again"), before)
+}
+
+// requireShutDown checks that a worker finishes its jobs, no other takes over, and a new one can be started. Some of the
+// picture has been drawn then.
+func (p page) requireShutDown() {
+	p.t.Helper()
+	again := p.number("again")
+	p.press("shutdown")
+	p.waitText("status", "Shutting down")
+	p.openGate(all)
+	p.Wait(inState("stopped"))
+	require.Equal(p.t, again, p.number("again"), "the worker has finished its jobs")
+	require.False(p.t, p.Is(complete))
+	require.Contains(p.t, p.text("status"), "Shut down, with")
+	require.Equal(p.t, "Start worker", p.text("shutdown"))
+	require.True(p.t, p.Is("document.getElementById('kill').disabled && document.getElementById('replace').disabled"))
+	p.shoot("shut-down.png")
+	p.shutGate(5)
+	p.press("shutdown")
+	p.waitHeld(1)
+}
+
+// requireReplaced checks that a successor completes the picture.
+func (p page) requireReplaced(kind string) {
+	p.t.Helper()
+	old := p.text("active")
+	p.press("replace")
+	p.waitHeld(2) // the successor has come
+	require.Contains(p.t, p.text("active"), "a successor is starting")
+	p.openGate(all)
+	p.Wait(fmt.Sprintf("%s && %s != %q && %s", inState("ready"), textOf("active"), old, complete))
+	require.Contains(p.t, p.text("active"), "● "+kind+"-")
+	p.requirePicture()
 }
 
 func TestPlaceFollowsZooming(t *testing.T) {
@@ -362,6 +398,9 @@ func TestPlaceFollowsZooming(t *testing.T) {
 		require.True(t, p.Is(fmt.Sprintf("document.getElementById('picture').ariaLabel == %q", "The Mandelbrot set: "+name)))
 	}
 	requirePlace("Spiral")
+	if !*full {
+		p.shutGate(0) // nothing is drawn of what is not looked at
+	}
 	p.press("zoomin")
 	requirePlace("Near Spiral, 4× as large")
 	p.press("zoomout")
@@ -372,7 +411,7 @@ func TestPlaceFollowsZooming(t *testing.T) {
 	requirePlace("Elephants")
 	p.click("picture", 0.25, 0.25)
 	requirePlace("Near Elephants, 4× as large")
-	p.shutGate(0) // nothing is drawn of what is not looked at
+	p.shutGate(0)
 	for factor := 16; !p.Is("document.getElementById('zoomin').disabled"); factor *= 4 {
 		p.press("zoomin")
 		requirePlace(fmt.Sprintf("Near Elephants, %s× as large", inWords(factor)))
@@ -467,6 +506,9 @@ func TestJavaScriptWorkerFollowsTheProtocol(t *testing.T) {
 // The tests of the transport run in Node, because there is postMessage. .ci/run runs them without -short and with Full, which
 // fills a connection.
 func TestPortPassesItsTests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this test builds and runs a test in Node; run it without -short")
+	}
 	tool.Path(t, "nodejs", "node")
 	t.Setenv("GOMAXPROCS", "") // in Wasm Go has one thread, and ends if it is to have more
 	root, err := goTool("env", "GOROOT")
