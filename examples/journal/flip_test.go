@@ -38,6 +38,9 @@ func TestEveryChangedByteIsNamedByItsLine(t *testing.T) {
 		bits = bits[:1]
 	}
 	for at := range good {
+		if testing.Short() && at%8 != 0 && at != len(good)-1 {
+			continue
+		}
 		for _, bit := range bits {
 			bad := bytes.Clone(good)
 			bad[at] ^= bit

@@ -499,6 +499,9 @@ func TestRulesAreRecorded(t *testing.T) {
 		want, got := bytes.Split(data, []byte("\n")), bytes.Split(recorded, []byte("\n"))
 		require.Len(t, got, len(want), file)
 		for i := range want {
+			if bytes.Equal(want[i], got[i]) {
+				continue
+			}
 			assert.Equal(t, plain(json.RawMessage(orNull(want[i]))), plain(json.RawMessage(orNull(got[i]))), "%s, line %d", file, i+1)
 		}
 	}

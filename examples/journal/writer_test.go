@@ -178,6 +178,9 @@ func TestTornLastLineIsNoError(t *testing.T) {
 	_ = r.CancelJob(1, "reason")
 	all := out.String()
 	for cut := range len(all) {
+		if testing.Short() && cut%8 != 0 && all[cut-1] != '\n' && all[cut] != '\n' {
+			continue
+		}
 		name := filepath.Join(t.TempDir(), "journal")
 		require.NoError(t, os.WriteFile(name, []byte(all[:cut]), 0o666))
 		steps := max(0, strings.Count(all[:cut], "\n")-1)
