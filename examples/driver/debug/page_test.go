@@ -96,9 +96,16 @@ const (
 	secret  = "the secret of the payload"
 )
 
-// However long the limit is, the page names the worker before it is over.
-func TestPageNamesTheWorkerThatHangsBeforeItIsEnded(t *testing.T) {
+func TestPage(t *testing.T) {
 	b := chromium.Open(t)
+	b.Run("names the worker that hangs before it is ended", func(t *testing.T) { testPageNamesTheWorkerThatHangsBeforeItIsEnded(t, b) })
+	b.Run("says why a worker was ended", func(t *testing.T) { testPageSaysWhyAWorkerWasEnded(t, b) })
+	b.Run("filters, pauses and exports", func(t *testing.T) { testPageFiltersPausesAndExports(t, b) })
+	b.Run("fits every width and scheme", func(t *testing.T) { testPageFitsEveryWidthAndScheme(t, b) })
+}
+
+// However long the limit is, the page names the worker before it is over.
+func testPageNamesTheWorkerThatHangsBeforeItIsEnded(t *testing.T, b *chromium.Tab) {
 	host := newHost(t, driver.WithTries(1), driver.WithLimits(driver.Limits{Silence: 100 * time.Millisecond, Answer: time.Hour}))
 	b.Resize(1320, 985)
 	open(b, serve(t, host).URL)
@@ -122,8 +129,7 @@ func TestPageNamesTheWorkerThatHangsBeforeItIsEnded(t *testing.T) {
 	assert.Empty(t, b.Troubles())
 }
 
-func TestPageSaysWhyAWorkerWasEnded(t *testing.T) {
-	b := chromium.Open(t)
+func testPageSaysWhyAWorkerWasEnded(t *testing.T, b *chromium.Tab) {
 	host := newHost(t, driver.WithTries(1), driver.WithLimits(driver.Limits{Silence: 10 * time.Millisecond, Answer: 10 * time.Millisecond}))
 	server := serve(t, host) // from now on messages are kept
 	attachHanging(t, host, "w-1")
@@ -135,8 +141,7 @@ func TestPageSaysWhyAWorkerWasEnded(t *testing.T) {
 	assert.Empty(t, b.Troubles())
 }
 
-func TestPageFiltersPausesAndExports(t *testing.T) {
-	b := chromium.Open(t)
+func testPageFiltersPausesAndExports(t *testing.T, b *chromium.Tab) {
 	host := newHost(t, driver.WithLimits(driver.Limits{Silence: time.Hour})) // however busy the machine is, no message is about that
 	server := serve(t, host)
 	attach(t, host, hostile, shout)
@@ -184,8 +189,7 @@ func TestPageFiltersPausesAndExports(t *testing.T) {
 	b.Wait(`document.querySelector("#verdict").innerText.includes("does not answer")`)
 }
 
-func TestPageFitsEveryWidthAndScheme(t *testing.T) {
-	b := chromium.Open(t)
+func testPageFitsEveryWidthAndScheme(t *testing.T, b *chromium.Tab) {
 	host := newHost(t, driver.WithWindow(3), driver.WithLimits(driver.Limits{Silence: 300 * time.Millisecond, Answer: time.Hour, Cancel: time.Hour}))
 	server := serve(t, host)
 	attach(t, host, "w-with-a-long-name-of-sixty-four-bytes-that-cannot-be-divided-01", shout)

@@ -69,6 +69,20 @@ func Open(t *testing.T) *Tab {
 	return b
 }
 
+// Run runs a subtest with the tab, which has an empty page at first, and no troubles. Subtests share a browser, because a
+// browser takes long to start.
+func (b *Tab) Run(name string, test func(*testing.T)) {
+	b.t.Helper()
+	parent := b.t
+	parent.Run(name, func(t *testing.T) {
+		b.t = t
+		defer func() { b.t = parent }()
+		b.Navigate(emptyPage)
+		b.troubles = nil
+		test(t)
+	})
+}
+
 func start(t *testing.T, program string, patience time.Duration) *Tab {
 	t.Helper()
 	ctx, kill := context.WithCancel(context.Background())

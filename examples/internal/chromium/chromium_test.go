@@ -39,6 +39,12 @@ func TestPageIsOpenedAndDriven(t *testing.T) {
 	png, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Equal(t, "\x89PNG", string(png[:4]))
+
+	b.Run("again", func(t *testing.T) {
+		assert.False(t, b.Is("document.getElementById('p')"))
+		assert.True(t, b.Is("innerWidth == 320"))
+		assert.Empty(t, b.Troubles())
+	})
 }
 
 // However a browser fails, it is an error, and neither the browser nor a descriptor stays.
