@@ -30,7 +30,7 @@ import (
 )
 
 var (
-	full        = flag.Bool("full", false, "use every button with each kind of worker; takes about 15 seconds more")
+	full        = flag.Bool("full", false, "use every button with each kind of worker; takes about 10 seconds more")
 	screenshots = flag.String("screenshots", "", "write pictures of the page to this directory")
 )
 

@@ -35,6 +35,9 @@ func TestJournalsOfIndependentImplementationReplayWithoutDivergence(t *testing.T
 			"no line feed at the end": {nil, strings.TrimSpace(data)},
 		} {
 			t.Run(filepath.Base(file)+"/"+name, func(t *testing.T) {
+				if testing.Short() && name != "a file" {
+					t.Skip("run this without -short")
+				}
 				status, out, notes := replay(test.stdin, test.args...)
 				assert.Equal(t, want, out)
 				assert.Empty(t, notes)
