@@ -500,6 +500,10 @@ func TestPageFitsPhones(t *testing.T) {
 	p.Wait("document.querySelector('#jobs .lost')")
 	fits("killed")
 	p.openGate(all)
+	p.press("shutdown") // of the next worker, whose program does not run yet
+	p.Wait(inState("stopped"))
+	require.NotContains(t, p.text("log"), "worker is late")
+	p.press("shutdown") // which starts one again
 	p.Wait(complete)
 	require.Greater(t, p.number("again"), before)
 	p.requirePicture()
