@@ -1,0 +1,258 @@
+package driver_test
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// The methods of this file keep what the checks look at afterwards. They are called with mu held.
+
+// spans are periods of time, by their beginnings.
+type spans struct {
+	list []span
+	open bool // the last one goes on
+}
+
+type span struct{ from, to time.Time }
+
+func (s *spans) begin(now time.Time) {
+	if !s.open {
+		s.list, s.open = append(s.list, span{from: now}), true
+	}
+}
+
+func (s *spans) end(now time.Time) {
+	if s.open {
+		s.list[len(s.list)-1].to, s.open = now, false
+	}
+}
+
+func (s *spans) set(on bool, now time.Time) {
+	if on {
+		s.begin(now)
+	} else {
+		s.end(now)
+	}
+}
+
+// covers reports whether one of the periods lasts from the one moment to the other.
+func (s *spans) covers(from, to time.Time) bool {
+	return slices.ContainsFunc(s.list, func(p span) bool {
+		return !p.from.After(from) && (p.to.IsZero() || !p.to.Before(to))
+	})
+}
+
+// endsIn reports whether one of the periods ends between two moments.
+func (s *spans) endsIn(from, to time.Time) bool {
+	return slices.ContainsFunc(s.list, func(p span) bool { return p.to.After(from) && p.to.Before(to) })
+}
+
+// look notes what the worker is from now on. A call that is on its way to a handler, or whose end is on its way to the
+// host, takes the handler as one that runs does.
+func (w *simWorker) look() {
+	now := time.Now()
+	able, busy, suspects := w.ready && !w.leaving && !w.over && w.alive(), len(w.given), 0
+	for c := range w.given {
+		suspects += btoi(c.suspect)
+	}
+	for c := range w.running {
+		busy += btoi(w.given[c] == nil)
+	}
+	for c := range w.undoing {
+		busy += btoi(w.given[c] == nil && !w.running[c])
+	}
+	w.able.set(able, now)
+	w.free.set(able && suspects == 0 && busy < w.simulation.plan.usable(w.plan), now)
+	w.empty.set(able && busy == 0, now)
+}
+
+// give notes that a call is being sent to the worker.
+func (w *simWorker) give(c *simCall) {
+	now := time.Now()
+	if c.firstSent.IsZero() {
+		c.firstSent = now
+		w.firstSends = append(w.firstSends, c)
+	}
+	g := &gift{worker: w, sent: now, suspect: c.suspect}
+	c.gifts, w.sends = append(c.gifts, g), append(w.sends, g)
+	w.given[c] = g
+}
+
+// take notes that the worker has the call no more, and, if so, that it waits for another one.
+func (w *simWorker) take(c *simCall, again bool) {
+	g := w.given[c]
+	if g == nil {
+		return
+	}
+	delete(w.given, c)
+	g.over = time.Now()
+	if again && c.returned.IsZero() {
+		w.waits(c, g.over)
+	}
+}
+
+// kept notes that the worker has begun a call, which it keeps if the host was taking it back.
+func (s *simulation) kept(g *gift) {
+	if g.recalled && !g.inVain {
+		g.inVain = true
+		s.inVain = append(s.inVain, time.Now())
+	}
+}
+
+// impatient returns when somebody loses patience with a call that has been made: the end of its context, or of that of its
+// region; zero: never.
+func (s *simulation) impatient(c *simCall) time.Time {
+	ended := c.deadline
+	if at := s.plan.Cancel.At; at > 0 && c.plan.Region == s.plan.Cancel.Region {
+		cancel := s.started.Add(at)
+		if cancel.After(c.submitted) && (ended.IsZero() || cancel.Before(ended)) {
+			return cancel
+		}
+	}
+	return ended
+}
+
+// cancelled reports whether somebody has lost patience with a call.
+func (s *simulation) cancelled(c *simCall) bool {
+	ended := s.impatient(c)
+	return !ended.IsZero() && !time.Now().Before(ended)
+}
+
+// begin notes that a handler is called with a call, and reports whether the process does anything.
+func (w *simWorker) begin(c *simCall) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.alive() {
+		return false
+	}
+	w.running[c] = true
+	if c.begun++; c.begun == 1 {
+		c.firstRun = time.Now()
+	}
+	w.tell("%v begins call %d", w, c.index)
+	if g := w.given[c]; g != nil {
+		g.begun = time.Now()
+	}
+	c.waits.end(time.Now())
+	w.count(c)
+	w.look()
+	return true
+}
+
+// noticed is called when the host has learned that the connection has ended, or ends it.
+func (w *simWorker) noticed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gone(false)
+}
+
+// gone notes that the host has learned that the worker is gone. What it had waits again.
+func (w *simWorker) gone(orderly bool) {
+	if w.over {
+		return
+	}
+	w.over = true
+	if w.culprit != nil && len(w.undoing) == 0 { // else the host may have ended it because of a cancel that came to nothing
+		w.culprit.ended++
+	}
+	w.tell("%v is gone, in order: %v, %s", w, orderly, w.why)
+	now := time.Now()
+	had := make([]*simCall, 0, len(w.given))
+	for c := range w.given {
+		had = append(had, c)
+	}
+	slices.SortFunc(had, func(a, b *simCall) int { return cmp.Compare(a.index, b.index) })
+	for _, c := range had {
+		g := w.given[c]
+		g.over = now
+		why := w.why
+		if why == "" {
+			why = "ended by the host"
+		}
+		c.ends = append(c.ends, end{g, orderly, len(had) == 1, !w.frozenAt.IsZero(), why})
+		if !orderly && !c.suspect {
+			c.suspect, c.suspected = true, now
+		}
+		if c.waits.open && !w.frozenAt.IsZero() {
+			w.held(c, g, now)
+		}
+		c.waits.end(now)
+		if c.returned.IsZero() {
+			w.waits(c, now)
+		}
+	}
+	clear(w.given)
+	clear(w.undoing)
+	w.look()
+}
+
+// startAgain notes that the host has learned that the worker leaves: only now can it know that what waits there is to
+// be taken back.
+func (w *simWorker) startAgain() {
+	now := time.Now()
+	for c := range w.given {
+		if c.waits.open {
+			c.waits.end(now)
+			c.waits.begin(now)
+		}
+	}
+}
+
+// held is about a call that waited at a worker that was frozen, which counts neither as waiting nor for ever.
+func (w *simWorker) held(c *simCall, g *gift, now time.Time) {
+	since := w.frozenAt
+	if g.sent.After(since) {
+		since = g.sent
+	}
+	if d := now.Sub(since); d > holdMost+transfer(w.simulation.plan) {
+		w.note(3, "held by a worker that does not answer", "call %d was with %v for %v", c.index, w, d)
+	}
+	if last := &c.waits.list[len(c.waits.list)-1]; since.Before(last.from) {
+		c.waits.list, c.waits.open = c.waits.list[:len(c.waits.list)-1], false
+	} else {
+		c.waits.end(since)
+	}
+}
+
+// waits notes that the call waits, again.
+func (s *simulation) waits(c *simCall, now time.Time) {
+	c.waits.begin(now)
+	s.count(c)
+}
+
+// settled notes that a call has been answered.
+func (s *simulation) settled(c *simCall) {
+	c.suspect = false
+	s.count(c)
+	for _, w := range s.workers {
+		if w.given[c] != nil {
+			w.look()
+		}
+	}
+}
+
+// count keeps the number of suspects that wait.
+func (s *simulation) count(c *simCall) {
+	queued := c.suspect && c.waits.open
+	if queued == c.queued {
+		return
+	}
+	c.queued = queued
+	s.queued += btoi(queued) - btoi(!queued)
+	s.queuedLog = append(s.queuedLog, sample{time.Now(), s.queued})
+}
+
+// mostQueued returns how many suspects waited at most in a period.
+func (s *simulation) mostQueued(from, to time.Time) (most int) {
+	for _, q := range s.queuedLog {
+		if q.at.After(to) {
+			break
+		}
+		if !q.at.After(from) {
+			most = 0
+		}
+		most = max(most, q.n)
+	}
+	return most
+}
