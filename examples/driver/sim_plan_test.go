@@ -3,6 +3,7 @@ package driver_test
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -230,6 +231,11 @@ func unless(not bool, format string, arg any) string {
 
 // tries returns what WithTries comes to.
 func (p plan) tries() int { return cmp.Or(p.Tries, 3) }
+
+// long reports whether all calls run so long that a worker needs no more than one in advance.
+func (p plan) long() bool {
+	return !slices.ContainsFunc(p.Calls, func(c callPlan) bool { return c.Run < 20*time.Millisecond })
+}
 
 // usable returns how many handlers of the worker the host may use.
 func (p plan) usable(w workerPlan) int {

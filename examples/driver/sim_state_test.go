@@ -77,6 +77,9 @@ func (w *simWorker) give(c *simCall) {
 	g := &gift{worker: w, sent: now, suspect: c.suspect}
 	c.gifts, w.sends = append(c.gifts, g), append(w.sends, g)
 	w.given[c] = g
+	if n := len(w.given); w.simulation.plan.long() && n > w.simulation.plan.usable(w.plan)+1 {
+		w.note(3, "too many calls in advance", "%v has %d", w, n)
+	}
 }
 
 // take notes that the worker has the call no more, and, if so, that it waits for another one.

@@ -45,7 +45,7 @@ var (
 )
 
 // mostWorkers is more than a plan needs if calls that end workers are given up in time.
-const mostWorkers = 3000
+const mostWorkers = 500
 
 // dial starts the next worker of the fleet.
 func (s *simulation) dial(ctx context.Context) (driver.Conn, error) {
