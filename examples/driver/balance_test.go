@@ -237,3 +237,13 @@ func TestSchedulerLeavesShortCallsTheirTime(t *testing.T) {
 	s.balance()
 	assert.True(t, waits.returning)
 }
+
+func TestSchedulerGivesACallThatOneWorkerStillLetsGoOfToTheNextThatIsReady(t *testing.T) {
+	s, w, _, waits := behindALongCall(t)
+	to := saying(s, 1)
+	require.Equal(t, []orderKind{orderReturn}, s.obeyed(w))
+	s.workerLeft(to, endedByItself, errDied)
+	s.callAcknowledged(w, waits)
+	require.Nil(t, waits.slot, "the only worker still lets go of it")
+	assert.Same(t, saying(s, 1), waits.slot)
+}

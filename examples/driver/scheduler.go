@@ -335,6 +335,7 @@ func (s *scheduler) stop() {
 // dispatch assigns calls that wait while a worker has room: first suspects, then calls of each region in turn.
 func (s *scheduler) dispatch() {
 	s.placeSuspects()
+	s.unpark()
 	for c := s.backlog.next(); c != nil; c = s.backlog.next() {
 		w := s.room()
 		if w == nil {
@@ -351,6 +352,18 @@ func (s *scheduler) dispatch() {
 		}
 	}
 	s.takeBack()
+}
+
+// unpark assigns calls that only workers could take that still let go of them, if another one has room now.
+func (s *scheduler) unpark() {
+	for l := s.backlog.parked.first; l != nil; {
+		c := l.of
+		l = l.next
+		if w := s.roomElsewhere(c); w != nil {
+			s.backlog.remove(c)
+			s.assign(c, w)
+		}
+	}
 }
 
 // room returns the worker that gets the next call: the one with the most free handlers, or, if there is none, the one at
