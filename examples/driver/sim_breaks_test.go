@@ -78,7 +78,7 @@ func (m mistake) simulate(t *testing.T) (string, error) {
 	replace := filepath.Join(dir, "overlay.json")
 	require.NoError(t, os.WriteFile(replace, overlay, 0o644))
 	out, err := exec.Command("go", "test", "-overlay", replace, "-vet=off", "-count=1", "-timeout=1m", "-run=^(TestHostsKeepTheirPromises|TestPromisesAreKeptInSituationsThatOperatorsKnow)$",
-		"-rapid.checks=3000", "-rapid.shrinktime=0s", "-rapid.nofailfile", "-sim.only="+kindOf(m.finds), ".").CombinedOutput()
+		"-sim", "-rapid.checks=3000", "-rapid.shrinktime=0s", "-rapid.nofailfile", "-sim.only="+kindOf(m.finds), ".").CombinedOutput()
 	return string(out), err
 }
 

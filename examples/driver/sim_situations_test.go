@@ -95,6 +95,7 @@ func leaving(after, handlers, tries int) plan {
 }
 
 func TestPromisesAreKeptInSituationsThatOperatorsKnow(t *testing.T) {
+	needSim(t)
 	for _, s := range situations {
 		for i := range s.plan.Fleet {
 			s.plan.Fleet[i].Delay = time.Millisecond
