@@ -526,8 +526,8 @@ func TestJavaScriptWorkerFollowsTheProtocol(t *testing.T) {
 // The tests of the transport run in Node, because there is postMessage. .ci/run runs them without -short and with Full, which
 // fills a connection.
 func TestPortPassesItsTests(t *testing.T) {
-	if testing.Short() {
-		t.Skip("this test builds and runs a test in Node; run it without -short")
+	if !*full {
+		t.Skip("this test builds and runs a test in Node; run it with -full")
 	}
 	tool.Path(t, "nodejs", "node")
 	t.Setenv("GOMAXPROCS", "") // in Wasm Go has one thread, and ends if it is to have more

@@ -109,6 +109,9 @@ type relayed struct {
 }
 
 func TestProcessesPassTheHarness(t *testing.T) {
+	if testing.Short() {
+		t.Skip("tests a transport with many processes; run it without -short")
+	}
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	require.NoError(t, err)
 	defer l.Close()
