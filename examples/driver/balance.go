@@ -201,3 +201,25 @@ func (s *scheduler) letGo(w *slot, c *call) {
 	}
 	s.dispatch()
 }
+
+// unpark assigns calls that only workers could take that still let go of them, if another one has room now.
+func (s *scheduler) unpark() {
+	for l := s.backlog.parked.first; l != nil; {
+		c := l.of
+		l = l.next
+		if w := s.roomElsewhere(c); w != nil {
+			s.backlog.remove(c)
+			s.assign(c, w)
+		}
+	}
+}
+
+// roomElsewhere does what room does for a call that some workers still let go of.
+func (s *scheduler) roomElsewhere(c *call) (best *slot) {
+	for _, w := range s.slots {
+		if w.place.chain != nil && !w.rest[c.id] && w.free()+s.pace.lead() > 0 && (best == nil || w.free() > best.free()) {
+			best = w
+		}
+	}
+	return best
+}

@@ -354,18 +354,6 @@ func (s *scheduler) dispatch() {
 	s.takeBack()
 }
 
-// unpark assigns calls that only workers could take that still let go of them, if another one has room now.
-func (s *scheduler) unpark() {
-	for l := s.backlog.parked.first; l != nil; {
-		c := l.of
-		l = l.next
-		if w := s.roomElsewhere(c); w != nil {
-			s.backlog.remove(c)
-			s.assign(c, w)
-		}
-	}
-}
-
 // room returns the worker that gets the next call: the one with the most free handlers, or, if there is none, the one at
 // which the fewest calls wait; nil if none has room.
 func (s *scheduler) room() *slot {
@@ -373,16 +361,6 @@ func (s *scheduler) room() *slot {
 		return w
 	}
 	return nil
-}
-
-// roomElsewhere does the same for a call that some workers cannot take.
-func (s *scheduler) roomElsewhere(c *call) (best *slot) {
-	for _, w := range s.slots {
-		if w.place.chain != nil && !w.rest[c.id] && w.free()+s.pace.lead() > 0 && (best == nil || w.free() > best.free()) {
-			best = w
-		}
-	}
-	return best
 }
 
 // assign gives a call, which is not in the backlog any more, to a worker.
