@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,7 +212,10 @@ func TestSnapshotNamesTheCallsThatHaveRunLongest(t *testing.T) {
 		}
 		assert.Equal(t, []uint64{1, 2, 3, 4, 5}, ids)
 		assert.Equal(t, 12*time.Second, s.Longest[0].Ran)
-		assert.Equal(t, uint64(1), s.Longest[0].Worker)
+		for _, one := range s.Sessions { // either worker may have been ready first
+			holds := slices.ContainsFunc(one.Jobs, func(p Pending) bool { return p.ID == 1 })
+			assert.Equal(t, holds, one.Number == s.Longest[0].Worker)
+		}
 		assert.Len(t, h.Snapshot(2).Longest, 2)
 		h.Stop(expired(t))
 		time.Sleep(11 * time.Hour)
