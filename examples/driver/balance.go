@@ -93,10 +93,13 @@ func (s *scheduler) balance() {
 	}
 }
 
-// takeBackFor takes back a call for a worker with a free handler, which is reserved. It reports whether it could.
+// takeBackFor takes back a call for a worker with a free handler, which is reserved; for another one if that still lets
+// go of it. It reports whether it could.
 func (s *scheduler) takeBackFor(c *call, to *slot) bool {
 	if to.rest[c.id] {
-		return false
+		if to = s.roomElsewhere(c); to == nil || to.free() <= 0 {
+			return false
+		}
 	}
 	from := c.slot
 	if !c.ordered {
@@ -194,17 +197,13 @@ func (s *scheduler) callReturned(c *call) {
 // letGo notes that the handshake of a call that was taken back, and given elsewhere, is over.
 func (s *scheduler) letGo(w *slot, c *call) {
 	delete(w.rest, c.id)
-	s.recheck = s.recheck || s.backlog.suspects.len > 0
-	if c.link.chain == &s.backlog.parked {
-		s.backlog.remove(c)
-		s.wait(c)
-	}
+	s.recheck = s.recheck || len(s.backlog.suspects) > 0
 	s.dispatch()
 }
 
-// unpark assigns calls that only workers could take that still let go of them, if another one has room now.
+// unpark assigns calls that only workers could take that still let go of them, if one can take them now.
 func (s *scheduler) unpark() {
-	for l := s.backlog.parked.first; l != nil; {
+	for l := s.backlog.parked.first; l != nil && s.room() != nil; {
 		c := l.of
 		l = l.next
 		if w := s.roomElsewhere(c); w != nil {

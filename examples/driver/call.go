@@ -200,6 +200,7 @@ type handed struct {
 	position uint64    // in the bytes sent to the worker: where its message ends; 0: it has not left
 	since    time.Time // when its message was made, or when the worker said that it runs
 	begun    bool      // it has said so
+	free     bool      // the worker had a handler for it when it got it
 }
 
 // A runClock is the clock of a handler.

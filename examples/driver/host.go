@@ -72,8 +72,11 @@ func (h *Host) unlock() {
 		go h.balance()
 	}
 	for _, c := range e.taken {
+		if c.to == nil {
+			continue // it is back
+		}
 		attempt := c.attempt
-		time.AfterFunc(reservation, func() { h.decide(func(s *scheduler) { s.unreserve(c, attempt) }) })
+		time.AfterFunc(c.slot.reservation(), func() { h.decide(func(s *scheduler) { s.unreserve(c, attempt) }) })
 	}
 	for _, w := range e.ready {
 		time.AfterFunc(silence, func() { h.decide(func(s *scheduler) { s.workerSilent(w) }) })
@@ -84,9 +87,6 @@ func (h *Host) unlock() {
 
 // silence is how soon after its announcement a worker says its capacity, if it does.
 const silence = time.Millisecond
-
-// reservation is for how long a handler is kept for a call that is being taken back from another worker.
-const reservation = 200 * time.Millisecond
 
 func (h *Host) balance() { h.decide((*scheduler).balance) }
 

@@ -44,7 +44,6 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 			given++
 		}
 	}
-	slices.Reverse(calls) // those that wait again go to the front of their lines
 	for _, c := range calls {
 		mayHaveBegun := c.given && (how != endedInOrder || c.begun || !w.said)
 		blamed = blamed || mayHaveBegun
@@ -77,13 +76,6 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 			} else {
 				s.again(c)
 			}
-		}
-	}
-	for l := s.backlog.parked.first; l != nil; {
-		c := l.of
-		if l = l.next; w.rest[c.id] {
-			s.backlog.remove(c)
-			s.wait(c)
 		}
 	}
 	w.orders, w.rest = nil, nil
@@ -124,15 +116,14 @@ func (s *scheduler) placeSuspects() {
 		return
 	}
 	s.recheck = false
-	if s.backlog.suspects.len == 0 && s.emptying == 0 {
+	if len(s.backlog.suspects) == 0 && s.emptying == 0 {
 		return
 	}
 	var busy []*slot
 	for _, w := range s.slots {
-		suspects := &s.backlog.suspects
+		c := s.backlog.suspects.first()
 		switch {
-		case suspects.len > 0 && w.empty() && !w.rest[suspects.first.of.id]:
-			c := suspects.first.of
+		case c != nil && w.empty() && !w.rest[c.id]:
 			s.backlog.remove(c)
 			w.suspect = c
 			s.unempty(w)
@@ -143,7 +134,7 @@ func (s *scheduler) placeSuspects() {
 	}
 	slices.SortStableFunc(busy, func(a, b *slot) int { return cmp.Compare(len(a.calls)+a.reserved, len(b.calls)+b.reserved) })
 	for i, w := range busy {
-		if i >= s.backlog.suspects.len {
+		if i >= len(s.backlog.suspects) {
 			s.unempty(w)
 		} else if !w.emptying {
 			w.emptying = true

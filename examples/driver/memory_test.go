@@ -26,7 +26,7 @@ func TestBadWorkersThatAreRestartedForEverTakeNoMemory(t *testing.T) {
 					for h.Stats().WorkersEnded < n {
 						require.Error(t, second(h.Do(t.Context(), make([]byte, 1000))))
 					}
-					return heap()
+					return heapBytes()
 				}
 				before := run(restarts / 10)
 				assert.Less(t, run(restarts), before+1<<20)
@@ -39,7 +39,7 @@ func TestAbandonedCallsReleaseTheirMemory(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
 		live := do(h, t.Context(), "")
 		synctest.Wait()
-		before := heap()
+		before := heapBytes()
 		ctx, cancel := context.WithCancel(t.Context())
 		var answers []<-chan result
 		for range 1000 {
@@ -47,17 +47,17 @@ func TestAbandonedCallsReleaseTheirMemory(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Equal(t, 1000, h.Stats().Waiting)
-		require.Greater(t, heap(), before+90<<20)
+		require.Greater(t, heapBytes(), before+90<<20)
 		cancel()
 		for _, a := range answers {
 			require.ErrorIs(t, (<-a).err, context.Canceled)
 		}
-		assert.Less(t, heap(), before+10<<20)
+		assert.Less(t, heapBytes(), before+10<<20)
 		assert.Len(t, live, 0, "the one before them still runs")
 	}, WithWindow(1), WithWorkers(1, play(t, serving(untilCancelled))))
 }
 
-func heap() uint64 {
+func heapBytes() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
@@ -68,7 +68,7 @@ func heap() uint64 {
 func TestAWorkerThatDoesNotReadCostsBoundedMemory(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
 		payload := strings.Repeat("\xff", wc.MaxPayloadBytes)
-		before := heap()
+		before := heapBytes()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		var answers []<-chan result
@@ -76,7 +76,7 @@ func TestAWorkerThatDoesNotReadCostsBoundedMemory(t *testing.T) {
 			answers = append(answers, do(h, ctx, payload[:]))
 		}
 		synctest.Wait()
-		assert.Less(t, heap(), before+150<<20, "200 callers' copies are 50 MiB; all as text would be 200 MiB")
+		assert.Less(t, heapBytes(), before+150<<20, "200 callers' copies are 50 MiB; all as text would be 200 MiB")
 		for _, a := range answers {
 			require.ErrorIs(t, (<-a).err, context.DeadlineExceeded, "once the worker has been found not to read")
 		}
@@ -96,11 +96,11 @@ func TestAFloodOfDiagnosticsIsLoggedWithinBounds(t *testing.T) {
 	line := strings.Repeat("\x1b[31mred\u202e ", 100_000)
 	var log bytes.Buffer
 	withHost(t, func(t *testing.T, h *Host) {
-		before := heap()
+		before := heapBytes()
 		data, err := h.Do(t.Context(), []byte("after all"))
 		require.NoError(t, err)
 		assert.Equal(t, "after all", string(data))
-		assert.Less(t, heap(), before+32<<20)
+		assert.Less(t, heapBytes(), before+32<<20)
 		s := h.Stats()
 		assert.Greater(t, s.BytesReceived, uint64(flood))
 		assert.NotZero(t, s.LinesSuppressed)

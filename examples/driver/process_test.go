@@ -203,11 +203,11 @@ func withStoppedProcesses(t *testing.T, f func(h *Host), opts ...Option) {
 // leavesNothing runs f and checks that no goroutine, process, descriptor or memory is left.
 func leavesNothing(t *testing.T, f func()) {
 	t.Helper()
-	files, goroutines, before := openFiles(t), runtime.NumGoroutine(), heap()
+	files, goroutines, before := openFiles(t), runtime.NumGoroutine(), heapBytes()
 	f()
 	assert.Eventually(t, func() bool { return openFiles(t) <= files && runtime.NumGoroutine() <= goroutines+1 }, 5*time.Second, time.Millisecond, "something is left")
 	require.Empty(t, children(t))
-	require.Less(t, heap(), before+8<<20)
+	require.Less(t, heapBytes(), before+8<<20)
 }
 
 func openFiles(t *testing.T) int {

@@ -97,6 +97,9 @@ type call struct {
 
 	shell callShell   // the Host's
 	link  link[*call] // in the backlog, or in slot.unbegun
+	queue *queue      // of the backlog, that has it at place; nil: none
+	place int
+	turn  uint64 // when it was first taken out of the backlog; 0: it was not
 
 	slot      *slot  // the worker that has it; nil while it waits, and once it is settled
 	attempt   uint64 // counts the workers that have had it

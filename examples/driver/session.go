@@ -108,7 +108,7 @@ func (s *session) next(text []byte) ([]byte, int) {
 			reports := false
 			s.decide(func(d *scheduler) {
 				d.callGiven(s.slot, h.call)
-				reports = s.slot.said
+				reports, h.free = s.slot.said, s.slot.free() >= 0
 			})
 			if !reports {
 				s.limitRun(h) // it may never say that it runs the call
@@ -229,8 +229,14 @@ func (s *session) observe(op workerchannel.Op) {
 		h := s.handed(op.JobID)
 		s.reached = max(s.reached, h.position)
 		if op.State == workerchannel.StateRunning && !h.begun {
-			h.begun, h.since = true, time.Now()
-			s.decide(func(d *scheduler) { d.callBegun(s.slot, h.call) })
+			after := time.Since(h.since)
+			h.begun, h.since = true, h.since.Add(after)
+			s.decide(func(d *scheduler) {
+				if h.free {
+					s.slot.answered(after)
+				}
+				d.callBegun(s.slot, h.call)
+			})
 			s.limitRun(h)
 		}
 		if op.Detail != nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"time"
 )
 
 // A slot is a worker as the scheduler sees it.
@@ -29,7 +30,24 @@ type slot struct {
 	place         link[*slot] // in scheduler.places
 	behind        link[*slot] // in scheduler.behind
 	orders, spare []order     // not yet taken by takeOrders; taken before
-	wake          func()      // the Host's
+
+	// The Host's.
+	wake    func()
+	answers time.Duration // how soon it reports that it runs a call that need not wait there, as a moving average
+}
+
+// answered notes how soon the worker has reported that it runs a call that had a handler free.
+func (w *slot) answered(after time.Duration) {
+	if w.answers == 0 {
+		w.answers = after
+	}
+	w.answers += (after - w.answers) / 8
+}
+
+// reservation returns for how long a handler is kept for a call that is being taken back from the worker. If that answers later
+// or not at all, others get the handler, and the call waits for the next one.
+func (w *slot) reservation() time.Duration {
+	return min(2*w.answers+time.Millisecond, 200*time.Millisecond)
 }
 
 // free returns how many handlers have nothing to do; if negative, how many calls wait for one.
