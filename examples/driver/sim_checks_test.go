@@ -16,7 +16,7 @@ const (
 	turn     = 500 * time.Millisecond
 	holdMost = 5*time.Second + 10*time.Second + 5*turn // Silence + Answer
 	letGo    = (10+30+10+5)*time.Second + 5*turn       // Cancel + Drain + Finalize + Close
-	keptMost = 250 * time.Millisecond                  // how long a handler is kept for a call at a worker that does not answer
+	keptMost = 2 * time.Millisecond                    // how long, and two round trips, a handler is kept for a call at a worker that does not answer
 	attempts = 5                                       // of WithAttempts
 )
 
@@ -193,7 +193,7 @@ func (s *simulation) checkWaits(c *simCall) {
 				}
 			}
 			if s.unanswered(from, to) {
-				to = to.Add(keptMost)
+				to = to.Add(keptMost + 4*s.latency.most)
 			}
 			if to.After(end) {
 				continue
@@ -355,8 +355,8 @@ func (s *simulation) checkRegions() {
 				}
 			}
 			if other.firstSent.After(c.firstSent) && !other.firstRun.IsZero() && !c.firstRun.IsZero() && other.firstRun.Before(c.firstRun) {
-				if overtaken[r]++; overtaken[r] == 8 && c.vain() >= 6 {
-					s.note(3, "a region is overtaken", "call %d of region %d is given to workers in vain while eight of region %d begin", c.index, c.plan.Region, r)
+				if overtaken[r]++; overtaken[r] == 4 && c.vain() >= 3 {
+					s.note(3, "a region is overtaken", "call %d of region %d is given to workers in vain while four of region %d begin", c.index, c.plan.Region, r)
 				}
 			}
 		}
