@@ -12,7 +12,7 @@ import (
 
 // saying adds a worker that says its capacity.
 func saying(s *scheduler, capacity int) *slot {
-	w := s.join(true)
+	w := s.joinStaff()
 	s.workerReady(w)
 	s.workerCapacity(w, capacity)
 	return w

@@ -7,29 +7,27 @@ import (
 	"time"
 )
 
-// keepWorker keeps one worker running until the host stops. A worker that has shut down, or that the host ends, is
-// replaced at once, before its connection has ended. But one whose predecessor has not ended either is not, so there
-// are never more than two.
-func (h *Host) keepWorker() {
+// fill keeps a worker running for a post until that is closed or the host stops. A worker that has shut down, or that the
+// host ends, is replaced at once, before its connection has ended. But one whose predecessor has not ended either is not,
+// so there are never more than two.
+func (h *Host) fill(p *post) {
 	wait := time.Duration(0)
 	var before <-chan struct{} // closed when the worker before the last has ended
-	for {
+	for more := true; more; {
 		useful := false
-		if w := h.startWorker(); w != nil {
+		if w := h.startWorker(p); w != nil {
 			<-w.replace
 			if before != nil {
 				<-before
 			}
 			before = w.gone
-			h.mu.Lock()
-			useful = w.slot.useful
-			h.mu.Unlock()
+			h.decide(func(*scheduler) { useful, more = w.slot.useful, !p.closed })
 		}
 		if wait = min(max(2*wait, h.config.minBackoff), h.config.maxBackoff); useful {
 			wait = 0
 		}
-		if !h.pause(wait) {
-			return
+		if more = more && h.pause(wait); more {
+			h.decide(func(s *scheduler) { more = s.goOn(p) })
 		}
 	}
 }
@@ -51,14 +49,14 @@ func (h *Host) pause(d time.Duration) bool {
 }
 
 // startWorker returns nil if no worker could be started.
-func (h *Host) startWorker() *worker {
+func (h *Host) startWorker(p *post) *worker {
 	conn, err := h.dial()
 	if err != nil {
 		h.mu.Lock()
 		stopping := h.sched.stopping
 		if !stopping {
 			h.sched.counts.DialFailures++
-			h.sched.attemptFailed(err)
+			h.sched.attemptFailed(p, err)
 		}
 		h.unlock()
 		if !stopping {
@@ -66,7 +64,7 @@ func (h *Host) startWorker() *worker {
 		}
 		return nil
 	}
-	w := h.newWorker(conn, true)
+	w := h.newWorker(conn, p)
 	if w == nil {
 		h.discard(conn)
 	}

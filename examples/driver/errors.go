@@ -3,6 +3,7 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // How a call can end other than by its result. Compare with errors.Is.
@@ -93,15 +94,24 @@ func (e *GivenUpError) Is(target error) bool { return target == ErrGivenUp }
 // Unwrap returns Last.
 func (e *GivenUpError) Unwrap() error { return e.Last }
 
-// A NoWorkerError says that as many attempts in a row as WithAttempts allows were of no use.
+// A NoWorkerError says that as many attempts in a row as WithAttempts allows were of no use, or that no worker was ready for
+// the time of WithNoWorkerAfter.
 type NoWorkerError struct {
-	Attempts int
-	Last     error // why the last attempt failed
+	Attempts int           // in a row that were of no use
+	Last     error         // why the last of them failed; nil: there was none
+	Waited   time.Duration // the time of WithNoWorkerAfter, if that was the reason; otherwise 0
 }
 
 // Error returns a description of one line.
 func (e *NoWorkerError) Error() string {
-	return fmt.Sprintf("%v: %d attempts failed, the last because: %v", ErrNoWorker, e.Attempts, e.Last)
+	text := ErrNoWorker.Error()
+	if e.Waited > 0 {
+		text = fmt.Sprintf("driver: no worker was ready for %v", e.Waited)
+	}
+	if e.Last != nil {
+		text += fmt.Sprintf(": %d attempts failed, the last because: %v", e.Attempts, e.Last)
+	}
+	return text
 }
 
 // Is reports whether target is ErrNoWorker.

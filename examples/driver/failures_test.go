@@ -275,7 +275,7 @@ func TestJobsThatEveryWorkerLeavesAreGivenUp(t *testing.T) {
 				_, err := h.Do(t.Context(), nil)
 				assert.NotContains(t, err.Error(), "\x1b")
 				if strings.Contains(bad.name, "shuts down") { // in order, which charges nobody
-					assert.Equal(t, &NoWorkerError{5, errLeft}, err)
+					assert.Equal(t, &NoWorkerError{Attempts: 5, Last: errLeft}, err)
 					return
 				}
 				var e *GivenUpError

@@ -23,10 +23,14 @@ type Host struct {
 	mu         sync.Mutex // of what follows, but the channels
 	sched      scheduler
 	workers    map[*worker]struct{} // those whose connections have not ended
+	ends       []WorkerEnd          // the last ones
 	lastNumber uint64
 	lastRegion uint64
-	cut        bool  // a worker had to be killed to stop
-	impatient  error // the cause for which Stop waits no longer
+	waiting    []*awaiting // in WaitReady
+	replacing  *replacement
+	dried      time.Time // when the last ready worker went
+	cut        bool      // a worker had to be killed to stop
+	impatient  error     // the cause for which Stop waits no longer
 
 	running  sync.WaitGroup // a worker or a goroutine that starts workers; added to before stopping is closed
 	stopping chan struct{}
@@ -46,16 +50,14 @@ func NewHost(opts ...Option) (*Host, error) {
 		turns:    c.limits.turns(),
 		said:     newHostBudget(),
 		reports:  newHostBudget(),
-		sched:    scheduler{rules: c.rules},
+		sched:    scheduler{rules: c.rules, lastID: c.first - 1, places: ranking{onDemand: c.least < c.most}},
 		workers:  map[*worker]struct{}{},
 		stopping: make(chan struct{}),
 		killed:   make(chan struct{}),
 		done:     make(chan struct{}),
 	}
 	h.events = &limitedLog{log: c.log, budgets: []*budget{newHostBudget()}, total: &h.suppressed}
-	for range c.workers {
-		h.running.Go(h.keepWorker)
-	}
+	h.decide((*scheduler).hire)
 	return h, nil
 }
 
@@ -78,6 +80,16 @@ func (h *Host) unlock() {
 		attempt := c.attempt
 		time.AfterFunc(c.slot.reservation(), func() { h.decide(func(s *scheduler) { s.unreserve(c, attempt) }) })
 	}
+	for _, p := range e.hired {
+		h.running.Go(func() { h.fill(p) })
+	}
+	for _, w := range e.idle {
+		h.noteIdle(w)
+	}
+	if h.config.noWorker > 0 && (e.dry || len(e.early) > 0) {
+		h.giveUpLater(e.dry, e.early)
+	}
+	h.tellWaiting(e.barren)
 	for _, w := range e.ready {
 		time.AfterFunc(silence, func() { h.decide(func(s *scheduler) { s.workerSilent(w) }) })
 	}
@@ -104,22 +116,22 @@ func (h *Host) Attach(conn Conn) error {
 	if conn == nil {
 		return fmt.Errorf("%w: Attach: conn is nil", ErrOptions)
 	}
-	if h.newWorker(conn, false) == nil {
+	if h.newWorker(conn, nil) == nil {
 		h.discard(conn)
 		return ErrStopped
 	}
 	return nil
 }
 
-// newWorker starts a worker over a connection; it returns nil if the host is stopping.
-func (h *Host) newWorker(conn Conn, dialed bool) *worker {
+// newWorker starts a worker over a connection, for a post if it is one of the staff; it returns nil if the host is stopping.
+func (h *Host) newWorker(conn Conn, p *post) *worker {
 	h.mu.Lock()
 	defer h.unlock()
 	if h.sched.stopping {
 		return nil
 	}
 	h.lastNumber++
-	w := newWorker(h, conn, h.lastNumber, h.sched.join(dialed))
+	w := newWorker(h, conn, h.lastNumber, h.sched.join(p))
 	h.workers[w] = struct{}{}
 	h.running.Go(w.run)
 	return w

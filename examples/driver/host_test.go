@@ -226,7 +226,7 @@ func TestDialErrorsAreReportedAndTriedAgainWithBackoff(t *testing.T) {
 	}
 	withHost(t, func(t *testing.T, h *Host) {
 		_, err := h.Do(t.Context(), nil)
-		assert.Equal(t, &NoWorkerError{3, errTest}, err)
+		assert.Equal(t, &NoWorkerError{Attempts: 3, Last: errTest}, err)
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
 		assert.Equal(t, []time.Duration{0, 1 * time.Second, 3 * time.Second, 7 * time.Second, 12 * time.Second, 17 * time.Second}, at[:6])

@@ -3,6 +3,7 @@ package driver
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // What becomes of the calls of a worker that has ended depends on how it did:
@@ -32,6 +33,7 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 	if w.left {
 		return
 	}
+	s.endRelief(w, nil)
 	s.close(w)
 	w.left = true
 	s.slots = slices.DeleteFunc(s.slots, func(other *slot) bool { return other == w })
@@ -59,7 +61,7 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 			s.settle(c, nil, &GivenUpError{1, why})
 		case how == endedInOrder:
 			if c.leaves++; s.rules.attempts > 0 && c.leaves >= s.rules.attempts {
-				s.settle(c, nil, &NoWorkerError{c.leaves, why})
+				s.settle(c, nil, &NoWorkerError{Attempts: c.leaves, Last: why})
 			} else {
 				s.again(c)
 			}
@@ -79,8 +81,8 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 		}
 	}
 	w.orders, w.rest = nil, nil
-	if w.dialed && !w.useful && !blamed {
-		s.attemptFailed(why)
+	if w.dialed && !w.useful && !blamed && !w.dismissed {
+		s.attemptFailed(w.post, why)
 	}
 	s.dispatch()
 }
@@ -93,19 +95,54 @@ func (s *scheduler) again(c *call) {
 
 // attemptFailed notes that an attempt to get a worker came to nothing: it did not get ready, or it left before it began
 // a call. After too many in a row, calls that wait are settled if there is no worker for them.
-func (s *scheduler) attemptFailed(why error) {
+func (s *scheduler) attemptFailed(p *post, why error) {
 	s.attempts++
+	s.failure = why
+	p.failures++
+	if most := s.rules.attempts; most > 0 && p.failures >= most && p.relieved != nil {
+		s.endRelief(p.relieves, s.noWorker(0))
+		s.shut(p)
+	}
 	if s.rules.attempts == 0 || s.attempts < s.rules.attempts {
 		return
 	}
-	for _, w := range s.slots {
-		if w.ready {
-			return
-		}
+	s.effects.barren = s.noWorker(0)
+	if s.ready > 0 {
+		return
 	}
 	for c := s.backlog.any(); c != nil; c = s.backlog.any() {
 		s.backlog.remove(c)
-		s.settle(c, nil, &NoWorkerError{s.attempts, why})
+		s.settle(c, nil, s.noWorker(0))
+	}
+}
+
+// noWorker returns the error of a call for which there is no worker, or was none for some time.
+func (s *scheduler) noWorker(waited time.Duration) error {
+	return &NoWorkerError{Attempts: s.attempts, Last: s.failure, Waited: waited}
+}
+
+// expireCall settles a call that was submitted while no worker was ready, if none has been since. dry was the scheduler's then.
+func (s *scheduler) expireCall(c *call, dry uint64, waited time.Duration) {
+	if s.ready == 0 && s.dry == dry && c.slot == nil && !c.settled {
+		s.backlog.remove(c)
+		s.settle(c, nil, s.noWorker(waited))
+		s.dispatch()
+	}
+}
+
+// expireAll settles the calls that wait and were submitted before the last worker went, if none has been ready since.
+func (s *scheduler) expireAll(dry uint64, waited time.Duration) {
+	if s.ready > 0 || s.dry != dry {
+		return
+	}
+	var calls []*call
+	s.backlog.each(s.backlog.len, func(c *call) {
+		if c.dry < dry {
+			calls = append(calls, c)
+		}
+	})
+	for _, c := range calls {
+		s.expireCall(c, dry, waited)
 	}
 }
 

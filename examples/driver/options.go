@@ -106,7 +106,10 @@ func (l Limits) turns() turns {
 type config struct {
 	rules
 	dial       Dial
-	workers    int
+	idle       time.Duration // of WithOnDemand
+	age        time.Duration // of WithRecycle; 0: any
+	noWorker   time.Duration // of WithNoWorkerAfter
+	first      uint64        // of WithFirstCall
 	limits     Limits
 	minBackoff time.Duration
 	maxBackoff time.Duration
@@ -135,7 +138,48 @@ func WithWorkers(n int, dial Dial) Option {
 	return func(c *config) {
 		c.check(n > 0 && n <= maxWorkers, "WithWorkers: expected 1 to %d workers, got %d", maxWorkers, n)
 		c.check(dial != nil, "WithWorkers: dial is nil")
-		c.workers, c.dial = n, dial
+		c.most, c.dial = n, dial
+	}
+}
+
+// WithOnDemand has the host start workers as calls need them: of those of WithWorkers, least (0 or more) are always kept, and
+// one more is started for each call that no ready or starting worker can take. When a worker beyond least has had no calls for
+// the time idle, it leaves in order, which is no attempt in the sense of WithAttempts, and causes no backoff.
+func WithOnDemand(least int, idle time.Duration) Option {
+	return func(c *config) {
+		c.check(least >= 0, "WithOnDemand: expected no negative number of workers, got %d", least)
+		c.check(idle > 0, "WithOnDemand: expected a time above 0, got %v", idle)
+		c.least, c.idle = least, idle
+	}
+}
+
+// WithRecycle has the host replace each worker that it has started when that has ended so many calls, or is so old, with up to a
+// tenth more, so that not all are replaced at once: one more is started, and when it is ready, the old one gets no more calls
+// and leaves in order once it has none. Until then the old one works, so it may end some more calls. 0 stands for never; one
+// of the two must be set. For the time of the change there are more workers than those of WithWorkers.
+func WithRecycle(calls int, age time.Duration) Option {
+	return func(c *config) {
+		c.check(calls >= 0 && age >= 0 && (calls > 0 || age > 0), "WithRecycle: expected a number of calls or an age, got %d and %v", calls, age)
+		c.recycle, c.age = calls, age
+	}
+}
+
+// WithNoWorkerAfter has calls answered with a *NoWorkerError that have waited so long while no worker was ready. The time is
+// counted from the beginning of the call, or from when the last ready worker went if that was later. Without this option a call
+// waits until WithAttempts attempts were of no use, and, if workers come by Attach only, for ever.
+func WithNoWorkerAfter(d time.Duration) Option {
+	return func(c *config) {
+		c.check(d > 0, "WithNoWorkerAfter: expected a time above 0, got %v", d)
+		c.noWorker, c.expire = d, true
+	}
+}
+
+// WithFirstCall sets the number of the first call, at least 1, so that the numbers of several hosts, or of one that starts
+// again, can differ. Without this option it is 1.
+func WithFirstCall(n uint64) Option {
+	return func(c *config) {
+		c.check(n > 0, "WithFirstCall: expected at least 1, got 0")
+		c.first = n
 	}
 }
 
@@ -223,7 +267,8 @@ func WithHook(hook func(worker uint64, env workerchannel.Envelope)) Option {
 
 func newConfig(opts []Option) (*config, error) {
 	c := &config{
-		rules:      rules{tries: 3, waiting: -1, attempts: 5},
+		rules:      rules{tries: 3, waiting: -1, attempts: 5, least: -1},
+		first:      1,
 		minBackoff: 100 * time.Millisecond,
 		maxBackoff: 10 * time.Second,
 		limits:     defaultLimits,
@@ -235,6 +280,16 @@ func newConfig(opts []Option) (*config, error) {
 		if opt != nil {
 			opt(c)
 		}
+	}
+	if c.idle > 0 {
+		c.check(c.dial != nil, "WithOnDemand: there is no WithWorkers")
+		c.check(c.least <= c.most, "WithOnDemand: expected at most the %d of WithWorkers, got %d", c.most, c.least)
+	}
+	if c.recycle > 0 || c.age > 0 {
+		c.check(c.dial != nil, "WithRecycle: there is no WithWorkers")
+	}
+	if c.least < 0 {
+		c.least = c.most
 	}
 	if c.hook == nil {
 		c.check(false, "WithHook: hook is nil")

@@ -36,12 +36,18 @@ type scheduler struct {
 	places   ranking
 	behind   chain[*slot] // the workers at which calls wait, the one that has ended no call for the longest time first
 	handlers int          // of the workers that are ready
-	emptying int          // the workers that are
-	recheck  bool         // a suspect may find an empty worker now
-	ended    uint64       // calls that workers have ended
+	ready    int          // these workers
+	dry      uint64       // counts the times that the last of them went
+	usual    int          // the capacity that a worker said last
+	excess   int          // calls that wait at workers
+	staff    staff
+	emptying int    // the workers that are
+	recheck  bool   // a suspect may find an empty worker now
+	ended    uint64 // calls that workers have ended
 	pace     pace
-	armed    bool // effects.balance has been asked for
-	attempts int  // workers in a row that were of no use
+	armed    bool  // effects.balance has been asked for
+	attempts int   // workers in a row that were of no use
+	failure  error // why the last of them was
 	stopping bool
 	counts   Counters
 	effects  effects
@@ -53,6 +59,10 @@ type rules struct {
 	tries    int // the workers that may end while they have a call alone
 	waiting  int // the calls that may wait; negative: any number
 	attempts int // the workers in a row that may be of no use; 0: any number
+
+	least, most int  // workers that the host starts
+	recycle     int  // the calls after which one is replaced; 0: any number
+	expire      bool // calls are given up when there has been no worker for long
 }
 
 // effects are what the scheduler asks of its host.
@@ -62,12 +72,18 @@ type effects struct {
 	balance bool    // call balance when those have been told
 	ready   []*slot // call workerSilent if they do not say their capacity soon
 	taken   []*call // call unreserve if they do not come back soon
+	hired   []*post // start a worker for them
+	idle    []*slot // they have no calls: call idleFor if that lasts
+	dry     bool    // no worker is ready any more: call expireAll if that lasts
+	early   []*call // no worker is ready: call expireCall if that lasts
+	barren  error   // why those who wait for workers need not wait any longer
 }
 
 // reset forgets the effects, which have taken place.
 func (e *effects) reset() {
 	e.settled, e.ordered, e.ready, e.balance = emptied(e.settled), emptied(e.ordered), emptied(e.ready), false
-	e.taken = emptied(e.taken)
+	e.taken, e.hired, e.idle, e.early = emptied(e.taken), emptied(e.hired), emptied(e.idle), emptied(e.early)
+	e.dry, e.barren = false, nil
 }
 
 // emptied returns a list without its elements, to be filled again, unless it is longer than most get.
@@ -89,6 +105,7 @@ type call struct {
 	reason  string       // the text of cancel, for the worker
 	suspect bool         // it runs alone, since a worker ended that may have begun it
 	charged int          // the workers that ended while they had it alone
+	dry     uint64       // the scheduler's when it was submitted
 	leaves  int          // the workers in a row that left in order and had begun it
 	result  result
 	settled bool
@@ -137,7 +154,10 @@ func (s *scheduler) submit(c *call) error {
 		return ErrBusy
 	}
 	s.lastID++
-	c.id, c.link.of = s.lastID, c
+	c.id, c.link.of, c.dry = s.lastID, c, s.dry
+	if s.expire && s.ready == 0 {
+		s.effects.early = append(s.effects.early, c)
+	}
 	s.counts.Calls++
 	if c.region != nil {
 		c.region.calls[c.id] = c
@@ -188,9 +208,9 @@ func (s *scheduler) closeRegion(r *regionState, cause error, reason string) (can
 	return s.cancelRegion(r, cause, reason)
 }
 
-// join adds a worker, which is not ready yet.
-func (s *scheduler) join(dialed bool) *slot {
-	w := &slot{dialed: dialed, calls: map[uint64]*call{}, rest: map[uint64]bool{}}
+// join adds a worker, which is not ready yet, for a post; nil: it has come by itself.
+func (s *scheduler) join(p *post) *slot {
+	w := &slot{post: p, dialed: p != nil, calls: map[uint64]*call{}, rest: map[uint64]bool{}}
 	w.behind.of = w
 	s.slots = append(s.slots, w)
 	s.counts.WorkersStarted++
@@ -203,6 +223,10 @@ func (s *scheduler) workerReady(w *slot) {
 		return
 	}
 	w.ready = true
+	if !w.stopping {
+		s.ready++
+		s.man(w.post, true)
+	}
 	s.setCapacity(w, 1)
 	if s.window > 1 {
 		s.effects.ready = append(s.effects.ready, w)
@@ -226,6 +250,9 @@ func (s *scheduler) workerCapacity(w *slot, n int) {
 	w.said = true
 	if s.window > 0 {
 		n = min(n, s.window)
+	}
+	if n > 0 {
+		s.usual = n
 	}
 	s.setCapacity(w, n)
 	if n == 0 {
@@ -262,6 +289,13 @@ func (s *scheduler) close(w *slot) {
 	if !w.stopping {
 		w.stopping, s.recheck = true, true
 		s.handlers -= w.capacity
+		if w.ready {
+			if s.ready--; s.ready == 0 {
+				s.dry++
+				s.effects.dry = true
+			}
+		}
+		s.man(w.post, false)
 		s.arrange(w)
 	}
 }
@@ -315,6 +349,9 @@ func (s *scheduler) callEnded(w *slot, c *call, ran time.Duration, cause workerc
 			s.settle(c, nil, &CancelError{Reason: cancelled.Reason})
 		}
 	}
+	if w.ended++; s.recycle > 0 && w.ended >= s.recycle {
+		s.retire(w, nil)
+	}
 	s.progressed(w, ran)
 	s.dispatch()
 }
@@ -330,6 +367,7 @@ func (s *scheduler) stop() {
 		s.settle(c, nil, ErrStopped)
 	}
 	for _, w := range s.slots {
+		s.endRelief(w, ErrStopped)
 		s.close(w)
 		s.order(w, orderStop, nil)
 	}
@@ -355,6 +393,7 @@ func (s *scheduler) dispatch() {
 		}
 	}
 	s.takeBack()
+	s.hire()
 }
 
 // room returns the worker that gets the next call: the one with the most free handlers, or, if there is none, the one at
@@ -397,6 +436,9 @@ func (s *scheduler) wait(c *call) {
 		return
 	}
 	s.backlog.giveBack(c)
+	if s.expire && s.ready == 0 {
+		s.effects.early = append(s.effects.early, c)
+	}
 	s.recheck = s.recheck || c.suspect
 }
 
@@ -425,8 +467,18 @@ func (s *scheduler) arrange(w *slot) {
 	if w.takes() && (w.free() > 0 || w.reserved == 0 && -w.free() < s.mostLead(w)) {
 		s.places.put(w)
 	}
-	switch waits := w.said && s.tries > 1 && !w.stopping && w.excess() > 0; {
-	case !waits:
+	excess := 0
+	if w.said && s.tries > 1 && !w.stopping {
+		excess = max(w.excess(), 0)
+	}
+	s.excess += excess - w.waiting
+	w.waiting = excess
+	wasIdle := w.idle
+	if w.idle = w.empty(); w.idle && !wasIdle {
+		s.effects.idle = append(s.effects.idle, w)
+	}
+	switch {
+	case excess == 0:
 		w.behind.remove()
 	case w.behind.chain == nil:
 		w.progress = s.ended

@@ -58,7 +58,7 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 			},
 			"join": func(*rapid.T) {
 				if len(s.slots) < 4 {
-					w := s.join(true)
+					w := s.joinStaff()
 					held[w] = map[*call]bool{}
 				}
 			},
@@ -136,7 +136,7 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 				}
 			},
 			"balance": func(*rapid.T) { s.balance() },
-			"fail":    func(*rapid.T) { s.attemptFailed(errDied) },
+			"fail":    func(*rapid.T) { s.attemptFailed(new(post), errDied) },
 			"":        func(t *rapid.T) { checkScheduler(t, s, all, settled) },
 		}
 		t.Repeat(actions)

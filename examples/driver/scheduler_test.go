@@ -13,9 +13,16 @@ import (
 
 var errDied = errors.New("died")
 
+// joinStaff adds a worker of the staff.
+func (s *scheduler) joinStaff() *slot {
+	p := new(post)
+	s.enter(p)
+	return s.join(p)
+}
+
 // readySlot adds a worker that is ready.
 func readySlot(s *scheduler) *slot {
-	w := s.join(true)
+	w := s.joinStaff()
 	s.workerReady(w)
 	if s.window > 0 {
 		s.workerSilent(w)
@@ -152,7 +159,7 @@ func TestSchedulerChargesNobodyForAnOrderlyEnd(t *testing.T) {
 	for _, how := range []ending{endedInOrder, endedInOrder, endedForOne, endedInOrder, endedInOrder, endedByItself, endedInOrder, endedInOrder, endedInOrder} {
 		leave(how)
 	}
-	assert.Equal(t, &NoWorkerError{3, errLeft}, c.result.err)
+	assert.Equal(t, &NoWorkerError{Attempts: 3, Last: errLeft}, c.result.err)
 	assert.Equal(t, 1, c.charged)
 }
 
@@ -245,11 +252,11 @@ func TestSchedulerRefusesWhatIsMoreThanTheBacklog(t *testing.T) {
 func TestSchedulerGivesUpWithoutWorkers(t *testing.T) {
 	s := newScheduler(rules{window: 2, attempts: 3})
 	c := submitted(t, s)
-	s.attemptFailed(errors.New("not found"))
-	s.workerLeft(s.join(true), endedByItself, errors.New("did not boot"))
+	s.attemptFailed(new(post), errors.New("not found"))
+	s.workerLeft(s.joinStaff(), endedByItself, errors.New("did not boot"))
 	assert.False(t, c.settled)
-	s.attemptFailed(errDied)
-	assert.Equal(t, &NoWorkerError{3, errDied}, c.result.err)
+	s.attemptFailed(new(post), errDied)
+	assert.Equal(t, &NoWorkerError{Attempts: 3, Last: errDied}, c.result.err)
 
 	w := readySlot(s)
 	c = submitted(t, s)
@@ -257,7 +264,7 @@ func TestSchedulerGivesUpWithoutWorkers(t *testing.T) {
 	waiting := submitted(t, s)
 	_ = submitted(t, s)
 	for range 5 {
-		s.attemptFailed(errDied)
+		s.attemptFailed(new(post), errDied)
 	}
 	assert.False(t, waiting.settled, "there is a worker")
 	s.workerLeft(w, endedByItself, errDied)
@@ -269,11 +276,11 @@ func TestSchedulerGivesUpOnWorkersThatLeaveBeforeTheyAreGivenACall(t *testing.T)
 	c := submitted(t, s)
 	for range 3 {
 		assert.False(t, c.settled)
-		w := s.join(true)
+		w := s.joinStaff()
 		s.workerReady(w) // c is assigned to it, and not sent
 		s.workerLeft(w, endedInOrder, errLeft)
 	}
-	assert.Equal(t, &NoWorkerError{3, errLeft}, c.result.err)
+	assert.Equal(t, &NoWorkerError{Attempts: 3, Last: errLeft}, c.result.err)
 }
 
 func TestSchedulerGivesNothingToAWorkerThatEnds(t *testing.T) {

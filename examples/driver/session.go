@@ -57,6 +57,7 @@ func (s *session) finish() {
 	s.leave()
 	s.settle() // for the clocks of its calls
 	s.record()
+	s.noteEnd()
 	s.tellEnd()
 	s.logEnd()
 }
@@ -128,7 +129,10 @@ func (s *session) handed(jobID uint64) *handed {
 // obey does what the scheduler orders.
 func (s *session) obey() {
 	s.host.mu.Lock()
-	orders := s.host.sched.takeOrders(s.slot)
+	orders, reason := s.host.sched.takeOrders(s.slot), "the host stops"
+	if s.slot.dismissed {
+		reason = "the host does not need this worker any more"
+	}
 	s.host.unlock()
 	for _, o := range orders {
 		switch o.kind {
@@ -139,7 +143,7 @@ func (s *session) obey() {
 		case orderReturn:
 			_ = s.c.CancelJob(o.call.id, "another worker can run it sooner") // refused if the job has ended meanwhile
 		case orderStop:
-			_ = s.c.ShutdownWhenIdle("the host stops") // refused if it has been requested
+			_ = s.c.ShutdownWhenIdle(reason) // refused if it has been requested
 		}
 	}
 }
@@ -224,6 +228,7 @@ func (s *session) observe(op workerchannel.Op) {
 	case workerchannel.BootstrapReady:
 		s.booted = true
 		s.decide(func(d *scheduler) { s.id = op.WorkerID; d.workerReady(s.slot) })
+		s.host.retireLater(s.slot)
 		s.host.events.line(slog.LevelInfo, "worker is ready", s.attrs()...)
 	case workerchannel.StatusSnapshot:
 		h := s.handed(op.JobID)
@@ -417,5 +422,8 @@ func (s *session) leave() {
 	case s.forOne:
 		how = endedForOne
 	}
-	s.decide(func(d *scheduler) { d.workerLeft(s.slot, how, why) })
+	s.decide(func(d *scheduler) {
+		d.workerLeft(s.slot, how, why)
+		s.slot.stopTimers()
+	})
 }

@@ -44,7 +44,7 @@ var mistakes = []mistake{
 	{"a turn that came to nothing counts", "promise 3: a region is overtaken", "backlog.go", "	l.turn.remove() // the turn that it has had came to nothing\n	b.turns.prepend(&l.turn)\n", "	b.queue(l)\n"},
 	{"a call that a worker has is not cancelled", "promise 4: returned late", "scheduler.go", "		s.order(c.slot, orderCancel, c)\n", ""},
 	{"an answer is not counted", "promise 1: counters", "scheduler.go", "	s.counts.count(err)\n", ""},
-	{"calls that wait are forgotten when there is no worker", "promise 1: no answer", "leave.go", "		s.backlog.remove(c)\n		s.settle(c, nil, &NoWorkerError{s.attempts, why})\n", "		s.backlog.remove(c)\n"},
+	{"calls that wait are forgotten when there is no worker", "promise 1: no answer", "leave.go", "		s.backlog.remove(c)\n		s.settle(c, nil, &NoWorkerError{Attempts: s.attempts, Last: why})\n", "		s.backlog.remove(c)\n"},
 	{"a worker is not asked for a sign of life", "promise", "session.go", "case !s.polled && passed(s.heard, s.turns.silence):", "case false:"},
 }
 

@@ -161,7 +161,7 @@ func TestAProcessThatIsAskedToEndIsNotChargedToItsCall(t *testing.T) {
 	dial, begun := situations(t, 1, 1, false) // asked as soon as it has begun
 	withProcesses(t, func(h *Host) {
 		err := second(h.Do(t.Context(), []byte("1h")))
-		assert.Equal(t, &NoWorkerError{4, errLeft}, err)
+		assert.Equal(t, &NoWorkerError{Attempts: 4, Last: errLeft}, err)
 		assert.Equal(t, map[uint64]int{1: 4}, begun())
 	}, WithAttempts(4), WithBackoff(time.Millisecond, time.Millisecond), WithWorkers(1, dial))
 }

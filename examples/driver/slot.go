@@ -10,7 +10,13 @@ import (
 
 // A slot is a worker as the scheduler sees it.
 type slot struct {
-	dialed                bool // the host starts another one in its place
+	post                  *post // nil: it has been dismissed, or has come by itself
+	dialed                bool  // it has had a post
+	dismissed             bool  // the host wants it to leave
+	relief                *post // whose worker will relieve it; nil: none
+	ended                 int   // calls that it has ended
+	idle                  bool  // it has no calls
+	waiting               int   // calls that wait there
 	ready, stopping, left bool
 	useful                bool // it has ended a call
 	said                  bool // it has said its capacity
@@ -33,6 +39,9 @@ type slot struct {
 
 	// The Host's.
 	wake    func()
+	since   time.Time     // when it last had no calls any more
+	idling  *time.Timer   // until it has been idle for long
+	aging   *time.Timer   // until it is old
 	answers time.Duration // how soon it reports that it runs a call that need not wait there, as a moving average
 }
 
@@ -77,16 +86,22 @@ func sortedCalls(calls map[uint64]*call) []*call {
 const maxLead = 32
 
 // A ranking has the workers that may be given a call, by their free handlers. Of several with the same number the one
-// that has had it for the longest time is first. Every operation takes constant time.
+// that has had it for the longest time is first; where workers come on demand, it is the last, so that those that are not
+// needed get idle. Every operation takes constant time.
 type ranking struct {
-	ranks  [maxLead + maxCapacity + 1]chain[*slot]
-	filled [(maxLead+maxCapacity)/64 + 1]uint64 // a bit for each rank that may have workers
+	onDemand bool
+	ranks    [maxLead + maxCapacity + 1]chain[*slot]
+	filled   [(maxLead+maxCapacity)/64 + 1]uint64 // a bit for each rank that may have workers
 }
 
 func (r *ranking) put(w *slot) {
 	w.place.of = w
 	rank := w.free() + maxLead
-	r.ranks[rank].append(&w.place)
+	if r.onDemand {
+		r.ranks[rank].prepend(&w.place)
+	} else {
+		r.ranks[rank].append(&w.place)
+	}
 	r.filled[rank/64] |= 1 << (rank % 64)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // Counters count what has happened since the host was made. They only grow. Every call that was accepted is in Calls,
@@ -57,8 +58,19 @@ type Stats struct {
 	Counters
 	Waiting  int // calls that wait for a worker
 	Assigned int // calls that a worker has
+	Starting int // workers that the host starts, or will start after the backoff, and that are not ready
 	Stopping bool
 	Workers  []WorkerStats // in the order in which they joined
+	Ended    []WorkerEnd   // the last workers that have ended, at most 8, the latest last
+}
+
+// A WorkerEnd is how a worker has ended.
+type WorkerEnd struct {
+	Number uint64
+	ID     string // "": it has not been ready; quote it before it goes to a terminal
+	At     time.Time
+	Asked  bool  // the host wanted it to leave, see Drain, Replace, WithOnDemand and WithRecycle
+	Err    error // why; nil: it has shut down in order
 }
 
 // WorkerStats is what a host knows about one of its workers.
@@ -66,15 +78,17 @@ type WorkerStats struct {
 	Number   uint64 // counts the workers of the host from 1
 	ID       string // the worker's own, once it is ready; quote it before it goes to a terminal
 	Ready    bool
-	Stopping bool // it takes no more calls
-	Calls    int  // those that it has
+	Stopping bool      // it takes no more calls
+	Calls    int       // those that it has
+	Idle     time.Time // since when it has had none; zero: it has calls, or takes none
 }
 
 // Stats returns counters and what is where at this moment.
 func (h *Host) Stats() Stats {
 	h.mu.Lock()
 	defer h.unlock()
-	s := Stats{Counters: h.sched.counts, Waiting: h.sched.backlog.len, Stopping: h.sched.stopping}
+	s := Stats{Counters: h.sched.counts, Waiting: h.sched.backlog.len, Starting: h.sched.staff.unmanned, Stopping: h.sched.stopping}
+	s.Ended = slices.Clone(h.ends)
 	s.MessagesSent, s.BytesSent = h.sent.messages.Load(), h.sent.bytes.Load()
 	s.MessagesReceived, s.BytesReceived = h.received.messages.Load(), h.received.bytes.Load()
 	s.Strays = h.strays.Load()
@@ -89,10 +103,31 @@ func (h *Host) Stats() Stats {
 
 // stats returns what the host knows about the worker; host.mu is held.
 func (s *session) stats() WorkerStats {
-	return WorkerStats{
-		Number: s.number, ID: s.id, Ready: s.slot.ready && !s.slot.left, Stopping: s.slot.stopping || s.slot.said && s.slot.capacity == 0, Calls: len(s.slot.calls),
+	w := s.slot
+	stats := WorkerStats{Number: s.number, ID: s.id, Ready: w.ready && !w.left, Stopping: w.stopping || w.said && w.capacity == 0, Calls: len(w.calls)}
+	if w.empty() {
+		stats.Idle = w.since
 	}
+	return stats
 }
+
+// noteEnd remembers how the worker has ended.
+func (s *session) noteEnd() {
+	s.host.mu.Lock()
+	defer s.host.unlock()
+	end := WorkerEnd{Number: s.number, ID: s.id, At: time.Now(), Asked: s.slot.dismissed, Err: s.why}
+	if errors.Is(s.why, errLeft) {
+		end.Err = nil
+	}
+	ends := &s.host.ends
+	if len(*ends) == mostEnds {
+		*ends = slices.Delete(*ends, 0, 1)
+	}
+	*ends = append(*ends, end)
+}
+
+// mostEnds is how many ends of workers a host remembers.
+const mostEnds = 8
 
 // traffic counts what is counted without the mutex of the host.
 type traffic struct {

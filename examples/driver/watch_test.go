@@ -106,6 +106,10 @@ func TestOptionsThatAreOutOfRangeAreRefusedOrHarmless(t *testing.T) {
 		"no window": WithWindow(0), "negative window": WithWindow(math.MinInt),
 		"no tries": WithTries(0), "negative backlog": WithBacklog(-1), "negative attempts": WithAttempts(-1),
 		"no backoff": WithBackoff(0, 0), "backoff that shrinks": WithBackoff(2, 1), "negative backoff": WithBackoff(-2, -1),
+		"negative least": WithOnDemand(-1, 1), "no idle time": WithOnDemand(0, 0), "negative idle time": WithOnDemand(0, -1), "on demand, no workers": WithOnDemand(0, 1),
+		"never recycled": WithRecycle(0, 0), "negative calls": WithRecycle(-1, 1), "negative age": WithRecycle(1, -1), "recycled, no workers": WithRecycle(1, 1),
+		"least above all":   func(c *config) { WithWorkers(2, dial)(c); WithOnDemand(3, 1)(c) },
+		"no worker after 0": WithNoWorkerAfter(0), "no worker before": WithNoWorkerAfter(-1), "call 0": WithFirstCall(0),
 		"no hook": WithHook(nil), "no logger": WithLogger(nil),
 	} {
 		h, err := NewHost(opt)
@@ -116,6 +120,7 @@ func TestOptionsThatAreOutOfRangeAreRefusedOrHarmless(t *testing.T) {
 	for name, opt := range map[string]Option{
 		"nil": nil, "huge window": WithWindow(math.MaxInt), "huge tries": WithTries(math.MaxInt), "huge backlog": WithBacklog(math.MaxInt),
 		"huge attempts": WithAttempts(math.MaxInt), "huge backoff": WithBackoff(1, math.MaxInt64), "seed": WithSeed(math.MaxUint64),
+		"huge idle time": WithOnDemand(0, math.MaxInt64), "huge recycling": WithRecycle(math.MaxInt, math.MaxInt64), "huge patience": WithNoWorkerAfter(math.MaxInt64),
 		"no limits":    WithLimits(Limits{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}),
 		"least limits": WithLimits(Limits{math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64}),
 		"huge limits": WithLimits(Limits{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64,

@@ -1,0 +1,241 @@
+package driver
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// What a Host adds to the staff of its scheduler: time, and those who wait.
+
+// Drain has the worker with that number (see WorkerStats) leave in order: it gets no more calls, those that wait there are
+// taken back, and when those that it runs have ended it is asked to shut down. If the host started it, another one is started
+// in its place, at once. Drain does not wait for that. A worker that is leaving already goes on to leave. If there is no worker
+// with that number, or it has ended, Drain returns ErrOptions.
+func (h *Host) Drain(worker uint64) error {
+	h.mu.Lock()
+	defer h.unlock()
+	for w := range h.workers {
+		if w.number == worker && !w.slot.left {
+			h.sched.dismiss(w.slot)
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: Drain: there is no worker %d", ErrOptions, worker)
+}
+
+// A replacement is what the calls of Replace that are under way wait for.
+type replacement struct {
+	callers int // whose contexts have not ended
+	done    chan struct{}
+	err     error
+}
+
+// Replace replaces the workers that the host has started, one after the other, the oldest first, so that a new version of the
+// program is used: one more worker is started, and when it is ready, the old one leaves as by Drain. So there are never fewer
+// that are ready than before, and no call is lost or runs twice. Workers that have come by Attach stay.
+//
+// Replace returns nil when all old ones have left, whose calls may take long. If a new one cannot be started, it is tried again
+// after the backoff; after as many failures as WithAttempts allows, Replace returns a *NoWorkerError, and the workers that have
+// not been replaced stay. When ctx ends it returns the cause: the replacement of one worker that has begun goes on, that of the
+// others does not begin. Called while another call is under way, it returns what that returns, and when the contexts of
+// both have ended, no other replacement begins. When the host stops, it returns ErrStopped.
+func (h *Host) Replace(ctx context.Context) error {
+	h.mu.Lock()
+	r := h.replacing
+	switch {
+	case h.sched.stopping:
+		h.unlock()
+		return ErrStopped
+	case r == nil:
+		r = &replacement{done: make(chan struct{})}
+		h.replacing = r
+		var old []*worker
+		for w := range h.workers {
+			if w.slot.post != nil {
+				old = append(old, w)
+			}
+		}
+		slices.SortFunc(old, func(a, b *worker) int { return cmp.Compare(a.number, b.number) })
+		h.running.Go(func() { h.replaceAll(r, old) })
+	}
+	r.callers++
+	h.unlock()
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		h.decide(func(*scheduler) { r.callers-- })
+		return context.Cause(ctx)
+	}
+}
+
+func (h *Host) replaceAll(r *replacement, old []*worker) {
+	for _, w := range old {
+		if r.err = h.replaceOne(r, w); r.err != nil {
+			break
+		}
+	}
+	h.decide(func(*scheduler) {
+		if h.replacing == r {
+			h.replacing = nil
+		}
+	})
+	if r.err == nil {
+		for _, w := range old {
+			<-w.gone
+		}
+	}
+	close(r.done)
+}
+
+// replaceOne returns when a worker has been replaced, or cannot be.
+func (h *Host) replaceOne(r *replacement, w *worker) error {
+	for {
+		decided, begun := make(chan error, 1), false
+		h.decide(func(s *scheduler) {
+			if begun = r.callers > 0; begun {
+				s.retire(w.slot, func(err error) { decided <- err })
+			} else {
+				h.replacing = nil // the next call begins another one
+			}
+		})
+		if !begun {
+			return context.Canceled
+		}
+		if err := <-decided; err != nil {
+			return err
+		}
+		var over bool
+		h.decide(func(*scheduler) { over = w.slot.post == nil || w.slot.left })
+		if over {
+			return nil
+		}
+	}
+}
+
+// awaiting is a call of WaitReady.
+type awaiting struct {
+	workers int
+	done    chan error // capacity 1
+}
+
+// WaitReady returns nil when at least n workers are ready, those that have come by Attach included. Where workers start on
+// demand, it has them started, up to the number of WithWorkers; those that are not needed leave later, as WithOnDemand says. It
+// returns the cause when ctx ends, ErrStopped when the host stops, a *NoWorkerError when as many attempts in a row as
+// WithAttempts allows were of no use, and ErrOptions if n is negative.
+func (h *Host) WaitReady(ctx context.Context, n int) error {
+	if n < 0 {
+		return fmt.Errorf("%w: WaitReady: expected no negative number, got %d", ErrOptions, n)
+	}
+	a := &awaiting{n, make(chan error, 1)}
+	h.mu.Lock()
+	if h.sched.stopping {
+		h.unlock()
+		return ErrStopped
+	}
+	h.waiting = append(h.waiting, a)
+	h.await()
+	h.unlock()
+	defer func() {
+		h.mu.Lock()
+		h.waiting = slices.DeleteFunc(h.waiting, func(other *awaiting) bool { return other == a })
+		h.await()
+		h.unlock()
+	}()
+	select {
+	case err := <-a.done:
+		return err
+	case <-h.stopping:
+		return ErrStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// await has the scheduler know how many workers are waited for.
+func (h *Host) await() {
+	most := 0
+	for _, a := range h.waiting {
+		most = max(most, a.workers)
+	}
+	h.sched.staff.awaited = most
+	h.sched.hire()
+}
+
+// tellWaiting answers those who wait for workers, if these are ready, or will not be.
+func (h *Host) tellWaiting(barren error) {
+	for _, a := range h.waiting {
+		err := barren
+		if h.sched.ready >= a.workers {
+			err = nil
+		} else if err == nil {
+			continue
+		}
+		select {
+		case a.done <- err:
+		default: // it has been answered
+		}
+	}
+}
+
+// noteIdle notes when a worker got idle.
+func (h *Host) noteIdle(w *slot) {
+	w.since = time.Now()
+	idle := h.config.idle
+	switch {
+	case idle == 0 || w.post == nil:
+	case w.idling != nil:
+		w.idling.Reset(idle)
+	default:
+		w.idling = time.AfterFunc(idle, func() {
+			h.decide(func(s *scheduler) {
+				if time.Since(w.since) >= idle {
+					s.idleFor(w)
+				}
+				if w.post != nil && !w.left {
+					w.idling.Reset(idle) // there may be more than the least later
+				}
+			})
+		})
+	}
+}
+
+// stopTimers stops the timers of a worker that has left.
+func (w *slot) stopTimers() {
+	for _, t := range []*time.Timer{w.idling, w.aging} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
+
+// retireLater has a worker, which is ready now, replaced when it is old.
+func (h *Host) retireLater(w *slot) {
+	if age := h.config.age; age > 0 {
+		age += min(time.Duration(rand.Int64N(int64(age)/10+1)), math.MaxInt64-age)
+		h.decide(func(*scheduler) {
+			w.aging = time.AfterFunc(age, func() { h.decide(func(s *scheduler) { s.retire(w, nil) }) })
+		})
+	}
+}
+
+// giveUpLater has calls answered that wait, or those that are early, if no worker gets ready soon.
+func (h *Host) giveUpLater(all bool, early []*call) {
+	limit, dry, now := h.config.noWorker, h.sched.dry, time.Now()
+	if all {
+		h.dried = now
+		time.AfterFunc(limit, func() { h.decide(func(s *scheduler) { s.expireAll(dry, limit) }) })
+	}
+	for _, c := range early {
+		since := c.shell.made
+		if since.Before(h.dried) {
+			since = h.dried
+		}
+		time.AfterFunc(limit-now.Sub(since), func() { h.decide(func(s *scheduler) { s.expireCall(c, dry, limit) }) })
+	}
+}

@@ -1,0 +1,163 @@
+package driver
+
+// The staff is the workers that the host starts: how many there are, when one more is started, and when one is let go.
+// Workers that come by themselves are no part of it. What happens to a worker of the staff:
+//
+//	hire         it is started: for a call that waits, or as there are fewer than the least
+//	workerReady  the worker that it relieves is dismissed
+//	goOn         it has ended, or could not be started: it is started again, or its post is closed
+//	retire       one more is started, which relieves it
+//	idleFor      it is dismissed if there are more than the least
+//	dismiss      it gets no more calls, what waits there is taken back, and it leaves when it has no calls
+
+// A post is a place for a worker of the staff. When its worker has ended, it gets another one, until it is closed.
+type post struct {
+	manned   bool            // its worker is ready and takes calls
+	closed   bool            // it gets no worker any more
+	relieves *slot           // the worker that is dismissed when this one is ready; nil: none
+	relieved func(err error) // called once with what has become of that; nil: nobody wants to know
+	failures int             // attempts in a row, since it was opened, that were of no use
+}
+
+// staff is what the scheduler knows of the staff.
+type staff struct {
+	posts    int // that are open
+	unmanned int // of these
+	awaited  int // workers that somebody waits for
+}
+
+// hire opens the posts that are missing.
+func (s *scheduler) hire() {
+	for n := s.missing(); n > 0; n-- {
+		s.open(new(post))
+	}
+}
+
+// missing returns how many posts are to be opened: for calls that no worker can take, unless those that are being started
+// can, and for the least number of workers.
+func (s *scheduler) missing() int {
+	if s.stopping {
+		return 0
+	}
+	wanted := max(s.least, s.staff.awaited)
+	waiting := s.backlog.len
+	if w := s.places.best(); w == nil || w.free() <= 0 {
+		waiting += s.excess
+	}
+	usual := max(s.usual, 1)
+	if waiting -= s.staff.unmanned * usual; waiting > 0 {
+		wanted = max(wanted, s.staff.posts+(waiting+usual-1)/usual)
+	}
+	return min(wanted, s.most) - s.staff.posts
+}
+
+// open opens a post, for which the host is to start a worker.
+func (s *scheduler) open(p *post) {
+	s.enter(p)
+	s.effects.hired = append(s.effects.hired, p)
+}
+
+func (s *scheduler) enter(p *post) {
+	p.closed = false
+	s.staff.posts++
+	s.staff.unmanned++
+}
+
+// shut closes a post.
+func (s *scheduler) shut(p *post) {
+	if p.closed {
+		return
+	}
+	s.man(p, false)
+	p.closed = true
+	s.staff.posts--
+	s.staff.unmanned--
+}
+
+// man notes whether the worker of a post is ready and takes calls.
+func (s *scheduler) man(p *post, manned bool) {
+	if p == nil || p.closed || p.manned == manned {
+		return
+	}
+	p.manned = manned
+	if !manned {
+		s.staff.unmanned++
+		return
+	}
+	s.staff.unmanned--
+	if old := p.relieves; old != nil {
+		s.dismiss(old)
+	}
+}
+
+// goOn reports whether a worker is to be started for a post whose worker has ended or could not be started. If not, the
+// post is closed.
+func (s *scheduler) goOn(p *post) bool {
+	if p.closed || p.relieves != nil && !s.stopping {
+		return !p.closed
+	}
+	s.shut(p)
+	if s.missing() <= 0 {
+		return false
+	}
+	s.enter(p)
+	return true
+}
+
+// retire has a worker of the staff dismissed as soon as one more is ready. If relieved is not nil, it is called once: with nil
+// when the worker has been dismissed or has left, or with why it stays.
+func (s *scheduler) retire(w *slot, relieved func(error)) {
+	switch {
+	case w.post == nil || w.left:
+		if relieved != nil {
+			relieved(nil)
+		}
+		return
+	case w.relief == nil:
+		w.relief = &post{relieves: w}
+		s.open(w.relief)
+	}
+	if relieved != nil {
+		w.relief.relieved = relieved
+	}
+}
+
+// endRelief notes that a worker need not be relieved any more, or will not be.
+func (s *scheduler) endRelief(w *slot, err error) {
+	p := w.relief
+	if p == nil {
+		return
+	}
+	w.relief, p.relieves = nil, nil
+	if f := p.relieved; f != nil {
+		p.relieved = nil
+		f(err)
+	}
+}
+
+// dismiss has a worker leave when the calls have ended that it runs.
+func (s *scheduler) dismiss(w *slot) {
+	s.endRelief(w, nil)
+	if w.dismissed || w.left {
+		return
+	}
+	w.dismissed = true
+	if p := w.post; p != nil {
+		w.post = nil
+		s.shut(p)
+		if old := p.relieves; old != nil {
+			s.endRelief(old, nil)
+		}
+	}
+	s.close(w)
+	s.takeBackAll(w)
+	s.order(w, orderStop, nil)
+	s.dispatch()
+}
+
+// idleFor dismisses a worker that has had no calls for as long as those beyond the least number may.
+func (s *scheduler) idleFor(w *slot) {
+	if w.post != nil && w.empty() && s.staff.posts > max(s.least, s.staff.awaited) {
+		s.dismiss(w)
+	}
+}
