@@ -241,6 +241,65 @@ func TestStateTellsEventsOnce(t *testing.T) {
 	})
 }
 
+func TestStateTellsOfWorkersThatStartAreIdleDrainAndHaveEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host, err := driver.NewHost(driver.WithWorkers(1, func(ctx context.Context) (driver.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}), driver.WithLimits(driver.Limits{Boot: -1}))
+		require.NoError(t, err)
+		h := debug.Handler(host)
+		attach(t, host, "w-\x1b", shout)
+		attach(t, host, "w-2", shout)
+		synctest.Wait()
+		running, cancel := context.WithCancel(t.Context())
+		for range 2 {
+			go func() { _, _ = host.Do(running, []byte("wait")) }()
+		}
+		synctest.Wait()
+		require.NoError(t, host.Drain(1))
+		synctest.Wait()
+		var state struct {
+			Starting int
+			Workers  []struct {
+				Status string
+				Idle   float64
+			}
+			Ended []struct {
+				Number  uint64
+				ID, Why string
+				Seconds float64
+				Trouble bool
+			}
+		}
+		read := func() {
+			require.NoError(t, json.Unmarshal(get(h, "/state.json").Body.Bytes(), &state))
+		}
+		read()
+		assert.Equal(t, 1, state.Starting)
+		assert.Equal(t, []string{"draining", "busy"}, []string{state.Workers[0].Status, state.Workers[1].Status})
+		cancel()
+		time.Sleep(time.Minute)
+		read()
+		assert.Equal(t, "idle", state.Workers[0].Status)
+		assert.InDelta(t, 60, state.Workers[0].Idle, 1)
+		require.Len(t, state.Ended, 1)
+		end := state.Ended[0]
+		assert.Equal(t, uint64(1), end.Number)
+		assert.NotContains(t, end.ID, "\x1b")
+		assert.Equal(t, "left in order, as the host asked", end.Why)
+		assert.InDelta(t, 60, end.Seconds, 1)
+		assert.False(t, end.Trouble)
+		assert.Contains(t, get(h, "/metrics").Body.String(), "\nworkerchannel_workers_starting 1\n")
+		stop, now := context.WithCancel(t.Context())
+		now()
+		_ = host.Stop(stop)
+		read()
+		assert.Equal(t, "driver: host stopped before the worker had", state.Ended[0].Why)
+		assert.True(t, state.Ended[0].Trouble)
+	})
+}
+
 func TestMetricsAreInTheFormatOfPrometheus(t *testing.T) {
 	withHost(t, func(t *testing.T, host *driver.Host, h http.Handler) {
 		_, _ = host.Do(t.Context(), []byte("payload"))

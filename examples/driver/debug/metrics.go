@@ -62,6 +62,7 @@ func writeMetrics(w io.Writer, s driver.Snapshot) {
 	one("workers", "gauge", "Workers whose connections have not ended.", len(s.Stats.Workers))
 	one("workers_ready", "gauge", "Workers that take jobs.", ready)
 	one("workers_busy", "gauge", "Workers that have jobs.", busy)
+	one("workers_starting", "gauge", "Workers that the host starts and that are not ready.", s.Stats.Starting)
 	silent, overdue := 0, 0
 	for i := range s.Sessions {
 		if s.Sessions[i].Silent() {

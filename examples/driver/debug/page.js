@@ -164,14 +164,18 @@ function showDue(s) {
   fill($("due"), list.length ? list : [make("li", {class: "empty"}, "Nothing is due: no worker owes the host an answer.")]);
 }
 
-const marks = {busy: "▶", idle: "○", starting: "…", stopping: "◧", ending: "■", overdue: "▲", "does not answer": "▲"};
+const marks = {busy: "▶", idle: "○", starting: "…", stopping: "◧", draining: "◧", ending: "■", overdue: "▲", "does not answer": "▲"};
 
 function showWorkers(s) {
-  $("workersNote").textContent = s.workers_all > s.workers.length ? "the " + s.workers.length + " most urgent of " + s.workers_all : "";
+  const notes = [];
+  if (s.workers_all > s.workers.length) notes.push("the " + s.workers.length + " most urgent of " + s.workers_all);
+  if (s.starting) notes.push(plural(s.starting, "worker starts", "workers start"));
+  $("workersNote").textContent = notes.join("; ");
+  fill($("ended"), s.ended.map(w => make("li", {class: w.trouble && "bad"}, upper(named(w.number, w.id)) + " ended " + seconds(w.seconds) + " ago: " + w.why)));
   fill($("workers"), s.workers.length ? s.workers.map(w => make("tr", {class: w.trouble && "bad", title: w.why || false},
     make("td", {class: "num"}, String(w.number)),
     make("td", {class: "id"}, w.id || "–"),
-    make("td", {class: "s-" + (w.trouble ? "trouble" : w.status)}, make("span", {class: "mark", "aria-hidden": "true"}, marks[w.status] || "·"), " " + w.status),
+    make("td", {class: "s-" + (w.trouble ? "trouble" : w.status)}, make("span", {class: "mark", "aria-hidden": "true"}, marks[w.status] || "·"), " " + w.status + (w.status === "idle" && w.idle >= 1 ? " for " + seconds(w.idle) : "")),
     make("td", {class: "num count"}, String(w.calls)),
     make("td", {class: "num dim heard"}, w.quiet ? plural(w.quiet, "turn") + " ago" : "this turn"),
   )) : [make("tr", {}, make("td", {class: "empty", colspan: 5}, "No worker is connected."))]);

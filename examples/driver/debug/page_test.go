@@ -137,6 +137,7 @@ func testPageSaysWhyAWorkerWasEnded(t *testing.T, b *chromium.Tab) {
 	assert.ErrorIs(t, err, driver.ErrGivenUp)
 	open(b, server.URL)
 	b.Wait(`document.querySelector("#log li.trouble").innerText.includes("worker is late: PollStatus of job 1")`)
+	b.Wait(`/^Worker 1 \(w-1\) ended .* ago: .*worker is late: PollStatus of job 1/.test(document.querySelector("#ended li.bad").innerText)`)
 	b.Wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
 	assert.Empty(t, b.Troubles())
 }

@@ -20,6 +20,8 @@ type state struct {
 	Phases      []phase         `json:"phases"`
 	Workers     []worker        `json:"workers"`
 	WorkersAll  int             `json:"workers_all"`
+	Starting    int             `json:"starting"` // workers that the host starts and that are not ready
+	Ended       []ended         `json:"ended"`    // the workers that ended last, the latest first
 	Due         []due           `json:"due"`
 	Jobs        []job           `json:"jobs"`
 	JobsAll     int             `json:"jobs_all"`
@@ -35,15 +37,25 @@ type phase struct {
 }
 
 type worker struct {
-	Number  uint64 `json:"number"`
-	ID      string `json:"id"`
-	Status  string `json:"status"` // one word or two
-	Trouble bool   `json:"trouble"`
-	Calls   int    `json:"calls"`
-	Turn    uint64 `json:"turn"`
-	Quiet   uint64 `json:"quiet"` // turns since a message came
-	Outbox  int    `json:"outbox"`
-	Why     string `json:"why,omitempty"`
+	Number  uint64  `json:"number"`
+	ID      string  `json:"id"`
+	Status  string  `json:"status"` // one word or two
+	Trouble bool    `json:"trouble"`
+	Calls   int     `json:"calls"`
+	Turn    uint64  `json:"turn"`
+	Quiet   uint64  `json:"quiet"` // turns since a message came
+	Outbox  int     `json:"outbox"`
+	Idle    float64 `json:"idle,omitempty"` // seconds for which it has had no job
+	Why     string  `json:"why,omitempty"`
+}
+
+// An ended is a worker that has ended.
+type ended struct {
+	Number  uint64  `json:"number"`
+	ID      string  `json:"id"`
+	Seconds float64 `json:"seconds"` // since then
+	Trouble bool    `json:"trouble"`
+	Why     string  `json:"why"`
 }
 
 // A due is something that a worker has to do. Times are in turns.
@@ -79,14 +91,14 @@ func (h *handler) state(after uint64) state {
 	s := state{
 		Time: time.Now(), TurnSeconds: snapshot.Turn.Seconds(), Stopping: stats.Stopping, Counters: stats.Counters,
 		Phases: []phase{{waiting, stats.Waiting}}, WorkersAll: len(stats.Workers), JobsAll: stats.Waiting + stats.Assigned,
-		Workers: []worker{}, Due: []due{}, Jobs: []job{}, Longest: []job{}, Payloads: h.recent.payloads,
+		Starting: stats.Starting, Ended: []ended{}, Workers: []worker{}, Due: []due{}, Jobs: []job{}, Longest: []job{}, Payloads: h.recent.payloads,
 	}
 	for state := wc.StateCreated; !state.Terminal(); state++ {
 		s.Phases = append(s.Phases, phase{state.String(), snapshot.Phases[state]})
 	}
 	for i := range snapshot.Sessions {
 		one := &snapshot.Sessions[i]
-		s.Workers = append(s.Workers, newWorker(one))
+		s.Workers = append(s.Workers, newWorker(one, s.Time, stats.Stopping))
 		for _, d := range one.Due {
 			s.Due = append(s.Due, newDue(one, d))
 		}
@@ -98,6 +110,9 @@ func (h *handler) state(after uint64) state {
 			}
 			s.Jobs = append(s.Jobs, j)
 		}
+	}
+	for _, e := range slices.Backward(stats.Ended) {
+		s.Ended = append(s.Ended, newEnded(e, s.Time))
 	}
 	for _, p := range snapshot.Longest {
 		s.Longest = append(s.Longest, newJob(p))
@@ -121,10 +136,24 @@ func newJob(p driver.Pending) job {
 	return job{ID: p.ID, Region: p.RegionID, Worker: p.Worker, Seconds: p.Age.Seconds(), Bytes: p.Bytes, Lost: p.Lost, Ran: p.Ran.Seconds()}
 }
 
-func newWorker(one *driver.Session) worker {
+func newEnded(e driver.WorkerEnd, now time.Time) ended {
+	r := ended{Number: e.Number, ID: safetext.Printable(e.ID, 64), Seconds: now.Sub(e.At).Seconds(), Trouble: e.Err != nil, Why: "left in order"}
+	switch {
+	case e.Err != nil:
+		r.Why = safetext.Printable(e.Err.Error(), maxLine)
+	case e.Asked:
+		r.Why = "left in order, as the host asked"
+	}
+	return r
+}
+
+func newWorker(one *driver.Session, now time.Time, stopping bool) worker {
 	w := worker{Number: one.Number, ID: safetext.Printable(one.ID, 64), Calls: one.Calls, Turn: one.Turn, Quiet: one.Turn - one.Heard, Outbox: one.Outbox}
 	if one.Why != nil {
 		w.Why = safetext.Printable(one.Why.Error(), maxLine)
+	}
+	if !one.Idle.IsZero() {
+		w.Idle = now.Sub(one.Idle).Seconds()
 	}
 	late := slices.ContainsFunc(one.Due, func(d driver.Due) bool { return d.Overdue })
 	w.Trouble = late || one.Silent()
@@ -135,8 +164,10 @@ func newWorker(one *driver.Session) worker {
 		w.Status = "overdue"
 	case one.Silent():
 		w.Status = "does not answer"
-	case one.Stopping:
+	case one.Stopping && stopping:
 		w.Status = "stopping"
+	case one.Stopping:
+		w.Status = "draining"
 	case !one.Ready:
 		w.Status = "starting"
 	case one.Calls == 0:
