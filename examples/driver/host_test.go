@@ -242,7 +242,7 @@ func TestStopEndsADialThatWaits(t *testing.T) {
 
 func TestNewHostRefusesBadOptions(t *testing.T) {
 	for name, opt := range map[string]Option{
-		"workers": WithWorkers(0, play(t, nil)), "dial": WithWorkers(1, nil), "window": WithWindow(0), "tries": WithTries(0), "hook": WithHook(nil),
+		"workers": WithWorkers(0, play(t, nil)), "dial": WithWorkers(1, nil), "window": WithWindow(0), "tries": WithTries(0),
 		"backlog": WithBacklog(-1), "attempts": WithAttempts(-1), "backoff": WithBackoff(2, 1), "logger": WithLogger(nil),
 	} {
 		_, err := NewHost(opt)

@@ -115,7 +115,6 @@ type config struct {
 	maxBackoff time.Duration
 	seed       uint64
 	log        *slog.Logger
-	hook       func(worker uint64, env workerchannel.Envelope)
 	record     recordFunc
 	err        error // the first option that is out of range
 }
@@ -257,14 +256,6 @@ func WithLogger(log *slog.Logger) Option {
 	}
 }
 
-// WithHook has hook called with every message that is sent to or accepted from a worker, whose number (see
-// WorkerStats) it gets. The messages of one worker come in order; for several workers it is called at the same time.
-// It must return soon and must not call the host. The message shares memory with the call's payload or result: hook must
-// not change it, nor keep it.
-func WithHook(hook func(worker uint64, env workerchannel.Envelope)) Option {
-	return func(c *config) { c.hook = hook }
-}
-
 func newConfig(opts []Option) (*config, error) {
 	c := &config{
 		rules:      rules{tries: 3, waiting: -1, attempts: 5, least: -1},
@@ -273,7 +264,6 @@ func newConfig(opts []Option) (*config, error) {
 		maxBackoff: 10 * time.Second,
 		limits:     defaultLimits,
 		log:        slog.New(slog.DiscardHandler),
-		hook:       func(uint64, workerchannel.Envelope) {},
 		record:     recordNothing,
 	}
 	for _, opt := range opts {
@@ -290,9 +280,6 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	if c.least < 0 {
 		c.least = c.most
-	}
-	if c.hook == nil {
-		c.check(false, "WithHook: hook is nil")
 	}
 	return c, c.err
 }

@@ -99,7 +99,6 @@ func (s *session) next(text []byte) ([]byte, int) {
 	s.sending, s.sendingSince = true, s.c.Turn()
 	s.host.sent.add(len(text))
 	s.keepTime()
-	s.host.config.hook(s.number, env)
 	s.tell(EventSent, &env, len(text), nil)
 	s.logMessage(&env, len(text))
 	if op, ok := env.Op.(workerchannel.SpawnJob); ok {
@@ -208,7 +207,6 @@ func (s *session) early(op workerchannel.Op) bool {
 
 // accepted shows a message that was accepted to those who look.
 func (s *session) accepted(env *workerchannel.Envelope, size int) {
-	s.host.config.hook(s.number, *env)
 	s.tell(EventReceived, env, size, nil)
 	s.logMessage(env, size)
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // A simulation is a plan that is carried out, by a host and workers that know nothing of it, on virtual time. It watches
-// the host through its hook, the connections, the handlers and what Do returns.
+// the host through Observe, the connections, the handlers and what Do returns.
 type simulation struct {
 	plan    plan
 	host    *driver.Host
@@ -123,7 +123,7 @@ func (s *simulation) innocents() (last time.Duration) {
 
 func (s *simulation) run() {
 	s.started = time.Now()
-	opts := []driver.Option{driver.WithWorkers(s.plan.Places, s.dial), driver.WithHook(s.observe)}
+	opts := []driver.Option{driver.WithWorkers(s.plan.Places, s.dial)}
 	if s.plan.Tries > 0 {
 		opts = append(opts, driver.WithTries(s.plan.Tries))
 	}
@@ -135,12 +135,14 @@ func (s *simulation) run() {
 	}
 	s.mu.Lock()
 	host, err := driver.NewHost(opts...)
-	s.host = host
-	s.mu.Unlock()
 	if err != nil {
+		s.mu.Unlock()
 		s.report(1, "no host", "%v", err)
 		return
 	}
+	s.host = host
+	defer host.Observe(s.observe)()
+	s.mu.Unlock() // no worker starts before
 	inRegion := [regions]*driver.Region{}
 	for i := range regions {
 		inRegion[i] = host.NewRegion()
@@ -260,8 +262,12 @@ func (s *simulation) tell(format string, args ...any) {
 	}
 }
 
-// observe is the host's hook: it sees what the host sends and accepts, in the order in which the host learns of it.
-func (s *simulation) observe(number uint64, env wc.Envelope) {
+// observe sees what the host sends and accepts, in the order in which the host learns of it.
+func (s *simulation) observe(e driver.Event) {
+	if e.Kind != driver.EventSent && e.Kind != driver.EventReceived {
+		return
+	}
+	number, env := e.Worker, e.Envelope
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ready, ok := env.Op.(wc.BootstrapReady); ok {

@@ -19,9 +19,24 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-func TestHookSeesTheMessagesOfAWorkerInOrder(t *testing.T) {
-	seen := map[uint64][]string{}
+// messages calls f with the messages that h sends or accepts, until the test ends.
+func messages(t *testing.T, h *Host, f func(worker uint64, env wc.Envelope)) {
+	t.Cleanup(h.Observe(func(e Event) {
+		if e.Kind == EventSent || e.Kind == EventReceived {
+			f(e.Worker, e.Envelope)
+		}
+	}))
+}
+
+func TestObserversSeeTheMessagesOfAWorkerInOrder(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
+		seen := map[uint64][]string{}
+		messages(t, h, func(worker uint64, env wc.Envelope) { seen[worker] = append(seen[worker], env.Op.Type().String()) })
+		conn, _ := play(t, serving(func(_ context.Context, job *Job) ([]byte, error) {
+			job.Progress("half")
+			return job.Payload, nil
+		}))(t.Context())
+		require.NoError(t, h.Attach(conn))
 		synctest.Wait() // for its capacity
 		require.NoError(t, second(h.Do(t.Context(), []byte("a"))))
 		synctest.Wait()
@@ -29,28 +44,30 @@ func TestHookSeesTheMessagesOfAWorkerInOrder(t *testing.T) {
 		assert.Equal(t, map[uint64][]string{1: {
 			"BootstrapReady", "Diagnostic", "SpawnJob", "StatusSnapshot", "StatusSnapshot", "JobCompleted", "ShutdownWorker", "ShutdownCompleted",
 		}}, seen)
-	}, WithHook(func(worker uint64, env wc.Envelope) {
-		seen[worker] = append(seen[worker], env.Op.Type().String())
-	}), WithWorkers(1, play(t, serving(func(_ context.Context, job *Job) ([]byte, error) {
-		job.Progress("half")
-		return job.Payload, nil
-	}))))
+	})
 }
 
-func TestHookDoesNotSeeWhatWasNotAccepted(t *testing.T) {
-	seen := map[wc.OpType]int{}
+func TestObserversTellWhatWasNotAcceptedFromMessages(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
-		require.NoError(t, second(h.Do(t.Context(), nil)))
+		seen := map[wc.OpType]int{}
+		messages(t, h, func(_ uint64, env wc.Envelope) { seen[env.Op.Type()]++ })
+		conn, _ := play(t, func(p *peer) {
+			p.begin()
+			stray, _ := wc.NewWorkerEnvelope("another", wc.Header{SeqNo: 1}, wc.Diagnostic{}).AppendJSON(nil)
+			p.send(stray)
+			p.send(p.message(99, wc.JobCompleted{JobID: 77, Outcome: wc.OutcomeOk{}}))
+			p.hang()
+		})(t.Context())
+		require.NoError(t, h.Attach(conn))
+		answer := do(h, t.Context(), "")
+		synctest.Wait()
+		conn, _ = play(t, serving(echo))(t.Context())
+		require.NoError(t, h.Attach(conn))
+		require.NoError(t, (<-answer).err)
 		assert.Equal(t, uint64(1), h.Stats().Strays)
 		delete(seen, wc.OpStatusSnapshot) // a worker need not report that it runs a job that ends at once
 		assert.Equal(t, map[wc.OpType]int{wc.OpBootstrapReady: 2, wc.OpDiagnostic: 1, wc.OpSpawnJob: 2, wc.OpJobCompleted: 1}, seen)
-	}, WithHook(func(_ uint64, env wc.Envelope) { seen[env.Op.Type()]++ }), WithWorkers(1, play(t, func(p *peer) {
-		p.begin()
-		stray, _ := wc.NewWorkerEnvelope("another", wc.Header{SeqNo: 1}, wc.Diagnostic{}).AppendJSON(nil)
-		p.send(stray)
-		p.send(p.message(99, wc.JobCompleted{JobID: 77, Outcome: wc.OutcomeOk{}}))
-		p.hang()
-	}, serving(echo))))
+	})
 }
 
 func TestStatsAddUpAtEveryMoment(t *testing.T) {
@@ -110,7 +127,7 @@ func TestOptionsThatAreOutOfRangeAreRefusedOrHarmless(t *testing.T) {
 		"never recycled": WithRecycle(0, 0), "negative calls": WithRecycle(-1, 1), "negative age": WithRecycle(1, -1), "recycled, no workers": WithRecycle(1, 1),
 		"least above all":   func(c *config) { WithWorkers(2, dial)(c); WithOnDemand(3, 1)(c) },
 		"no worker after 0": WithNoWorkerAfter(0), "no worker before": WithNoWorkerAfter(-1), "call 0": WithFirstCall(0),
-		"no hook": WithHook(nil), "no logger": WithLogger(nil),
+		"no logger": WithLogger(nil),
 	} {
 		h, err := NewHost(opt)
 		assert.ErrorIs(t, err, ErrOptions, name)

@@ -43,8 +43,7 @@ func run() error {
 		Boot: 5 * time.Second, Silence: time.Second, Answer: *answer,
 		Cancel: 5 * time.Second, Drain: 5 * time.Second, Shutdown: 5 * time.Second,
 	}
-	options := []driver.Option{driver.WithWorkers(1, start), driver.WithLimits(limits), driver.WithHook(t.message),
-		driver.WithLogger(slog.Default())}
+	options := []driver.Option{driver.WithWorkers(1, start), driver.WithLimits(limits), driver.WithLogger(slog.Default())}
 	if *record != "" {
 		w, err := journal.Create(*record, journal.Options{})
 		if err != nil {
@@ -57,6 +56,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	host.Observe(t.message)
 	if *page != "" {
 		go func() { log.Print("subprocess: no page: ", http.ListenAndServe(*page, debug.Handler(host))) }()
 	}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/driver"
 )
 
 // A tally counts what has come of the jobs, and shows it. If the standard error is a terminal, its last line is for the
@@ -37,7 +38,11 @@ func newTally() *tally {
 }
 
 // message sees every message.
-func (t *tally) message(_ uint64, env workerchannel.Envelope) {
+func (t *tally) message(e driver.Event) {
+	if e.Kind != driver.EventSent && e.Kind != driver.EventReceived {
+		return
+	}
+	env := e.Envelope
 	if *verbose {
 		log.Print(env)
 	}

@@ -76,17 +76,21 @@ func (ws *workers) start() {
 		driver.WithTries(1000), // a person kills them
 		driver.WithBackoff(100*time.Millisecond, time.Second),
 		driver.WithLogger(slog.New(slog.NewTextHandler(ws.picture.page, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: withoutTime}))),
-		driver.WithHook(func(number uint64, env workerchannel.Envelope) {
-			w := ws.all[number-1]
-			if op, ok := env.Op.(workerchannel.BootstrapReady); ok {
-				w.id, ws.killed = op.WorkerID, false
-			}
-			ws.picture.message(w, env)
-		}))
+	)
 	if err != nil {
 		panic(err) // an option is wrong
 	}
 	ws.host = host
+	host.Observe(func(e driver.Event) {
+		if e.Kind != driver.EventSent && e.Kind != driver.EventReceived {
+			return
+		}
+		w := ws.all[e.Worker-1]
+		if op, ok := e.Envelope.Op.(workerchannel.BootstrapReady); ok {
+			w.id, ws.killed = op.WorkerID, false
+		}
+		ws.picture.message(w, e.Envelope)
+	})
 }
 
 func withoutTime(_ []string, a slog.Attr) slog.Attr {
