@@ -249,7 +249,7 @@ func (s *session) observe(op workerchannel.Op) {
 		}
 	case workerchannel.Diagnostic:
 		if n, ok := capacityOf(op.Message); ok && op.Category == categoryCapacity {
-			s.decide(func(d *scheduler) { d.workerCapacity(s.slot, n) })
+			s.capacitySaid(n)
 		} else {
 			s.logDiagnostic(op)
 		}
@@ -318,22 +318,8 @@ func (s *session) nextTurn() {
 	case !s.polled && passed(s.heard, s.turns.silence):
 		s.poll()
 	}
+	s.limitUnreported()
 	s.ticking = s.busy()
-}
-
-// limitRun starts the clock of a call, from now.
-func (s *session) limitRun(h *handed) {
-	limit := h.call.shell.runLimit
-	if limit <= 0 {
-		return
-	}
-	h.clock.start(limit, func() {
-		s.decide(func(d *scheduler) {
-			if c := h.call; c.slot == s.slot && c.attempt == h.attempt {
-				d.cancelCall(c, ErrRunLimit, ErrRunLimit.Error())
-			}
-		})
-	})
 }
 
 // oneCall reports whether a worker that is late is so because of one call, as it does not let go of it. If it only does not
