@@ -14,19 +14,27 @@ func (h *Host) keepWorker() {
 	wait := time.Duration(0)
 	var before <-chan struct{} // closed when the worker before the last has ended
 	for {
-		useful := false
+		useful, tried := false, false
 		if w := h.startWorker(); w != nil {
 			<-w.replace
 			if before != nil {
 				<-before
 			}
 			before = w.gone
+			w.mu.Lock()
+			tried = w.sentBytes > 0
+			w.mu.Unlock()
 			h.mu.Lock()
 			useful = w.slot.useful
 			h.mu.Unlock()
 		}
-		if wait = min(max(2*wait, h.config.minBackoff), h.config.maxBackoff); useful {
+		switch {
+		case useful:
 			wait = 0
+		case tried:
+			wait = h.config.minBackoff // it may be for its call that it ended, and others wait for the next worker
+		default:
+			wait = min(max(2*wait, h.config.minBackoff), h.config.maxBackoff)
 		}
 		if !h.pause(wait) {
 			return
