@@ -285,6 +285,7 @@ func TestServeFailsWhenAnswersAreNotRead(t *testing.T) {
 				wake: make(chan struct{}, 1), notice: make(chan struct{}, 1), running: 1, // a handler that does not return
 			}
 			require.NoError(t, s.w.Announce())
+			before := heapBytes()
 			sent := uint64(0)
 			take := func(op wc.Op) {
 				sent++
@@ -301,6 +302,7 @@ func TestServeFailsWhenAnswersAreNotRead(t *testing.T) {
 			assert.ErrorIs(t, s.err, ErrTooManyJobs)
 			assert.True(t, s.w.Closed())
 			assert.LessOrEqual(t, s.w.OutboxLen(), maxUnread+1)
+			assert.Less(t, heapBytes(), before+16<<20)
 			for range 100 {
 				take(wc.PollStatus{JobID: 1 << 40})
 			}

@@ -13,8 +13,8 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// How many messages may wait for a host that does not read. Together they take at most 256 MiB for each 1,024 results, and
-// 32 MiB for others.
+// How many messages may wait for a host that does not read. Results take at most 256 MiB, and 256 KiB for each handler; other
+// messages take less than 16 MiB.
 const (
 	maxOutbox  = 64             // before handlers have to wait, with what they report
 	maxResults = 1024           // before no other handler is called
