@@ -69,19 +69,78 @@ func TestARunLimitCountsFromSendingAtAWorkerThatSaysNothing(t *testing.T) {
 	}, WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) {
 		p.announce()
 		for {
-			switch op := p.receive().(type) { // polls are answered by receive
-			case wc.CancelJob:
-				_ = p.half.AcknowledgeCancel(op.JobID)
-			case wc.DrainJob:
-				_ = p.half.CompleteDrain(op.JobID)
-			case wc.FinalizeJob:
-				_ = p.half.CompleteFinalize(op.JobID)
-			case wc.ShutdownWorker:
-				_ = p.half.CompleteShutdown()
-			}
-			p.flush()
+			p.lets(p.receive()) // polls are answered by receive
 		}
 	})))
+}
+
+// lets answers a message of the cancel handshake, and a shutdown.
+func (p *peer) lets(op wc.Op) {
+	switch op := op.(type) {
+	case wc.CancelJob:
+		_ = p.half.AcknowledgeCancel(op.JobID)
+	case wc.DrainJob:
+		_ = p.half.CompleteDrain(op.JobID)
+	case wc.FinalizeJob:
+		_ = p.half.CompleteFinalize(op.JobID)
+	case wc.ShutdownWorker:
+		_ = p.half.CompleteShutdown()
+	}
+	p.flush()
+}
+
+func TestARunLimitCountsAtAWorkerThatDoesNotReportThoughItSaysItsCapacity(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		const limit = 7 * time.Second
+		start := time.Now()
+		var answers []<-chan result
+		for range 3 { // it has room for two
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			answers = append(answers, do(h, ctx, "", WithRunLimit(limit)))
+			synctest.Wait()
+		}
+		unlimited := do(h, t.Context(), "")
+		for i, a := range answers {
+			assert.Equal(t, &CancelError{Cause: ErrRunLimit}, (<-a).err)
+			least := time.Duration(1+i/2) * (testLimits.Answer + limit)
+			assert.GreaterOrEqual(t, time.Since(start), least, "call %d", i)
+			assert.Less(t, time.Since(start), least+least/5, "call %d", i)
+		}
+		time.Sleep(time.Hour)
+		assert.Empty(t, unlimited)
+		assert.Zero(t, h.Stats().WorkersKilled)
+	}, WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) {
+		p.announce()
+		p.sayCapacity("2")
+		for {
+			p.lets(p.receive()) // polls are answered by receive
+		}
+	})))
+}
+
+func TestARunLimitBeginsWithTheReportHoweverLongItHasBeenUnderWay(t *testing.T) {
+	for name, when := range map[string]func(*peer){
+		"said before the call": func(p *peer) { p.sayCapacity("1"); p.spawned() },
+		"said after the call":  func(p *peer) { p.spawned(); p.sayCapacity("1") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withHost(t, func(t *testing.T, h *Host) {
+				var err error
+				assert.Equal(t, 9*time.Second, took(func() { _, err = h.Do(t.Context(), nil, WithRunLimit(time.Second)) }))
+				assert.ErrorIs(t, err, ErrRunLimit)
+			}, WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) {
+				p.announce()
+				when(p)
+				p.sleep(8 * time.Second)
+				require.NoError(t, p.half.Start(1))
+				p.flush()
+				for {
+					p.lets(p.receive())
+				}
+			})))
+		})
+	}
 }
 
 func TestARunLimitOfAHandlerThatIgnoresItChargesNoOther(t *testing.T) {

@@ -27,10 +27,14 @@ func WithProgress(f func(detail string)) CallOption {
 	return func(o *callOptions) { o.progress = f }
 }
 
-// WithRunLimit bounds the time that a handler may run, in place of Limits.Run: from when its worker reports that it runs the
-// job, or from when the job was sent to a worker that says nothing of its capacity. Then the job is cancelled, and not run
-// again: Do returns a *CancelError with the cause ErrRunLimit, as soon as it would if its context had ended. Each worker that
-// runs the job has that time. 0 and negative times are no limit.
+// WithRunLimit bounds the time that a handler may run, in place of Limits.Run. Then the job is cancelled, and not run again:
+// Do returns a *CancelError with the cause ErrRunLimit, as soon as it would if its context had ended. Each worker that runs
+// the job has that time. 0 and negative times are no limit.
+//
+// The time begins when the worker reports that it runs the job. As long as there is no report, it begins when the job is
+// sent, if the worker says nothing of its capacity. One that has said its capacity reports what it runs, and begins jobs in
+// the order in which they come. So if it has had room for the job for the time of Limits.Answer, without a report, the time
+// begins then.
 func WithRunLimit(d time.Duration) CallOption {
 	return func(o *callOptions) { o.runLimit = &d }
 }
@@ -201,22 +205,6 @@ type handed struct {
 	since    time.Time // when its message was made, or when the worker said that it runs
 	begun    bool      // it has said so
 	free     bool      // the worker had a handler for it when it got it
-}
-
-// A runClock is the clock of a handler.
-type runClock struct{ timer *time.Timer }
-
-// start starts the clock, again if it has been started. When it is over, f is called on a goroutine of its own.
-func (r *runClock) start(d time.Duration, f func()) {
-	if r.timer == nil {
-		r.timer = time.AfterFunc(d, f)
-	} else if r.timer.Stop() {
-		r.timer.Reset(d)
-	}
-}
-
-func (r *runClock) stop() {
-	if r.timer != nil {
-		r.timer.Stop()
-	}
+	due      uint64    // the turn from which it could have begun it; 0: not yet
+	limited  bool      // its clock has been started
 }

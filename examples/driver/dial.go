@@ -14,17 +14,25 @@ func (h *Host) fill(p *post) {
 	wait := time.Duration(0)
 	var before <-chan struct{} // closed when the worker before the last has ended
 	for more := true; more; {
-		useful := false
+		useful, tried := false, false
 		if w := h.startWorker(p); w != nil {
 			<-w.replace
 			if before != nil {
 				<-before
 			}
 			before = w.gone
+			w.mu.Lock()
+			tried = w.sentBytes > 0
+			w.mu.Unlock()
 			h.decide(func(*scheduler) { useful, more = w.slot.useful, !p.closed })
 		}
-		if wait = min(max(2*wait, h.config.minBackoff), h.config.maxBackoff); useful {
+		switch {
+		case useful:
 			wait = 0
+		case tried:
+			wait = h.config.minBackoff // it may be for its call that it ended, and others wait for the next worker
+		default:
+			wait = min(max(2*wait, h.config.minBackoff), h.config.maxBackoff)
 		}
 		if more = more && h.pause(wait); more {
 			h.decide(func(s *scheduler) { more = s.goOn(p) })

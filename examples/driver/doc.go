@@ -53,6 +53,7 @@
 // scheduler.go decides who gets which call, balance.go when one is taken back, and leave.go what becomes of those of a
 // worker that has ended; slot.go, orders.go, backlog.go and chain.go are what they keep. Together they are a plain state
 // machine. host.go, call.go and dial.go are the API around it. session.go is what happens between a host and one worker,
-// and worker.go its goroutines; server.go and serve.go are the same of a worker. record.go, observe.go, snapshot.go and
-// log.go show what happens. lines.go and process.go are transports.
+// watch.go and runlimit.go what may be late there, closing.go how it ends, and worker.go has its goroutines; server.go and
+// serve.go are the same of a worker. record.go, observe.go, snapshot.go and log.go show what happens. lines.go and
+// process.go are transports.
 package driver

@@ -23,7 +23,8 @@ var (
 	// ErrHostGone is returned by Serve, with the reason, when the connection ends without a shutdown.
 	ErrHostGone = errors.New("driver: host is gone")
 
-	// ErrTooManyJobs is returned by Serve, and told to the host, when too many jobs wait for a handler.
+	// ErrTooManyJobs is returned by Serve, and told to the host, when too many jobs wait for a handler, or too many answers for
+	// the host to read them.
 	ErrTooManyJobs = errors.New("driver: too many jobs")
 
 	// ErrOptions is returned, with what is wrong, for an option or argument that is out of range. Nothing has happened.

@@ -160,7 +160,7 @@ func TestAWorkerThatAnswersForAJobThatItWasNotGivenIsEnded(t *testing.T) {
 }
 
 func TestALimitHoldsWhateverAWorkerSaysItHasReached(t *testing.T) {
-	s := &session{turns: turns{perMiB: 10}, sentBytes: 10, reached: 1 << 20}
+	s := &session{turns: turns{perMiB: 10}, watch: watch{sentBytes: 10, reached: 1 << 20}}
 	assert.Equal(t, uint64(1), s.allowance())
 }
 

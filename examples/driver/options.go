@@ -182,9 +182,11 @@ func WithFirstCall(n uint64) Option {
 	}
 }
 
-// WithBackoff sets how long the host waits before it starts a worker again: first, and twice as long each time that
-// a worker ends without having ended a call, up to most. After a worker that has ended a call it does not wait.
-// Without this option the times are 100 ms and 10 s.
+// WithBackoff sets how long the host waits before it starts a worker again: first, and twice as long each time that a worker
+// cannot be started or ends before it was given a call, up to most. After a worker that ends before it has ended a call that
+// it was given, the host waits for the time first, however often that happens: it may be for the call that the worker ended,
+// and other calls wait. After a worker that has ended a call it does not wait. Without this option the times are 100 ms and
+// 10 s.
 func WithBackoff(first, most time.Duration) Option {
 	return func(c *config) {
 		c.check(first > 0 && most >= first, "WithBackoff: expected 0 < first <= most, got %v and %v", first, most)

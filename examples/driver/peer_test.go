@@ -42,6 +42,12 @@ func (p *peer) announce() {
 	p.flush()
 }
 
+// sayCapacity sends a diagnostic of PROTOCOL.md, section 13.
+func (p *peer) sayCapacity(message string) {
+	require.NoError(p.t, p.half.Diagnose(wc.Diagnostic{Level: wc.LevelInfo, Category: categoryCapacity, Message: message}))
+	p.flush()
+}
+
 // receive takes in the next message of the host.
 func (p *peer) receive() wc.Op {
 	data, err := p.conn.Recv()

@@ -57,7 +57,9 @@ func WithServeLogger(log *slog.Logger) ServeOption { return func(s *server) { s.
 //   - ErrHostGone, with the error of Recv or Send. The handlers' contexts end with it.
 //   - the error of workerchannel.Worker for a message that was refused, which the host hears, too.
 //   - ErrTooManyJobs if the host sends more than 16,384 that wait for a handler, or more than 256 MiB of
-//     payload for them. Serve always reads, so that it hears of a cancel, and does not hold up a host that waits to send.
+//     payload for them, or lets 65,536 answers wait. Serve always reads, so that it hears of a cancel, and does not hold
+//     up a host that waits to send. But it calls no handler while 1,024 messages wait for the host to read them, so that
+//     results take at most 256 MiB, and 256 KiB for each handler.
 //   - ErrOptions for an option that is out of range.
 //
 // Serve tells the host how many handlers may run at a time, and which have begun, as section 13 of PROTOCOL.md says.

@@ -13,8 +13,13 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// maxOutbox is how many messages may wait before handlers have to, with what they report.
-const maxOutbox = 64
+// How many messages may wait for a host that does not read. Results take at most 256 MiB, and 256 KiB for each handler; other
+// messages take less than 16 MiB.
+const (
+	maxOutbox  = 64             // before handlers have to wait, with what they report
+	maxResults = 1024           // before no other handler is called
+	maxUnread  = 4 * maxWaiting // before Serve fails: answers, of which a job has one at a time
+)
 
 // A server is what Serve is while it runs. The goroutine of receiveAll verifies messages and takes them in, that of
 // sendAll makes, seals and writes them, each handler has one of its own, and that of wait decides when it is over. What
@@ -66,6 +71,7 @@ func (s *server) next(text []byte) ([]byte, int) {
 		close(s.room)
 		s.room = nil
 	}
+	s.begin() // if there were too many messages
 	if !ok {
 		s.look()
 		return text, 0
@@ -151,6 +157,15 @@ func (s *server) quit(why error) {
 	}
 }
 
+// fail makes Serve end and tells the host why, unless it has ended already.
+func (s *server) fail(why error) {
+	if s.w.Fail(plain(why.Error(), maxText)) == nil {
+		s.quit(why)
+	}
+}
+
+var errUnread = fmt.Errorf("%w: the host does not read the answers", ErrTooManyJobs)
+
 func (s *server) hostGone(why error) {
 	s.hostLost = true
 	if !s.w.Closed() { // else it was about to end, and so was the host
@@ -169,9 +184,9 @@ func (s *server) take(v workerchannel.Verified, err error) {
 	}
 	switch {
 	case err != nil:
-		if s.w.Fail(plain(err.Error(), maxText)) == nil {
-			s.quit(err)
-		}
+		s.fail(err)
+	case s.w.OutboxLen() >= maxUnread:
+		s.fail(errUnread)
 	case !s.w.Closed():
 		s.obey(v.Envelope().Op)
 	}
@@ -209,9 +224,7 @@ func (s *server) obey(op workerchannel.Op) {
 func (s *server) accept(op workerchannel.SpawnJob) {
 	job := &Job{ID: op.JobID, Region: op.RegionID, Payload: op.Payload, server: s, size: len(op.Payload)}
 	if len(s.jobs)-s.running >= maxWaiting || s.waiting+job.size > maxWaitingBytes {
-		if s.w.Fail(plain(ErrTooManyJobs.Error(), maxText)) == nil {
-			s.quit(ErrTooManyJobs)
-		}
+		s.fail(ErrTooManyJobs)
 		return
 	}
 	job.ctx, job.cancel = context.WithCancelCause(s.base)
@@ -230,7 +243,7 @@ const (
 
 // begin calls handlers for queued jobs, as many as may run.
 func (s *server) begin() {
-	for len(s.queue) > 0 && s.running < s.concurrency {
+	for len(s.queue) > 0 && s.running < s.concurrency && s.w.OutboxLen() < maxResults {
 		job := s.queue[0]
 		s.queue[0] = nil
 		s.queue = s.queue[1:]

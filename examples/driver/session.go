@@ -9,8 +9,9 @@ import (
 )
 
 // A session is what a host knows about one worker: its coordinator, the clocks beside it, and why it ends. It has no
-// goroutine and does not wait. All calls of the coordinator are made in this file, by methods that are called one at a
-// time, so that between two of them its state is whole.
+// goroutine and does not wait. All calls of the coordinator are made by its methods, which are called one at a time, so
+// that between two of them its state is whole. This file has what comes and goes, watch.go what may be late,
+// runlimit.go the clocks of handlers, and closing.go how it ends.
 type session struct {
 	host     *Host
 	turns    turns
@@ -24,22 +25,11 @@ type session struct {
 	notify   func()      // has the worker's run look at why, ticking and abandoned
 	replaced func()      // lets the host start another worker in its place; called again it does nothing
 
-	sending      bool      // the transport has a message that it has not taken
-	sendingSince uint64    // the turn
-	lastEnd      time.Time // when the worker ended a call
-	sentBytes    uint64    // the length of all jobs given to Send
-	reached      uint64    // how much of that the worker has shown to have received
+	booted  bool
+	lastEnd time.Time // when the worker ended a call
 
-	ticking              bool // turns pass
-	booted, left, broken bool
-	leftSince            uint64
-	heard                uint64 // the turn in which a message last came
-	polled               bool   // a sign of life has been asked for and has not come
-	forOne               bool   // that is because of one call
-	why                  error  // why the connection is being closed; nil: it is not
-	whySince             uint64
-	cutting              bool // the worker is late, broken or not wanted
-	abandoned, over      bool
+	watch
+	closing
 }
 
 // start begins the session: the worker has been started.
@@ -50,35 +40,9 @@ func (s *session) start() {
 	s.ticking = true
 }
 
-// finish ends the session: nothing more comes.
-func (s *session) finish() {
-	s.over = true
-	s.c.WorkerLost()
-	s.leave()
-	s.settle() // for the clocks of its calls
-	s.record()
-	s.noteEnd()
-	s.tellEnd()
-	s.logEnd()
-}
-
 // decide calls the scheduler.
 func (s *session) decide(f func(*scheduler)) {
 	s.host.decide(f)
-}
-
-// keepTime lets turns pass, until nothing can be late any more.
-func (s *session) keepTime() {
-	if !s.ticking {
-		s.ticking = true
-		s.notify()
-	}
-}
-
-// busy reports whether something that may be late is under way.
-func (s *session) busy() bool {
-	_, limited := s.c.NextDeadline()
-	return limited || s.sending || s.left || s.why != nil || s.c.InflightCount() > 0
 }
 
 // next does what the scheduler orders and writes the next message into text, if there is one; it returns how many there
@@ -230,7 +194,7 @@ func (s *session) observe(op workerchannel.Op) {
 		s.host.events.line(slog.LevelInfo, "worker is ready", s.attrs()...)
 	case workerchannel.StatusSnapshot:
 		h := s.handed(op.JobID)
-		s.reached = max(s.reached, h.position)
+		s.arrived(h)
 		if op.State == workerchannel.StateRunning && !h.begun {
 			after := time.Since(h.since)
 			h.begun, h.since = true, h.since.Add(after)
@@ -247,12 +211,12 @@ func (s *session) observe(op workerchannel.Op) {
 		}
 	case workerchannel.CancelAcknowledged:
 		if h := s.handed(op.JobID); h != nil { // it has none if a shutdown is requested
-			s.reached = max(s.reached, h.position)
+			s.arrived(h)
 			s.decide(func(d *scheduler) { d.callAcknowledged(s.slot, h.call) })
 		}
 	case workerchannel.Diagnostic:
 		if n, ok := capacityOf(op.Message); ok && op.Category == categoryCapacity {
-			s.decide(func(d *scheduler) { d.workerCapacity(s.slot, n) })
+			s.capacitySaid(n)
 		} else {
 			s.logDiagnostic(op)
 		}
@@ -271,7 +235,7 @@ func (s *session) settle() {
 		h := job.Tag.(*handed)
 		h.clock.stop()
 		if job.State == workerchannel.StateCompleted {
-			s.reached = max(s.reached, h.position)
+			s.arrived(h)
 			s.logOutcome(&job)
 			ran := s.ran(h)
 			s.decide(func(d *scheduler) { d.callEnded(s.slot, h.call, ran, job.Cause, job.Outcome) })
@@ -288,140 +252,4 @@ func (s *session) ran(h *handed) time.Duration {
 	}
 	s.lastEnd = now
 	return now.Sub(since)
-}
-
-// endOfInput notes why nothing more comes.
-func (s *session) endOfInput(err error) {
-	if s.left {
-		err = errLeft
-	}
-	s.end(err)
-}
-
-// nextTurn looks for what is late.
-func (s *session) nextTurn() {
-	s.c.AdvanceTurn()
-	now := s.c.Turn()
-	passed := func(since, limit uint64) bool { return limit != 0 && now-since >= limit }
-	late, overdue := s.c.Overdue()
-	switch {
-	case s.why != nil:
-		if passed(s.whySince, s.turns.close) {
-			s.abandon()
-		}
-	case s.left:
-		if passed(s.leftSince, s.turns.leave) {
-			s.end(errLeft)
-		}
-	case overdue && passed(late.Deadline, s.allowance()):
-		s.forOne = s.oneCall(late)
-		s.kill(late)
-	case s.sending && s.turns.send != 0 && passed(s.sendingSince, s.turns.send+s.allowance()):
-		s.kill(errSendLate)
-	case !s.polled && passed(s.heard, s.turns.silence):
-		s.poll()
-	}
-	s.ticking = s.busy()
-}
-
-// limitRun starts the clock of a call, from now.
-func (s *session) limitRun(h *handed) {
-	limit := h.call.shell.runLimit
-	if limit <= 0 {
-		return
-	}
-	h.clock.start(limit, func() {
-		s.decide(func(d *scheduler) {
-			if c := h.call; c.slot == s.slot && c.attempt == h.attempt {
-				d.cancelCall(c, ErrRunLimit, ErrRunLimit.Error())
-			}
-		})
-	})
-}
-
-// oneCall reports whether a worker that is late is so because of one call, as it does not let go of it. If it only does not
-// answer when one is taken back, it may be any.
-func (s *session) oneCall(late workerchannel.Overdue) (one bool) {
-	switch late.Request {
-	case workerchannel.OpDrainJob, workerchannel.OpFinalizeJob:
-		return true
-	case workerchannel.OpCancelJob:
-		c := s.handed(late.JobID).call
-		s.decide(func(*scheduler) { one = c.cancel != nil })
-	}
-	return one
-}
-
-// allowance returns how many turns, in addition to a limit, the worker may need to receive what was sent to it; 1 more,
-// in place of 0, does no harm.
-func (s *session) allowance() uint64 {
-	return 1 + (s.sentBytes-min(s.reached, s.sentBytes))*s.turns.perMiB>>20
-}
-
-// poll asks for a sign of life. Any message is one.
-func (s *session) poll() {
-	for job := range s.c.Jobs() {
-		if s.c.PollStatus(job.JobID) == nil {
-			s.polled = true
-			s.slot.wake()
-			return
-		}
-	}
-}
-
-// end has the connection closed.
-func (s *session) end(why error) {
-	if s.why != nil {
-		return
-	}
-	s.why, s.whySince = why, s.c.Turn()
-	s.decide(func(d *scheduler) { d.workerEnding(s.slot) })
-	s.ticking = true
-	s.notify()
-	s.replaced()
-}
-
-// kill ends a worker that is late, broken, or not wanted any more.
-func (s *session) kill(why error) {
-	if s.why != nil {
-		return
-	}
-	s.cutting = true
-	s.decide(func(d *scheduler) {
-		d.counts.WorkersKilled++
-		s.host.cut = s.host.cut || errors.Is(why, errKilled)
-	})
-	s.end(why)
-}
-
-// breakOff kills a worker whose message was refused.
-func (s *session) breakOff(why error) {
-	s.broken = true
-	s.kill(why)
-}
-
-// abandon leaves the connection to itself: its calls do not return though it has been closed.
-func (s *session) abandon() {
-	s.abandoned = true
-	s.decide(func(d *scheduler) { d.counts.Abandoned++ })
-	s.host.events.line(slog.LevelWarn, "connection does not close", s.attrs()...)
-}
-
-// leave has the scheduler decide about the calls that the worker still has.
-func (s *session) leave() {
-	why := s.why
-	if why == nil {
-		why = errLeft
-	}
-	how := endedByItself
-	switch {
-	case s.left:
-		how = endedInOrder
-	case s.forOne:
-		how = endedForOne
-	}
-	s.decide(func(d *scheduler) {
-		d.workerLeft(s.slot, how, why)
-		s.slot.stopTimers()
-	})
 }

@@ -29,7 +29,7 @@ var mistakes = []mistake{
 	{"suspects are not told from others", "promise 2", "leave.go", "c.leaves, c.suspect = 0, true", "c.leaves, c.suspect = 0, false"},
 	{"a suspect goes to a worker that has calls", "promise 2", "slot.go", "len(w.calls) == 0 && w.reserved == 0", "w.suspect == nil"},
 	{"no worker is emptied for a suspect", "promise 3: a suspect waits", "leave.go", "w.emptying = true", "w.emptying = false"},
-	{"an orderly end is taken for a crash", "promise 2", "session.go", "how = endedInOrder", "how = endedByItself"},
+	{"an orderly end is taken for a crash", "promise 2", "closing.go", "how = endedInOrder", "how = endedByItself"},
 	{"orderly ends are not counted", "promise 2: begun by too many workers", "leave.go", "if c.leaves++; s.rules.attempts > 0", "if c.leaves += 0; s.rules.attempts > 0"},
 	{"a call that was not begun is lost when its worker leaves", "promise 2: tries 1: lost", "leave.go", "(how != endedInOrder || c.begun || !w.said)", "true"},
 	{"a call runs again though it has one try", "promise 2: tries 1: begun twice", "leave.go", "case s.tries == 1:", "case s.tries == 0:"},
@@ -44,8 +44,8 @@ var mistakes = []mistake{
 	{"a turn that came to nothing counts", "promise 3: a region is overtaken", "backlog.go", "	l.turn.remove() // the turn that it has had came to nothing\n	b.turns.prepend(&l.turn)\n", "	b.queue(l)\n"},
 	{"a call that a worker has is not cancelled", "promise 4: returned late", "scheduler.go", "		s.order(c.slot, orderCancel, c)\n", ""},
 	{"an answer is not counted", "promise 1: counters", "scheduler.go", "	s.counts.count(err)\n", ""},
-	{"calls that wait are forgotten when there is no worker", "promise 1: no answer", "leave.go", "		s.backlog.remove(c)\n		s.settle(c, nil, &NoWorkerError{Attempts: s.attempts, Last: why})\n", "		s.backlog.remove(c)\n"},
-	{"a worker is not asked for a sign of life", "promise", "session.go", "case !s.polled && passed(s.heard, s.turns.silence):", "case false:"},
+	{"calls that wait are forgotten when there is no worker", "promise 1: no answer", "leave.go", "		s.backlog.remove(c)\n		s.settle(c, nil, s.noWorker(0))\n", "		s.backlog.remove(c)\n"},
+	{"a worker is not asked for a sign of life", "promise", "watch.go", "case !s.polled && passed(s.heard, s.turns.silence):", "case false:"},
 }
 
 // TestMistakesInTheDriverAreFound makes each mistake and simulates 3,000 plans, and the situations that operators know. One

@@ -90,10 +90,21 @@ func situations(t *testing.T, handlers, leaveAfter int, drain bool) (Dial, func(
 }
 
 func TestProcessesThatExitTakeNoGoodCallWithThem(t *testing.T) {
+	calls, runs := 100, 1
+	if *full {
+		calls, runs = 200, 100
+	}
+	for range runs {
+		processesThatExit(t, calls)
+	}
+}
+
+// processesThatExit makes calls of which one in twenty ends its worker at once.
+func processesThatExit(t *testing.T, calls int) {
 	dial, begun := situations(t, 1, 0, false)
 	withProcesses(t, func(h *Host) {
 		var good, bad []<-chan result
-		for i := range 100 {
+		for i := range calls {
 			if i%20 == 7 {
 				bad = append(bad, do(h, t.Context(), "0s exits"))
 			} else {
@@ -108,7 +119,7 @@ func TestProcessesThatExitTakeNoGoodCallWithThem(t *testing.T) {
 			require.ErrorAs(t, (<-c).err, &e)
 			assert.Equal(t, 3, e.Workers)
 		}
-		assert.Len(t, begun(), 100)
+		assert.Len(t, begun(), calls)
 	}, WithBackoff(time.Millisecond, time.Millisecond), WithWorkers(4, dial))
 }
 

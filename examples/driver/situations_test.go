@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -146,6 +147,23 @@ func TestWhoIsBesideACallThatIgnoresItsContextIsNotCharged(t *testing.T) {
 		s := h.Stats()
 		assert.Equal(t, []uint64{1, 2, 0}, []uint64{s.WorkersKilled, s.Retries, s.GivenUp})
 	}, WithTries(2), WithLimits(testLimits), WithWorkers(1, play(t, serving(handler, WithConcurrency(4)))))
+}
+
+func TestGoodCallsDoNotWaitLongerAndLongerForABadOne(t *testing.T) {
+	handler := func(ctx context.Context, job *Job) ([]byte, error) {
+		_, _ = sleeper(ctx, job)
+		if strings.HasSuffix(string(job.Payload), "exits") {
+			_ = job.server.conn.Close()
+		}
+		return nil, nil
+	}
+	withHost(t, func(t *testing.T, h *Host) {
+		const ms = time.Millisecond
+		alone, together := 4*300*ms, 3*300*ms // those beside the bad one, and the other 11 with 4 handlers
+		times := each(h, t.Context(), append([]string{"50ms exits"}, repeated(15, "300ms")...)...)
+		assert.Equal(t, time.Duration(-1), times[0])
+		assert.Equal(t, 4*(50*ms+100*ms)+alone+together, slices.Max(times))
+	}, WithWorkers(1, play(t, serving(handler, WithConcurrency(4)))))
 }
 
 func TestNoGoodCallIsGivenUpForTheSakeOfBadOnes(t *testing.T) {

@@ -21,6 +21,7 @@ func TestMistakesInCWorkerAreFound(t *testing.T) {
 		{"wire/cannot-be-sent", "ill-formed strings are sent", "worker.c", "if (!well_formed(w->id) || !well_formed(reason))", "if (0)"},
 		{"payload/largest", "a payload of any size is sent", "worker.c", "if (op.status == OK && op.payload.len > MAX_PAYLOAD)", "if (0)"},
 		{"wire/integers", "integers are doubles", "json.c", "		*n = *n * 10 + digit;", "		*n = (uint64_t)(double)(*n * 10 + digit);"},
+		{"session/capacity", "a capacity of 0 is an empty text", "worker.c", "append_number(&number, jobs);", "if (jobs > 0)\n		append_number(&number, jobs);"},
 		{"digest/header", "the seed has 32 bits", "envelope.c", "rotl(e->seed, 29)", "rotl((uint32_t)e->seed, 29)"},
 		{"digest/damaged", "the digest is not checked", "envelope.c", "if (e->replay_hash != replay_digest(e))", "if (0)"},
 		{"validate/order", "the version is not checked", "envelope.c", "if (e->version != 1)", "if (0)"},

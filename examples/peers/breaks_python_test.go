@@ -57,6 +57,7 @@ func TestMistakesInPythonWorkerAreFound(t *testing.T) {
 		{"numbers/own-refused", "a refused call uses a number", "worker.py", `            raise Refused("UnknownJobID", job_id=job_id)`, `            self.sent += 1
             raise Refused("UnknownJobID", job_id=job_id)`},
 		{"session/direction", "a worker obeys a worker", "worker.py", `if op["type"] not in FROM_COORDINATOR:`, `if False:`},
+		{"session/capacity", "the capacity has a category of its own", "worker.py", `CAPACITY = "workerchannel.capacity"`, `CAPACITY = "capacity"`},
 		{"session/turn", "the turn is the one of sending", "worker.py", `return write(seal(self.outbox.popleft()))`, `return write(seal({**self.outbox.popleft(), "issued_at_turn": self.turn}))`},
 	}...))
 }

@@ -3,12 +3,15 @@ package debug_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,6 +103,7 @@ func TestPage(t *testing.T) {
 	b := chromium.Open(t)
 	b.Run("names the worker that hangs before it is ended", func(t *testing.T) { testPageNamesTheWorkerThatHangsBeforeItIsEnded(t, b) })
 	b.Run("says why a worker was ended", func(t *testing.T) { testPageSaysWhyAWorkerWasEnded(t, b) })
+	b.Run("names the calls that have run longest when nothing is late", func(t *testing.T) { testPageNamesTheCallsThatHaveRunLongest(t, b) })
 	b.Run("filters, pauses and exports", func(t *testing.T) { testPageFiltersPausesAndExports(t, b) })
 	b.Run("fits every width and scheme", func(t *testing.T) { testPageFitsEveryWidthAndScheme(t, b) })
 }
@@ -139,6 +143,42 @@ func testPageSaysWhyAWorkerWasEnded(t *testing.T, b *chromium.Tab) {
 	b.Wait(`document.querySelector("#log li.trouble").innerText.includes("worker is late: PollStatus of job 1")`)
 	b.Wait(`/^Worker 1 \(w-1\) ended .* ago: .*worker is late: PollStatus of job 1/.test(document.querySelector("#ended li.bad").innerText)`)
 	b.Wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
+	assert.Empty(t, b.Troubles())
+}
+
+// later serves the page of a host as if what runs had begun so many seconds earlier.
+func later(t *testing.T, host *driver.Host, seconds *atomic.Int64) *httptest.Server {
+	page := debug.Handler(host)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/state.json" {
+			page.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		page.ServeHTTP(answer, r)
+		var state map[string]any
+		assert.NoError(t, json.Unmarshal(answer.Body.Bytes(), &state))
+		for _, one := range state["longest"].([]any) {
+			job := one.(map[string]any)
+			job["ran"] = job["ran"].(float64) + float64(seconds.Load())
+		}
+		assert.NoError(t, json.NewEncoder(w).Encode(state))
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func testPageNamesTheCallsThatHaveRunLongest(t *testing.T, b *chromium.Tab) {
+	host := newHost(t, driver.WithLimits(driver.Limits{Silence: time.Hour}))
+	var seconds atomic.Int64
+	seconds.Store(-60 * 60) // however slow the machine is, it has not run for long
+	attach(t, host, "w-1", shout)
+	go func() { _, _ = host.Do(t.Context(), []byte("wait")) }()
+	open(b, later(t, host, &seconds).URL)
+	b.Wait(`document.querySelector("#jobs").innerText.includes("running")`)
+	b.Wait(`/nothing is late\.$/.test(document.querySelector("#verdict").innerText)`)
+	seconds.Store(3 * 60 * 60)
+	b.Wait(`/nothing is late\. Job 1 has run for 3 h\.$/.test(document.querySelector("#verdict").innerText)`)
 	assert.Empty(t, b.Troubles())
 }
 

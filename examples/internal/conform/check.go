@@ -45,6 +45,7 @@ func NotChecked(half string) []string {
 	if half == WorkerHalf {
 		return append(all,
 			"that a restarted worker takes a new id (1): the checks choose the id",
+			"that a worker that says its capacity begins jobs in their order, and reports them before it lets go of one or leaves (13)",
 			"that a job really stops and lets go of what it has before the application answers (2)",
 			"that a worker that refuses a message fails and stops (8): that is up to the program around the half")
 	}

@@ -168,6 +168,13 @@ func workerSessionChecks() []Check {
 			diagnose Error "c" "m" "" => Diagnostic
 			complete_shutdown => ShutdownCompleted
 			diagnose Info "c" "m" - => refused WorkerClosed`)},
+		{"session/capacity", "13", "a worker that says how many jobs it runs at a time does so by a diagnostic of that category, in decimal", script(`
+			say_capacity 1 => refused WorkerNotReady
+			announce => BootstrapReady
+			say_capacity 16 => Diagnostic
+			say_capacity 0 => Diagnostic
+			complete_shutdown => ShutdownCompleted
+			say_capacity 1 => refused WorkerClosed`)},
 		{"session/turn", "1", "issued_at_turn is the turn in which the message was made, not sent", script(`
 			advance_turn
 			announce => BootstrapReady

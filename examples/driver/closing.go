@@ -1,0 +1,97 @@
+package driver
+
+import (
+	"errors"
+	"log/slog"
+)
+
+// A closing is how a session ends: the worker leaves in order, or there is a reason to close the connection, or both.
+type closing struct {
+	left      bool // the worker has completed its shutdown
+	leftSince uint64
+
+	why       error // why the connection is being closed; nil: it is not
+	whySince  uint64
+	cutting   bool // the worker is late, broken or not wanted
+	broken    bool // a message of it was refused
+	forOne    bool // it is late because of one call
+	abandoned bool // the connection does not close
+	over      bool // nothing more comes
+}
+
+// endOfInput notes why nothing more comes.
+func (s *session) endOfInput(err error) {
+	if s.left {
+		err = errLeft
+	}
+	s.end(err)
+}
+
+// end has the connection closed.
+func (s *session) end(why error) {
+	if s.why != nil {
+		return
+	}
+	s.why, s.whySince = why, s.c.Turn()
+	s.decide(func(d *scheduler) { d.workerEnding(s.slot) })
+	s.ticking = true
+	s.notify()
+	s.replaced()
+}
+
+// kill ends a worker that is late, broken, or not wanted any more.
+func (s *session) kill(why error) {
+	if s.why != nil {
+		return
+	}
+	s.cutting = true
+	s.decide(func(d *scheduler) {
+		d.counts.WorkersKilled++
+		s.host.cut = s.host.cut || errors.Is(why, errKilled)
+	})
+	s.end(why)
+}
+
+// breakOff kills a worker whose message was refused.
+func (s *session) breakOff(why error) {
+	s.broken = true
+	s.kill(why)
+}
+
+// abandon leaves the connection to itself: its calls do not return though it has been closed.
+func (s *session) abandon() {
+	s.abandoned = true
+	s.decide(func(d *scheduler) { d.counts.Abandoned++ })
+	s.host.events.line(slog.LevelWarn, "connection does not close", s.attrs()...)
+}
+
+// leave has the scheduler decide about the calls that the worker still has.
+func (s *session) leave() {
+	why := s.why
+	if why == nil {
+		why = errLeft
+	}
+	how := endedByItself
+	switch {
+	case s.left:
+		how = endedInOrder
+	case s.forOne:
+		how = endedForOne
+	}
+	s.decide(func(d *scheduler) {
+		d.workerLeft(s.slot, how, why)
+		s.slot.stopTimers()
+	})
+}
+
+// finish ends the session: nothing more comes.
+func (s *session) finish() {
+	s.over = true
+	s.c.WorkerLost()
+	s.leave()
+	s.settle() // for the clocks of its calls
+	s.record()
+	s.noteEnd()
+	s.tellEnd()
+	s.logEnd()
+}

@@ -1,0 +1,80 @@
+package driver
+
+import "time"
+
+// The clock of a handler (WithRunLimit) is one of real time, so that it is exact whatever the length of a turn. What a worker
+// reports too late, or never, is looked for in each turn.
+
+// A runClock is the clock of a handler.
+type runClock struct{ timer *time.Timer }
+
+// start starts the clock, again if it has been started. When it is over, f is called on a goroutine of its own.
+func (r *runClock) start(d time.Duration, f func()) {
+	if r.timer == nil {
+		r.timer = time.AfterFunc(d, f)
+	} else if r.timer.Stop() {
+		r.timer.Reset(d)
+	}
+}
+
+func (r *runClock) stop() {
+	if r.timer != nil {
+		r.timer.Stop()
+		r.timer = nil
+	}
+}
+
+// limitRun starts the clock of a call, from now.
+func (s *session) limitRun(h *handed) {
+	limit := h.call.shell.runLimit
+	if limit <= 0 {
+		return
+	}
+	h.clock.start(limit, func() {
+		s.decide(func(d *scheduler) {
+			if c := h.call; c.slot == s.slot && c.attempt == h.attempt {
+				d.cancelCall(c, ErrRunLimit, ErrRunLimit.Error())
+			}
+		})
+	})
+}
+
+// capacitySaid notes that the worker has said its capacity. The clocks that were started because it might say nothing stop.
+func (s *session) capacitySaid(handlers int) {
+	said := false
+	s.decide(func(d *scheduler) {
+		said = s.slot.said
+		d.workerCapacity(s.slot, handlers)
+	})
+	if said {
+		return
+	}
+	for job := range s.c.Jobs() {
+		if h := job.Tag.(*handed); !h.begun {
+			h.clock.stop()
+		}
+	}
+}
+
+// limitUnreported starts the clocks of calls that the worker has not reported, though it has had a handler for them for as long
+// as it may take to answer.
+func (s *session) limitUnreported() {
+	now := s.c.Turn()
+	s.decide(func(*scheduler) {
+		w := s.slot
+		if !w.said {
+			return
+		}
+		free := w.capacity - (len(w.calls) - w.unbegun.len) // as far as the worker has said
+		for l := w.unbegun.first; l != nil && l.of.given && free > 0; l, free = l.next, free-1 {
+			h := s.handed(l.of.id)
+			switch {
+			case h.due == 0:
+				h.due = now + s.turns.core.Poll + s.allowance()
+			case now >= h.due && !h.limited:
+				h.limited = true
+				s.limitRun(h)
+			}
+		}
+	})
+}
