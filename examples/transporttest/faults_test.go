@@ -88,6 +88,9 @@ func TestMistakesAreCaughtAndNamed(t *testing.T) {
 	t.Parallel()
 	for kind, list := range map[string][]faulty{"memory": memory, "blocking": blocking, "ending": ending, "living": living, "streams": streams, "sockets": sockets} {
 		t.Run(kind, func(t *testing.T) {
+			if testing.Short() && kind == "living" {
+				t.Skip("-short: waits for what stays")
+			}
 			t.Parallel()
 			for i, f := range list {
 				t.Run(f.name, func(t *testing.T) {
@@ -202,6 +205,9 @@ func TestReplaysAreWholeThoughTheTimeIsUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for until := range 13 {
+			if testing.Short() && until%4 != 0 {
+				continue
+			}
 			losses := 0
 			r := newRun(spoils("worker", when(only(300), func([]byte, func([]byte) error) error {
 				if losses++; losses > until {
