@@ -36,9 +36,19 @@ var (
 
 var site = sync.OnceValues(newSite)
 
-func TestEveryFileIsServedWithItsType(t *testing.T) {
+// builtSite skips the test with -short, because it builds programs for Wasm, and before them, once, the standard library.
+func builtSite(t *testing.T) http.Handler {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("this test builds the page; run it without -short")
+	}
 	handler, err := site()
 	require.NoError(t, err)
+	return handler
+}
+
+func TestEveryFileIsServedWithItsType(t *testing.T) {
+	handler := builtSite(t)
 	for path, kind := range map[string]string{
 		"/":               "text/html",
 		"/style.css":      "text/css",
@@ -61,8 +71,7 @@ func TestEveryFileIsServedWithItsType(t *testing.T) {
 }
 
 func TestWasmIsServedCompressedToThoseWhoCanReadIt(t *testing.T) {
-	handler, err := site()
-	require.NoError(t, err)
+	handler := builtSite(t)
 	get := func(encoding string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, "/page.wasm", nil)
 		r.Header.Set("Accept-Encoding", encoding)
