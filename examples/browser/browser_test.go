@@ -300,7 +300,11 @@ func TestPageWorksForEachKindOfWorker(t *testing.T) {
 	for range 3 {
 		p.press("render") // what is clicked during the start is not lost
 	}
-	p.requireDrawn("go")
+	if *full {
+		p.requireDrawn("go")
+	}
+	p.Wait(inState("ready"))
+	p.waitText("active", "● go-")
 	p.requireNames()
 	p.requireCancelled()
 	p.requireKilled("go")
@@ -513,10 +517,13 @@ func TestPageFitsPhones(t *testing.T) {
 	p.Wait(inState("stopped"))
 	require.NotContains(t, p.text("log"), "worker is late")
 	p.press("shutdown") // which starts one again
-	p.Wait(complete)
-	require.Greater(t, p.number("again"), before)
-	p.requirePicture()
-	fits("complete")
+	if *full {
+		p.Wait(complete)
+		p.requirePicture()
+		fits("complete")
+	}
+	p.Wait(inState("ready"))
+	p.Wait(fmt.Sprintf("Number(%s) > %d", textOf("again"), before))
 	p.press("shutdown")
 	p.Wait(inState("stopped"))
 	fits("stopped")

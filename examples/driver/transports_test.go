@@ -60,7 +60,7 @@ func TestTransportsPassTheHarness(t *testing.T) {
 				t.Skip("-short")
 			}
 			opts := append(transport.opts, transporttest.WithBudget(harnessBudget()))
-			if testing.Short() {
+			if !*full {
 				opts = append(opts, transporttest.WithMaxMessage(100_000))
 			}
 			transporttest.Test(t, func() (host, worker transporttest.Conn, stop func(), err error) {

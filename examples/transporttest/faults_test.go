@@ -182,7 +182,7 @@ func TestIdleConnectionThatDiesIsCaught(t *testing.T) {
 			dies := time.AfterFunc(time.Minute, func() { _ = c.Close() })
 			return altered{Conn: c, send: func(msg []byte) error { dies.Reset(time.Minute); return c.Send(msg) },
 				close: func() error { dies.Stop(); return c.Close() }}
-		}), affordable([]Option{WithIdle(2 * time.Minute), WithTimeout(10 * time.Second)})...)
+		}), affordable(affordableInMemory, []Option{WithIdle(2 * time.Minute), WithTimeout(10 * time.Second)})...)
 		require.ErrorContains(t, err, "Idle: idle: after 2m0s without messages, Recv failed")
 		t.Log(err)
 	})
