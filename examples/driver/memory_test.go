@@ -18,7 +18,10 @@ import (
 )
 
 func TestBadWorkersThatAreRestartedForEverTakeNoMemory(t *testing.T) {
-	const restarts = 200
+	restarts := uint64(200)
+	if raceEnabled {
+		restarts = 50
+	}
 	for _, bad := range badWorkers {
 		t.Run(bad.name, func(t *testing.T) {
 			withHost(t, func(t *testing.T, h *Host) {

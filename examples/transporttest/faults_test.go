@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		parallel = "4"
 	}
 	_ = flag.Set("test.parallel", parallel)
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector has each child process linger for a second
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0") // or the race detector has each child process linger for a second
 	os.Exit(m.Run())
 }
 
