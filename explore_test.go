@@ -17,7 +17,7 @@ import (
 // workers that die and are replaced without end. Both halves are the real ones; what connects them is a
 // world. What goes wrong is printed as the shortest sequence of moves that leads to it.
 
-// By default all takes 3 s, with -explore.full 14 s and with -short less than 1 s. On the same machine, which has two cores,
+// By default all takes 2 s, with -explore.full 14 s and with -short less than 1 s. On the same machine, which has two cores,
 // -explore.full -explore.queue=2 takes 1 minute for the ordered network and 1.5 minutes for the other (0.7 million
 // states, 10 million steps in its setup wide); -explore.full -explore.jobs=2 takes 2 minutes for the ordered network, and
 // longer than that for the other; -explore.full -explore.twins=1 takes 1.5 minutes for both. Choose a setup with -run,
