@@ -11,6 +11,7 @@ type setup struct {
 	name    string
 	large   bool    // it takes too long to be explored whole by default
 	long    bool    // it takes too long for -short
+	huge    bool    // it takes too long to be explored at all by default
 	hostile bool    // the network loses, repeats and reorders messages
 	worker  manners // what the worker may do
 	jobs    int     // how many jobs there are at a time, 1 or 2; their ids count from 1

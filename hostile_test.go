@@ -63,7 +63,14 @@ func altered(old, new string) []byte {
 func extra(value string) []byte { return altered(`{"version"`, `{"x":`+value+`,"version"`) }
 
 // mib is so many MiB of a text.
-func mib(n int, text string) string { return strings.Repeat(text, n<<20/len(text)) }
+// mib returns n MiB of text; with -short a quarter of that.
+func mib(n int, text string) string {
+	size := n << 20
+	if testing.Short() {
+		size /= 4
+	}
+	return strings.Repeat(text, size/len(text))
+}
 
 func TestAttacksThatComeToNothing(t *testing.T) {
 	for name, attack := range map[string]struct {
@@ -174,7 +181,7 @@ func TestReceiveTakesMemoryInProportionToTheMessage(t *testing.T) {
 		"a diagnostic in escapes":       {func() []byte { return forge("w", next, Diagnostic{Message: mib(4, "\n")}) }, nil, 2},
 		"a worker id":                   {func() []byte { return forge(mib(4, "x"), 1, ShutdownCompleted{}) }, ErrWorkerSessionMismatch, 2},
 		"a payload one byte over":       {func() []byte { return payloadOf(zeros(MaxPayloadBytes+1) + "]") }, ErrPayloadTooLarge, 2},
-		"a payload of that size":        {func() []byte { return payloadOf(mib(4, "0,")) }, ErrPayloadTooLarge, 2},
+		"a payload of that size":        {func() []byte { return payloadOf(strings.Repeat("0,", 2*MaxPayloadBytes)) }, ErrPayloadTooLarge, 2},
 		"a payload of commas":           {func() []byte { return payloadOf(mib(4, ",")) }, ErrMalformed, 1},
 		"a payload of white space":      {func() []byte { return payloadOf(mib(4, " ")) }, ErrMalformed, 0},
 	} {

@@ -17,8 +17,11 @@ import (
 // Processes are killed, as by kill -9, each when it has 50 jobs in flight, while 500 callers go on calling.
 func TestEveryCallerHasOneAnswerThoughWorkersAreKilled(t *testing.T) {
 	const callers, workers, window = 500, 2, 50
-	kills := 10
-	if testing.Short() {
+	kills := 6
+	switch {
+	case *full:
+		kills = 10
+	case testing.Short():
 		kills = 4
 	}
 	var mu sync.Mutex

@@ -18,7 +18,10 @@ import (
 )
 
 func TestBadWorkersThatAreRestartedForEverTakeNoMemory(t *testing.T) {
-	const restarts = 200
+	restarts := uint64(200)
+	if raceEnabled {
+		restarts = 50
+	}
 	for _, bad := range badWorkers {
 		t.Run(bad.name, func(t *testing.T) {
 			withHost(t, func(t *testing.T, h *Host) {
@@ -83,7 +86,7 @@ func TestAWorkerThatDoesNotReadCostsBoundedMemory(t *testing.T) {
 	}, WithWindow(200), WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) { p.announce(); p.deaf() }, serving(echo))))
 }
 
-var full = flag.Bool("full", false, "test transports with more messages, and a host with a larger flood and more workers that exit; takes about a minute")
+var full = flag.Bool("full", false, "test transports with more and longer messages, and a host with a larger flood and more workers that exit; takes about a minute")
 
 func TestAFloodOfDiagnosticsIsLoggedWithinBounds(t *testing.T) {
 	flood := 80 << 20

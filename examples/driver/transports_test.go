@@ -60,6 +60,9 @@ func TestTransportsPassTheHarness(t *testing.T) {
 				t.Skip("-short")
 			}
 			opts := append(transport.opts, transporttest.WithBudget(harnessBudget()))
+			if !*full {
+				opts = append(opts, transporttest.WithMaxMessage(100_000))
+			}
 			transporttest.Test(t, func() (host, worker transporttest.Conn, stop func(), err error) {
 				a, b, err := transport.open()
 				return a, b, nil, err

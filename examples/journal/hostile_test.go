@@ -58,6 +58,9 @@ func TestSessionsThatAreOpenAreLimited(t *testing.T) {
 }
 
 func TestLongLineOfAStreamIsSkipped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: reads a line of the greatest length")
+	}
 	good := string(shortJournal(t))
 	at := strings.Index(good, "\n") + 1
 	long := `{"session":1,"step":0,"call":"` + strings.Repeat("x", MaxLine) + "\"}\n"

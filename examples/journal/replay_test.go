@@ -117,9 +117,12 @@ func TestEveryAlteredResultAndStateIsFoundInItsPlace(t *testing.T) {
 			}
 		}
 		require.Greater(t, len(lines), 20)
-		for key, lines := range lines {
+		for i, key := range slices.SortedFunc(maps.Keys(lines), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+			if testing.Short() && i%3 != 0 {
+				continue
+			}
 			t.Run(kind+"/"+key[0]+"/"+key[1], func(t *testing.T) {
-				for _, line := range lines {
+				for _, line := range lines[key] {
 					testAlteration(t, line, key[0], key[1])
 				}
 			})

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		parallel = "4"
 	}
 	_ = flag.Set("test.parallel", parallel)
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // or the race detector has each child process linger for a second
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0") // or the race detector has each child process linger for a second
 	os.Exit(m.Run())
 }
 
@@ -88,6 +88,9 @@ func TestMistakesAreCaughtAndNamed(t *testing.T) {
 	t.Parallel()
 	for kind, list := range map[string][]faulty{"memory": memory, "blocking": blocking, "ending": ending, "living": living, "streams": streams, "sockets": sockets} {
 		t.Run(kind, func(t *testing.T) {
+			if testing.Short() && kind == "living" {
+				t.Skip("-short: waits for what stays")
+			}
 			t.Parallel()
 			for i, f := range list {
 				t.Run(f.name, func(t *testing.T) {
@@ -179,7 +182,7 @@ func TestIdleConnectionThatDiesIsCaught(t *testing.T) {
 			dies := time.AfterFunc(time.Minute, func() { _ = c.Close() })
 			return altered{Conn: c, send: func(msg []byte) error { dies.Reset(time.Minute); return c.Send(msg) },
 				close: func() error { dies.Stop(); return c.Close() }}
-		}), affordable([]Option{WithIdle(2 * time.Minute), WithTimeout(10 * time.Second)})...)
+		}), affordable(affordableInMemory, []Option{WithIdle(2 * time.Minute), WithTimeout(10 * time.Second)})...)
 		require.ErrorContains(t, err, "Idle: idle: after 2m0s without messages, Recv failed")
 		t.Log(err)
 	})
@@ -202,6 +205,9 @@ func TestReplaysAreWholeThoughTheTimeIsUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for until := range 13 {
+			if testing.Short() && until%4 != 0 {
+				continue
+			}
 			losses := 0
 			r := newRun(spoils("worker", when(only(300), func([]byte, func([]byte) error) error {
 				if losses++; losses > until {

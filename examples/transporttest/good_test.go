@@ -21,23 +21,27 @@ var (
 )
 
 // affordable returns the options with which a good transport is tested, unless all are to be tested in full: a tenth of
-// the budget, and no messages of megabytes.
-func affordable(opts []Option) []Option {
+// the budget, and no messages that are longer than given, nor with -short than 20,000 bytes.
+func affordable(longest int, opts []Option) []Option {
 	if *full {
 		return opts
 	}
-	return append([]Option{WithBudget(1_000), WithMaxMessage(affordableMessage)}, opts...)
+	if testing.Short() {
+		longest = min(longest, affordableInMemory)
+	}
+	return append([]Option{WithBudget(1_000), WithMaxMessage(longest)}, opts...)
 }
 
 const (
-	affordableMessage = 100_000
-	affordableTimeout = 3 * time.Second // for transports that hang
+	affordableMessage  = 100_000         // longer than the buffers of sockets and pipes
+	affordableInMemory = 20_000          // where a message is passed on as a whole
+	affordableTimeout  = 3 * time.Second // for transports that hang
 )
 
 func TestGoChannelsPass(t *testing.T) {
 	t.Parallel()
 	for range *goodRuns {
-		Test(t, channels(8), affordable(nil)...)
+		Test(t, channels(8), affordable(affordableMessage, nil)...)
 	}
 }
 
@@ -87,7 +91,7 @@ func TestLegalTransportsPass(t *testing.T) {
 			}
 			t.Parallel()
 			for range *goodRuns {
-				require.NoError(t, Check(g.open, affordable(g.opts)...))
+				require.NoError(t, Check(g.open, affordable(affordableInMemory, g.opts)...))
 			}
 		})
 	}
@@ -125,7 +129,7 @@ func TestLegalTransportsPassThoughTheyTakeTheirTime(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				require.NoError(t, Check(p.open, affordable(nil)...))
+				require.NoError(t, Check(p.open, affordable(affordableInMemory, nil)...))
 				took := time.Since(began)
 				t.Log("took", took, "of the bubble's time")
 				require.Less(t, took, 3*time.Minute)
@@ -287,13 +291,15 @@ func TestStreamsPass(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			switch {
+			case testing.Short() && (name == "lines over TCP" || name == "Unix SEQPACKET"):
+				t.Skip("-short: the example has lines over TCP, and TCP is a socket as well")
 			case name == "Unix SEQPACKET" && runtime.GOOS != "linux":
 				t.Skip("net has no SEQPACKET sockets there")
 			case name == "child process" && runtime.GOOS == "windows":
 				t.Skip("a child inherits no further pipes there")
 			}
 			for range *goodRuns {
-				Test(t, s.open, affordable(s.opts)...)
+				Test(t, s.open, affordable(affordableMessage, s.opts)...)
 			}
 		})
 	}

@@ -85,6 +85,9 @@ func TestReportsCommandShowsTheSameFaultAgain(t *testing.T) {
 
 // The process is one of its own: what others open at the same time would make it doubtful whose the descriptors are.
 func TestDescriptorsThatStayAreCaught(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: waits for descriptors that stay")
+	}
 	t.Parallel()
 	out := report(t, "leaves descriptors", nil, "-test.run=^TestAsUsersCallIt$", "-test.timeout=15s", "-test.short")
 	assert.Equal(t, "leak", faultOf(out), out)
@@ -103,7 +106,7 @@ func TestDescriptorsThatComeToAnEndAreCaught(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command("sh", "-c", `ulimit -n 64 && exec "$0" -test.run='^TestAsUsersCallIt$'`, os.Args[0])
+			cmd := exec.Command("sh", "-c", `ulimit -n 64 && exec "$0" -test.short -test.run='^TestAsUsersCallIt$'`, os.Args[0])
 			cmd.Env = append(os.Environ(), faultyEnv+"="+name)
 			out, err := cmd.CombinedOutput()
 			require.Error(t, err)
@@ -122,6 +125,9 @@ func faultOf(report string) string {
 }
 
 func TestHangIsReportedWithinTheTestsTimeout(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: waits for a call that hangs")
+	}
 	t.Parallel()
 	out := report(t, "hangs", nil, "-test.run=^TestAsUsersCallIt$", "-test.timeout=15s", "-test.v")
 	assert.Contains(t, out, "hang: Recv had not returned")

@@ -57,7 +57,10 @@ func TestTilesCoverThePictureOnceFromTheMiddle(t *testing.T) {
 }
 
 func TestEncodedTileDecodesToTheSameTile(t *testing.T) {
-	for _, want := range Views[1].Tiles() {
+	for i, want := range Views[1].Tiles() {
+		if testing.Short() && i%8 != 0 {
+			continue
+		}
 		got, err := Decode(want.Encode())
 		require.NoError(t, err)
 		assert.Equal(t, want.Render(), got.Render())
