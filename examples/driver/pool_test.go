@@ -103,6 +103,11 @@ func TestAHostOnDemandMayHaveNoWorkersAtAll(t *testing.T) {
 		assert.Empty(t, h.Stats().Workers)
 		assert.Equal(t, idle.Add(10*time.Second), h.Stats().Ended[0].At)
 		assert.Equal(t, 2*time.Second, took(func() { doAll(t, h, "1s", "1s") }), "a worker that has left causes no backoff")
+		time.Sleep(5 * time.Second)
+		doAll(t, h, "1m")
+		assert.Len(t, ready(h), 1, "one leaves, and not the one that has had a call")
+		doAll(t, h, "1s")
+		assert.Equal(t, uint64(3), h.Stats().WorkersStarted)
 		asked(t, h)
 	}, WithWorkers(2, slowly(time.Second, locked(play(t, serving(takes, WithConcurrency(1)))))), WithOnDemand(0, 10*time.Second))
 }
@@ -114,6 +119,9 @@ func TestAWorkerThatCanRunSeveralCallsIsEnoughForThem(t *testing.T) {
 		assert.Equal(t, []uint64{1}, ready(h))
 		doAll(t, h, "1s", "1s", "1s", "1s", "1s")
 		assert.Equal(t, []uint64{1, 2}, ready(h))
+		time.Sleep(3 * time.Hour)
+		doAll(t, h, "1s", "1s", "1s", "1s", "1s", "1s", "1s", "1s", "1s")
+		assert.Equal(t, uint64(4), h.Stats().WorkersStarted, "it knows what a worker can run")
 	}, WithWorkers(9, locked(play(t, serving(takes, WithConcurrency(4))))), WithOnDemand(1, time.Hour))
 }
 
@@ -285,6 +293,39 @@ func TestReplaceReportsThatNoWorkerCanBeStarted(t *testing.T) {
 	}))
 }
 
+func TestReplaceGoesOnThoughWorkersEndOrAreDrainedMeanwhile(t *testing.T) {
+	dies := func(p *peer) {
+		p.announce()
+		p.sleep(1500 * time.Millisecond)
+	}
+	withHost(t, func(t *testing.T, h *Host) {
+		require.NoError(t, h.WaitReady(t.Context(), 2))
+		go func() {
+			time.Sleep(500 * time.Millisecond) // the first worker is being relieved
+			for _, w := range h.Stats().Workers {
+				if !w.Ready {
+					assert.NoError(t, h.Drain(w.Number))
+				}
+			}
+		}()
+		assert.NoError(t, h.Replace(t.Context()))
+		time.Sleep(time.Minute)
+		assert.Len(t, ready(h), 2)
+		for _, n := range ready(h) {
+			assert.Greater(t, n, uint64(2))
+		}
+		assert.Zero(t, h.Stats().Starting)
+	}, WithWorkers(2, locked(play(t, dies, dies, slow(time.Second, serving(takes)), serving(takes)))))
+}
+
+// slow is a worker that begins after a time.
+func slow(d time.Duration, f func(*peer)) func(*peer) {
+	return func(p *peer) {
+		p.sleep(d)
+		f(p)
+	}
+}
+
 func TestReplaceThatIsNotWaitedForEndsWhatHasBegun(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
 		require.NoError(t, h.WaitReady(t.Context(), 2))
@@ -323,7 +364,8 @@ func TestWaitReadyStartsWorkersAndReturnsWhenTheyAreReady(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errTest)
 		defer cancel()
 		assert.Equal(t, errTest, h.WaitReady(ctx, 5), "there are only 4")
-		assert.Len(t, ready(h), 4, "none leaves while somebody waits for more")
+		assert.Len(t, ready(h), 4)
+		assert.Equal(t, uint64(4), h.Stats().WorkersStarted, "none leaves while somebody waits for more")
 		time.Sleep(time.Minute)
 		assert.Len(t, ready(h), 1)
 		stopped := make(chan error)
@@ -368,6 +410,21 @@ func TestCallsAreAnsweredWhenNoWorkerHasBeenReadyForLong(t *testing.T) {
 		}
 		assert.ErrorIs(t, (<-late).err, ErrNoWorker)
 		assert.Equal(t, 17*time.Second, time.Since(start))
+
+		// Its time begins again when the worker goes that has had it.
+		host, worker = Pipe(0)
+		p = &peer{t, worker, wc.NewWorker("w-2", 1)}
+		again := do(h, t.Context(), "")
+		start = time.Now()
+		time.Sleep(2 * time.Second)
+		require.NoError(t, h.Attach(host))
+		go func() {
+			defer worker.Close()
+			p.begin()
+			time.Sleep(time.Second)
+		}()
+		assert.ErrorIs(t, (<-again).err, ErrNoWorker)
+		assert.Equal(t, 8*time.Second, time.Since(start))
 
 		saved := do(h, t.Context(), "1m")
 		time.Sleep(4 * time.Second)

@@ -226,9 +226,11 @@ func (s *scheduler) workerReady(w *slot) {
 	if !w.stopping {
 		s.ready++
 		s.man(w.post, true)
+		w.untold = true
+		s.staff.untold++
 	}
 	s.setCapacity(w, 1)
-	if s.window > 1 {
+	if s.window > 1 || s.least < s.most {
 		s.effects.ready = append(s.effects.ready, w)
 	}
 	s.dispatch()
@@ -237,7 +239,8 @@ func (s *scheduler) workerReady(w *slot) {
 // workerSilent gives a worker that has not said its capacity as many calls as it may have.
 func (s *scheduler) workerSilent(w *slot) {
 	if !w.said && !w.left {
-		s.setCapacity(w, s.window)
+		s.tell(w)
+		s.setCapacity(w, max(s.window, 1))
 		s.dispatch()
 	}
 }
@@ -248,6 +251,7 @@ func (s *scheduler) workerCapacity(w *slot, n int) {
 		return
 	}
 	w.said = true
+	s.tell(w)
 	if s.window > 0 {
 		n = min(n, s.window)
 	}
@@ -296,6 +300,7 @@ func (s *scheduler) close(w *slot) {
 			}
 		}
 		s.man(w.post, false)
+		s.tell(w)
 		s.arrange(w)
 	}
 }

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,13 +16,20 @@ import (
 // Whatever happens in whatever order, a call is in one place, is settled once, and none is forgotten.
 func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := newScheduler(rules{window: rapid.IntRange(0, 3).Draw(t, "window"), tries: rapid.IntRange(1, 3).Draw(t, "tries"), attempts: 2})
+		s := newScheduler(rules{window: rapid.IntRange(0, 3).Draw(t, "window"), tries: rapid.IntRange(1, 3).Draw(t, "tries"), attempts: 2,
+			most: rapid.IntRange(1, 4).Draw(t, "most"), recycle: rapid.IntRange(0, 3).Draw(t, "recycle")})
+		s.least = rapid.IntRange(0, s.most).Draw(t, "least")
 		var regions []*regionState
 		for range 2 {
 			regions = append(regions, &regionState{calls: map[uint64]*call{}, quiet: func() {}})
 		}
 		var all []*call
 		settled := map[*call]int{}
+		type filled struct {
+			*post
+			worker *slot // the last one that was started for it; nil: none
+		}
+		var hired []filled
 		held := map[*slot]map[*call]bool{} // the jobs of the workers' sessions; true: their messages have left
 		pick := func() (w *slot, c *call) {
 			if len(s.slots) == 0 {
@@ -56,11 +64,53 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 					s.cancelCall(rapid.SampledFrom(all).Draw(t, "call"), context.Canceled, "no longer needed")
 				}
 			},
-			"join": func(*rapid.T) {
+			"attach": func(*rapid.T) {
 				if len(s.slots) < 4 {
-					w := s.joinStaff()
-					held[w] = map[*call]bool{}
+					held[s.join(nil)] = map[*call]bool{}
 				}
+			},
+			"start": func(t *rapid.T) {
+				for i, p := range hired {
+					if p.worker == nil && !p.closed {
+						hired[i].worker = s.join(p.post)
+						held[hired[i].worker] = map[*call]bool{}
+						return
+					}
+				}
+			},
+			"start again": func(t *rapid.T) {
+				for i, p := range hired {
+					if p.worker == nil || p.worker.stopping {
+						if open := !p.closed; s.goOn(p.post) {
+							hired[i].worker = nil
+							if !open {
+								t.Fatal("a closed post goes on")
+							}
+						} else {
+							hired = slices.Delete(hired, i, i+1)
+						}
+						return
+					}
+				}
+			},
+			"retire": func(t *rapid.T) {
+				if w, _ := pick(); w != nil {
+					s.retire(w, nil)
+				}
+			},
+			"dismiss": func(t *rapid.T) {
+				if w, _ := pick(); w != nil {
+					s.dismiss(w)
+				}
+			},
+			"idle": func(t *rapid.T) {
+				if w, _ := pick(); w != nil {
+					s.idleFor(w)
+				}
+			},
+			"await": func(t *rapid.T) {
+				s.staff.awaited = rapid.IntRange(0, 5).Draw(t, "awaited")
+				s.hire()
 			},
 			"ready": func(*rapid.T) {
 				if w, _ := pick(); w != nil {
@@ -136,9 +186,39 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 				}
 			},
 			"balance": func(*rapid.T) { s.balance() },
-			"fail":    func(*rapid.T) { s.attemptFailed(new(post), errDied) },
-			"":        func(t *rapid.T) { checkScheduler(t, s, all, settled) },
+			"fail": func(*rapid.T) {
+				for _, p := range hired {
+					if p.worker == nil && !p.closed {
+						s.attemptFailed(p.post, errDied)
+						return
+					}
+				}
+			},
+			"": func(t *rapid.T) {
+				for _, p := range s.effects.hired {
+					hired = append(hired, filled{post: p})
+				}
+				open, unmanned := 0, 0
+				for _, p := range hired {
+					open += btoi(!p.closed)
+					unmanned += btoi(!p.closed && !p.manned)
+					if ready := p.worker != nil && p.worker.ready && !p.worker.stopping; !p.closed && p.manned != ready {
+						t.Fatal("a post is manned, or not, and its worker the opposite")
+					}
+					if old := p.relieves; old != nil && (old.relief != p.post || old.left || old.dismissed) {
+						t.Fatal("a worker is to be relieved that need not be")
+					}
+				}
+				if open != s.staff.posts || unmanned != s.staff.unmanned {
+					t.Fatalf("%d posts are open, %d of them unmanned; %d and %d are counted", open, unmanned, s.staff.posts, s.staff.unmanned)
+				}
+				if n := s.missing(); n > 0 || !s.stopping && open < min(s.most, max(s.least, s.staff.awaited)) {
+					t.Fatalf("%d posts are missing", n)
+				}
+				checkScheduler(t, s, all, settled)
+			},
 		}
+		s.hire()
 		t.Repeat(actions)
 		s.stop()
 		for len(s.slots) > 0 {
@@ -172,7 +252,7 @@ func checkScheduler(t *rapid.T, s *scheduler, all []*call, settled map[*call]int
 			t.Fatal("settled twice, or not")
 		}
 	}
-	handlers, reserved := 0, map[*slot]int{}
+	handlers, ready, excess, untold, reserved := 0, 0, 0, 0, map[*slot]int{}
 	for _, w := range s.slots {
 		unbegun, returning := 0, 0
 		for _, c := range w.calls {
@@ -192,7 +272,12 @@ func checkScheduler(t *rapid.T, s *scheduler, all []*call, settled map[*call]int
 			t.Fatal("a worker's calls are not counted right")
 		}
 		if w.ready && !w.stopping {
+			ready++
 			handlers += w.capacity
+			untold += btoi(w.untold)
+			if w.said && s.tries > 1 {
+				excess += max(w.excess(), 0)
+			}
 		}
 		if w.takes() && w.free() > 0 && w.place.chain == nil {
 			t.Fatal("a worker with a free handler cannot be found")
@@ -203,8 +288,9 @@ func checkScheduler(t *rapid.T, s *scheduler, all []*call, settled map[*call]int
 			t.Fatalf("%d handlers are reserved for %d calls", w.reserved, reserved[w])
 		}
 	}
-	if handlers != s.handlers {
-		t.Fatalf("%d handlers, %d are counted", handlers, s.handlers)
+	if handlers != s.handlers || ready != s.ready || excess != s.excess || untold != s.staff.untold {
+		t.Fatalf("%d handlers, %d ready, %d calls that wait there, %d untold; %d, %d, %d and %d are counted",
+			handlers, ready, excess, untold, s.handlers, s.ready, s.excess, s.staff.untold)
 	}
 	if s.backlog.next() != nil && s.room() != nil {
 		t.Fatal("a call waits though a worker has room")
@@ -212,4 +298,11 @@ func checkScheduler(t *rapid.T, s *scheduler, all []*call, settled map[*call]int
 	if w := s.places.best(); s.behind.len > 0 && w != nil && w.free() > 0 && !s.armed && !w.rest[s.behind.first.of.unbegun.last.of.id] {
 		t.Fatal("a call waits at a worker though another has a handler free")
 	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -325,4 +326,25 @@ func TestSchedulerClosesARegion(t *testing.T) {
 	assert.Equal(t, w, other.slot)
 	s.closeRegion(r, cause, "no longer needed")
 	assert.Equal(t, 1, quiet)
+}
+
+func TestNoWorkerStartsForCallsThatAreAboutToBeTakenBack(t *testing.T) {
+	s := newScheduler(rules{most: 9})
+	s.pace = pace{true, time.Microsecond} // so that some wait at a worker, and are taken back a little later
+	a := readySlot(s)
+	s.workerCapacity(a, 1)
+	for range 3 {
+		submitted(t, s)
+	}
+	hired := s.takeEffects().hired
+	assert.Len(t, hired, 2, "two calls wait")
+	s.takeOrders(a)
+	s.workerCapacity(readySlot(s), 1)
+	assert.True(t, s.takeEffects().balance)
+	for _, p := range hired {
+		s.shut(p)
+	}
+	assert.LessOrEqual(t, s.missing(), 0)
+	s.balance()
+	assert.Equal(t, 1, s.missing(), "for the one that still waits there")
 }

@@ -19,6 +19,7 @@ type slot struct {
 	waiting               int   // calls that wait there
 	ready, stopping, left bool
 	useful                bool // it has ended a call
+	untold                bool // it is ready, and it is not known yet how many calls it can run
 	said                  bool // it has said its capacity
 	capacity              int  // the calls that it can run at a time, no more than the window
 	reserved              int  // handlers that are kept for calls that are being taken back from other workers

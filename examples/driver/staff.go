@@ -23,6 +23,7 @@ type post struct {
 type staff struct {
 	posts    int // that are open
 	unmanned int // of these
+	untold   int // ready workers of which it is not known yet how many calls they can run
 	awaited  int // workers that somebody waits for
 }
 
@@ -45,7 +46,7 @@ func (s *scheduler) missing() int {
 		waiting += s.excess
 	}
 	usual := max(s.usual, 1)
-	if waiting -= s.staff.unmanned * usual; waiting > 0 {
+	if waiting -= s.staff.unmanned*usual + s.staff.untold*(usual-1); waiting > 0 {
 		wanted = max(wanted, s.staff.posts+(waiting+usual-1)/usual)
 	}
 	return min(wanted, s.most) - s.staff.posts
@@ -87,6 +88,14 @@ func (s *scheduler) man(p *post, manned bool) {
 	s.staff.unmanned--
 	if old := p.relieves; old != nil {
 		s.dismiss(old)
+	}
+}
+
+// tell notes that it is known now how many calls a worker can run, or of no interest any more.
+func (s *scheduler) tell(w *slot) {
+	if w.untold {
+		w.untold = false
+		s.staff.untold--
 	}
 }
 
