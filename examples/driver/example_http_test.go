@@ -14,6 +14,7 @@ import (
 
 	"github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/driver"
+	"github.com/workerchannel/workerchannel/examples/driver/debug"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
@@ -51,14 +52,17 @@ func Example_httpService() {
 // runService serves until ctx ends.
 func runService(ctx context.Context, listener net.Listener, records *journal.Writer) error {
 	host, err := driver.NewHost(
-		driver.WithWorkers(4, startShouter),
-		driver.WithBacklog(1000), // more than that get ErrBusy
+		driver.WithWorkers(4, startShouter), // host.Attach adds workers that connect
+		driver.WithBacklog(1000),            // when so many wait, the next get ErrBusy
 		driver.WithJournal(records),
 	)
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: shoutHandler(host), ReadHeaderTimeout: 10 * time.Second}
+	mux := http.NewServeMux()
+	mux.Handle("/", shoutHandler(host))
+	mux.Handle("/debug/workers/", debug.Handler(host)) // the live page, and metrics; it answers only this machine
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
 	select {
@@ -95,15 +99,17 @@ func shoutHandler(host *driver.Host) http.HandlerFunc {
 func answerOf(err error) (text string, status int) {
 	var failed *driver.JobError
 	var tooLarge *workerchannel.PayloadError
+	// ErrNoWorker and ErrGivenUp come before the deadline: they wrap why a worker could not be started or has ended, which may
+	// be a deadline, too.
 	switch {
 	case errors.As(err, &failed): // the handler's own error; failed.Code may tell more
 		return failed.Message, http.StatusUnprocessableEntity
 	case errors.As(err, &tooLarge):
 		status = http.StatusRequestEntityTooLarge
-	case errors.Is(err, driver.ErrBusy), errors.Is(err, driver.ErrStopped), errors.Is(err, driver.ErrRegionClosed),
-		errors.Is(err, driver.ErrNoWorker): // before the deadline: it wraps why no worker starts, which may be one
+	case errors.Is(err, driver.ErrNoWorker), errors.Is(err, driver.ErrBusy), errors.Is(err, driver.ErrStopped),
+		errors.Is(err, driver.ErrRegionClosed):
 		status = http.StatusServiceUnavailable
-	case errors.Is(err, driver.ErrGivenUp): // so does this one: why a worker ended
+	case errors.Is(err, driver.ErrGivenUp):
 		status = http.StatusBadGateway
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, driver.ErrRunLimit):
 		status = http.StatusGatewayTimeout

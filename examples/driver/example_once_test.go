@@ -33,12 +33,12 @@ func pay(host *driver.Host, payment string) string {
 	case err == nil:
 		return "paid"
 	case errors.Is(err, driver.ErrJobFailed):
-		return "refused" // the handler has returned an error; what that means is up to it
+		return "refused" // the handler has returned an error, and knows what that means
 	case errors.Is(err, driver.ErrBusy), errors.Is(err, driver.ErrNoWorker), errors.Is(err, driver.ErrRegionClosed):
 		return "not begun, try again" // no handler has been called
 	}
-	// A *GivenUpError says that the worker ended while it may have had the job: by Last, for which this call need not be the
-	// reason. A *PanicError, a *CancelError and ErrStopped leave it open, too. Do not repeat the call before you have found out.
+	// A *GivenUpError says that the worker ended after it may have begun the job, and why (Last); another call may have been the
+	// cause. After a *PanicError, a *CancelError or ErrStopped nobody knows either. Find out before you make the call again.
 	return "unknown, ask the bank"
 }
 

@@ -35,8 +35,8 @@ func Example_rollingUpdate() {
 		})
 	}
 	for _, version := range []int32{1, 2} {
-		installed.Store(version) // a program puts the new file in the place of the old one, by os.Rename
-		err := host.Replace(context.Background())
+		installed.Store(version)                  // a program puts the new file in the place of the old one, by os.Rename
+		err := host.Replace(context.Background()) // after an error put the old file back, for workers that crash later
 		fmt.Println(version, "is installed:", err)
 		result, err := host.Do(context.Background(), nil)
 		fmt.Printf("%s runs: %v\n", result, err)
