@@ -11,8 +11,7 @@ import (
 
 // One process for each call: for jobs that leave something behind, such as memory, global state or threads. Each worker
 // takes one job and leaves in order, and the host starts the next one at once. The cost is the start of a process for each
-// call, about 2 ms of processor time for a small Go program; but a call waits for it only while all workers are busy or
-// starting.
+// call, some milliseconds for a small Go program; but a call waits for it only while all workers are busy or starting.
 //
 // WithRecycle(1, 0) does less: a worker goes on to take calls until its successor is ready.
 func Example_processPerCall() {
