@@ -37,6 +37,20 @@
 // quotes what a worker says. The transport must bound the size of a message, as [Lines] does. The protocol authenticates
 // nobody: whoever can write to the connection can be the worker.
 //
+// # Recipes
+//
+// Among the examples are programs to begin with, each for one use:
+//
+//   - HttpService: requests become calls, with a deadline, a status code for each error, live page, metrics and journal,
+//     and an end in order
+//   - Batch: many calls, so many at a time, with the first error or all, and progress
+//   - AtMostOnce: jobs that must not run twice, such as payments; what is known when a worker has ended
+//   - ProcessPerCall: jobs that leave something behind, so that each needs a process of its own
+//   - RollingUpdate: a new version of the worker while calls are made, by [Host.Replace]
+//   - WorkersThatConnect: workers that come by themselves, also from other machines, by [Host.Attach]
+//
+// A host can have workers that it starts and others that connect, over several transports.
+//
 // # What happens in it
 //
 // [WithJournal] records every session so that it can be replayed (examples/journal) and looked at (examples/inspect).

@@ -19,7 +19,8 @@
 //	}
 //	return driver.Serve(ctx, wsconn.New(ws), "", handler)
 //
-// Whoever can connect can be the worker: check the request first.
+// Whoever can connect can be the worker: check the request first. For a worker that connects again when the host is gone see
+// the example WorkersThatConnect of examples/driver.
 package wsconn
 
 import (
