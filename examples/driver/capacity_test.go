@@ -16,7 +16,6 @@ import (
 
 // A worker may say anything of its capacity, and at any time.
 func TestAHostGivesAWorkerWhatItSaysItCanRunWhateverThatIs(t *testing.T) {
-	const calls = maxCapacity + 20
 	silent, lead := 1, 1
 	for name, test := range map[string]struct {
 		says  string // one after the other, before there is a call
@@ -52,7 +51,7 @@ func TestAHostGivesAWorkerWhatItSaysItCanRunWhateverThatIs(t *testing.T) {
 			withHost(t, func(t *testing.T, h *Host) {
 				synctest.Wait()
 				ctx, cancel := context.WithCancel(t.Context())
-				for range calls {
+				for range test.given + 20 {
 					_ = do(h, ctx, "")
 				}
 				synctest.Wait()
