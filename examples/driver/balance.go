@@ -52,9 +52,9 @@ func (s *scheduler) progressed(w *slot, ran time.Duration) {
 		w.behind.remove()
 		s.behind.append(&w.behind)
 	}
-	// A call that waits behind a long one must not wait until no other call does. So when all others could have ended their
-	// calls twice, it is taken back.
-	if first := s.behind.first; first != nil && s.ended-first.of.progress > uint64(2*s.handlers*s.pace.lead()) {
+	// A call that waits behind a long one must not wait until no other call does. So when the others have ended as many calls as
+	// if each handler had ended those in front of it once, it is taken back.
+	if first := s.behind.first; first != nil && s.ended-first.of.progress >= uint64(s.handlers*s.pace.lead()) {
 		first.of.stuck = true
 		s.takeBackAll(first.of)
 	}
