@@ -46,6 +46,7 @@ func (s *simulation) check() {
 		}
 		s.checkSuspect(c)
 		s.checkMoves(c)
+		s.checkTurn(c)
 	}
 	s.checkRegions()
 	slices.SortStableFunc(s.violations, func(a, b violation) int {
@@ -111,11 +112,8 @@ func (s *simulation) checkGivenUp(c *simCall) {
 	}
 	last := c.ends[len(c.ends)-1]
 	if s.plan.tries() == 1 {
-		switch {
-		case last.orderly && last.begun.IsZero():
+		if last.orderly && last.begun.IsZero() {
 			s.note(2, "tries 1: lost, and never begun, with a worker that left", "call %d, %v %s", c.index, last.worker, last.why)
-		case last.begun.IsZero() && !last.frozen && last.waited():
-			s.note(2, "tries 1: lost, and never begun, behind others", "call %d, %v %s", c.index, last.worker, last.why)
 		}
 		return
 	}
@@ -134,10 +132,6 @@ func (s *simulation) checkGivenUp(c *simCall) {
 		s.note(2, "an innocent call given up because of others", "call %d, the last of %d: %v %s", c.index, len(c.ends), last.worker, last.why)
 	}
 }
-
-// waited reports whether the call was at the worker, not on the way to it, and had not been begun, when the host learned
-// of the worker's end.
-func (e end) waited() bool { return e.over.Sub(e.sent) > 2*e.worker.latency.most }
 
 // checkReturn checks that a call whose context has ended returned soon (promise 4).
 func (s *simulation) checkReturn(c *simCall) {
@@ -172,9 +166,10 @@ func (s *simulation) checkHarm(c *simCall) {
 }
 
 // checkWaits checks that a call did not wait while a worker had a handler free (promise 3), but for two round trips with
-// the transfer of what was under way, and one more for each time that a handler was kept for a call that turned out to have
-// begun; if it was kept for a call at a worker that does not answer, for a while. More than so many workers as suspects wait must have had one all the time, since the others may have been kept
-// for them. A suspect itself waits for an empty worker.
+// the transfer of what was under way. A handler that is kept for another call is not free: that is a round trip more for each
+// that was moved there, or turned out to have begun, and a while for one at a worker that does not answer. More than so many
+// workers as suspects wait must have had a handler all the time, since the others may have been kept for them. A suspect
+// itself waits for an empty worker.
 func (s *simulation) checkWaits(c *simCall) {
 	bound := 4*s.latency.most + time.Microsecond
 	for _, wait := range c.waits.list {
@@ -195,12 +190,9 @@ func (s *simulation) checkWaits(c *simCall) {
 			if s.unanswered(from, to) {
 				to = to.Add(keptMost + 4*s.latency.most)
 			}
-			if to.After(end) {
-				continue
-			}
 			var able []*simWorker
 			for _, w := range s.workers {
-				if w.couldRun(c, suspect, from, to) {
+				if until := w.kept(from, to); !until.After(end) && w.couldRun(c, suspect, from, until) {
 					able = append(able, w)
 				}
 			}
@@ -211,6 +203,16 @@ func (s *simulation) checkWaits(c *simCall) {
 			}
 		}
 	}
+}
+
+// kept returns a later end of a period, as handlers of the worker were kept for calls that were then moved there.
+func (w *simWorker) kept(from, to time.Time) time.Time {
+	for _, g := range w.sends {
+		if g.moved && g.direct && g.sent.After(from) && g.sent.Before(to) {
+			to = to.Add(2 * w.latency.most)
+		}
+	}
+	return to
 }
 
 // unanswered reports whether a worker that was frozen was asked for a call in a period or before, and had not been ended: a
@@ -230,10 +232,8 @@ func (s *simulation) unanswered(from, to time.Time) bool {
 // couldRun reports whether the worker had a handler free for the call for the whole of a period; for a suspect, whether it
 // had nothing at all.
 func (w *simWorker) couldRun(c *simCall, suspect bool, from, to time.Time) bool {
-	for _, g := range c.gifts {
-		if g.worker == w && g.taken && (g.letGo.IsZero() || g.letGo.After(from)) {
-			return false
-		}
+	if c.letGoBy(w, from) {
+		return false
 	}
 	if suspect {
 		return w.empty.covers(from, to)
@@ -343,33 +343,44 @@ func (s *simulation) checkRegions() {
 				later(other.returned)
 			}
 		}
-		var sent, overtaken [regions]int
+		var sent [regions]int
 		for _, other := range s.firstSends {
 			r := other.plan.Region
-			if r == c.plan.Region {
-				continue
-			}
-			if other.firstSent.After(first) && other.firstSent.Before(c.firstSent) {
+			if r != c.plan.Region && other.firstSent.After(first) && other.firstSent.Before(c.firstSent) {
 				if sent[r]++; sent[r] == 3 {
 					s.note(3, "regions do not take turns", "call %d of region %d waits for the third of region %d", c.index, c.plan.Region, r)
-				}
-			}
-			if other.firstSent.After(c.firstSent) && !other.firstRun.IsZero() && !c.firstRun.IsZero() && other.firstRun.Before(c.firstRun) {
-				if overtaken[r]++; overtaken[r] == 4 && c.vain() >= 3 {
-					s.note(3, "a region is overtaken", "call %d of region %d is given to workers in vain while four of region %d begin", c.index, c.plan.Region, r)
 				}
 			}
 		}
 	}
 }
 
-// vain returns how often the call was given to a worker that did not begin it, and did not end by itself.
-func (c *simCall) vain() (n int) {
-	for _, g := range c.gifts {
-		n += btoi(g.begun.IsZero())
+// checkTurn checks that a call that has had its turn, and has come back to the host, goes before those whose turns were later.
+// Suspects wait for empty workers, a call does not go to a worker that still lets go of it, and a handler that was kept for one
+// call is not for others.
+func (s *simulation) checkTurn(c *simCall) {
+	for i, g := range c.gifts[:max(0, len(c.gifts)-1)] {
+		next := c.gifts[i+1]
+		if next.suspect || next.direct {
+			continue
+		}
+		for _, other := range s.calls {
+			if !other.firstSent.After(c.firstSent) {
+				continue
+			}
+			for _, h := range other.gifts {
+				if h.sent.After(g.over) && h.sent.Before(next.sent) && !h.direct && !h.suspect && !c.letGoBy(h.worker, h.sent) && !other.letGoBy(nil, h.sent) {
+					s.note(3, "a turn comes to nothing", "call %d is at the host from %v to %v, and call %d is sent", c.index, g.over.Sub(s.started), next.sent.Sub(s.started), other.index)
+					return
+				}
+			}
+		}
 	}
-	for _, e := range c.ends {
-		n -= btoi(e.begun.IsZero() && !e.orderly)
-	}
-	return n
+}
+
+// letGoBy reports whether the worker, nil being any, still lets go of the call at a moment.
+func (c *simCall) letGoBy(w *simWorker, at time.Time) bool {
+	return slices.ContainsFunc(c.gifts, func(g *gift) bool {
+		return (g.worker == w || w == nil) && g.taken && !g.over.After(at) && (g.letGo.IsZero() || g.letGo.After(at))
+	})
 }

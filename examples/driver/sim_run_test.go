@@ -72,6 +72,8 @@ type gift struct {
 	taken    bool      // the host has taken it back
 	letGo    time.Time // the end of the handshake after that, until which the worker cannot be given the call
 	suspect  bool      // the call was one
+	moved    bool      // the host had taken it back from another worker,
+	direct   bool      // and sent it at that moment
 }
 
 // An end is that of a worker that had a call.
@@ -94,6 +96,8 @@ type violation struct {
 	kind    string // the same for all of its kind
 	detail  string
 }
+
+func (v violation) String() string { return fmt.Sprintf("promise %d: %s", v.promise, v.kind) }
 
 // horizon is longer than any plan takes if promises are kept.
 const horizon = 24 * time.Hour
@@ -293,6 +297,7 @@ func (s *simulation) observe(number uint64, env wc.Envelope) {
 		return
 	}
 	if d, ok := env.Op.(wc.Diagnostic); ok && d.Category == "workerchannel.capacity" && d.Message == "0" {
+		w.told0 = true
 		w.startAgain()
 	}
 	id, ok := wc.JobOf(env.Op)
@@ -304,11 +309,11 @@ func (s *simulation) observe(number uint64, env wc.Envelope) {
 	case wc.StatusSnapshot:
 		if g := w.given[c]; g != nil && op.State == wc.StateRunning {
 			g.reported = true
-			w.kept(g)
+			w.begunAfterAll(g)
 		}
 	case wc.CancelJob:
-		w.undoing[c] = true
 		if g := w.given[c]; g != nil {
+			w.undoing[c] = g
 			g.recalled = true
 		}
 	case wc.CancelAcknowledged:
@@ -320,7 +325,7 @@ func (s *simulation) observe(number uint64, env wc.Envelope) {
 	case wc.JobCompleted:
 		delete(w.undoing, c)
 		if g := w.given[c]; g != nil {
-			w.kept(g)
+			w.begunAfterAll(g)
 		}
 		w.take(c, false)
 	case wc.FinalizeCompleted:

@@ -75,11 +75,29 @@ func (w *simWorker) give(c *simCall) {
 		w.firstSends = append(w.firstSends, c)
 	}
 	g := &gift{worker: w, sent: now, suspect: c.suspect}
+	if n := len(c.gifts); n > 0 {
+		before := c.gifts[n-1]
+		g.moved, g.direct = before.taken, before.over.Equal(now)
+	}
 	c.gifts, w.sends = append(c.gifts, g), append(w.sends, g)
 	w.given[c] = g
-	if n := len(w.given); w.simulation.plan.long() && n > w.simulation.plan.usable(w.plan)+1 {
+	p := w.simulation.plan
+	switch n := w.has(); {
+	case w.told0:
+		w.note(3, "a call for a worker that leaves", "%v gets call %d", w, c.index)
+	case p.tries() == 1 && n > p.usable(w.plan):
+		w.note(2, "tries 1: a call waits at a worker", "%v has %d", w, n)
+	case p.long() && n > p.usable(w.plan)+1:
 		w.note(3, "too many calls in advance", "%v has %d", w, n)
 	}
+}
+
+// has returns how many calls the worker has, as the host knows.
+func (w *simWorker) has() (n int) {
+	for c, g := range w.undoing {
+		n += btoi(w.given[c] == nil && !g.taken)
+	}
+	return n + len(w.given)
 }
 
 // take notes that the worker has the call no more, and, if so, that it waits for another one.
@@ -95,8 +113,8 @@ func (w *simWorker) take(c *simCall, again bool) {
 	}
 }
 
-// kept notes that the worker has begun a call, which it keeps if the host was taking it back.
-func (s *simulation) kept(g *gift) {
+// begunAfterAll notes that the worker has begun a call, which it keeps if the host was taking it back.
+func (s *simulation) begunAfterAll(g *gift) {
 	if g.recalled && !g.inVain {
 		g.inVain = true
 		s.inVain = append(s.inVain, time.Now())
@@ -159,6 +177,9 @@ func (w *simWorker) gone(orderly bool) {
 	if w.culprit != nil && len(w.undoing) == 0 { // else the host may have ended it because of a cancel that came to nothing
 		w.culprit.ended++
 	}
+	if !orderly && w.ready && w.why == "" && !w.deaf() && w.stopped.IsZero() {
+		w.note(2, "a worker that does well is ended", "%v", w)
+	}
 	w.tell("%v is gone, in order: %v, %s", w, orderly, w.why)
 	now := time.Now()
 	had := make([]*simCall, 0, len(w.given))
@@ -188,6 +209,16 @@ func (w *simWorker) gone(orderly bool) {
 	clear(w.given)
 	clear(w.undoing)
 	w.look()
+}
+
+// deaf reports whether a call that is being cancelled, or taken back, takes no notice.
+func (w *simWorker) deaf() bool {
+	for c := range w.undoing {
+		if c.plan.Does == ignores {
+			return true
+		}
+	}
+	return false
 }
 
 // startAgain notes that the host has learned that the worker leaves: only now can it know that what waits there is to

@@ -22,6 +22,7 @@ type simWorker struct {
 	ask      context.CancelCauseFunc
 
 	ready, leaving, over bool // over: the host has noticed that it is gone, or leaves
+	told0                bool // it has told the host that it has no handlers any more
 	why                  string
 	culprit              *simCall // that ends it; nil: none does
 	frozenAt             time.Time
@@ -30,7 +31,7 @@ type simWorker struct {
 
 	given   map[*simCall]*gift // what the host has sent it and not heard the end of
 	running map[*simCall]bool  // whose handlers have not returned
-	undoing map[*simCall]bool  // whose cancel handshakes are under way
+	undoing map[*simCall]*gift // whose cancel handshakes are under way
 	sends   []*gift            // all that the host has sent it
 	able    spans              // when it could be given calls
 	free    spans              // when it had a handler free, as far as the host knows
@@ -58,7 +59,7 @@ func (s *simulation) dial(ctx context.Context) (driver.Conn, error) {
 	w := &simWorker{
 		simulation: s, index: len(s.workers), plan: s.plan.Fleet[len(s.workers)%len(s.plan.Fleet)],
 		dead: make(chan struct{}), frozen: make(chan struct{}),
-		given: map[*simCall]*gift{}, running: map[*simCall]bool{}, undoing: map[*simCall]bool{},
+		given: map[*simCall]*gift{}, running: map[*simCall]bool{}, undoing: map[*simCall]*gift{},
 	}
 	s.workers = append(s.workers, w)
 	s.mu.Unlock()
