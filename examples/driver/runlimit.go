@@ -57,7 +57,8 @@ func (s *session) capacitySaid(handlers int) {
 }
 
 // limitUnreported starts the clocks of calls that the worker has not reported, though it has had a handler for them for as long
-// as it may take to answer.
+// as it may take to answer, and has shown a sign of life since: one that gives none is ended for its silence, which is not to be
+// blamed on its calls.
 func (s *session) limitUnreported() {
 	now := s.c.Turn()
 	s.decide(func(*scheduler) {
@@ -71,7 +72,7 @@ func (s *session) limitUnreported() {
 			switch {
 			case h.due == 0:
 				h.due = now + s.turns.core.Poll + s.allowance()
-			case now >= h.due && !h.limited:
+			case s.heard >= h.due && !h.limited:
 				h.limited = true
 				s.limitRun(h)
 			}
