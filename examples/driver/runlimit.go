@@ -24,7 +24,7 @@ func (r *runClock) stop() {
 	}
 }
 
-// limitRun starts the clock of a call, from now.
+// limitRun starts the clock of a call, from now. A call that is being taken back is cancelled already, and will run elsewhere.
 func (s *session) limitRun(h *handed) {
 	limit := h.call.shell.runLimit
 	if limit <= 0 {
@@ -32,7 +32,7 @@ func (s *session) limitRun(h *handed) {
 	}
 	h.clock.start(limit, func() {
 		s.decide(func(d *scheduler) {
-			if c := h.call; c.slot == s.slot && c.attempt == h.attempt {
+			if c := h.call; c.slot == s.slot && c.attempt == h.attempt && !c.returning {
 				d.cancelCall(c, ErrRunLimit, ErrRunLimit.Error())
 			}
 		})
