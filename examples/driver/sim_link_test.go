@@ -1,6 +1,7 @@
 package driver_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"sync"
@@ -185,6 +186,9 @@ func (e workerEnd) Send(msg []byte) error {
 	case <-e.worker.dead:
 		return errDead
 	default:
+		if e.worker.plan.Silent && bytes.Contains(msg, []byte("workerchannel.capacity")) {
+			return nil // the host accepts what follows
+		}
 		e.worker.up.send(msg)
 		return nil
 	}

@@ -21,13 +21,14 @@ type simWorker struct {
 	frozen   chan struct{} // closed when it has stopped
 	ask      context.CancelCauseFunc
 
-	ready, leaving, over bool // over: the host has noticed that it is gone, or leaves
-	told0                bool // it has told the host that it has no handlers any more
-	why                  string
-	culprit              *simCall // that ends it; nil: none does
-	frozenAt             time.Time
-	began                time.Time // when the host learned that it is ready
-	done                 int       // jobs whose handlers have returned
+	ready, leaving bool
+	told0          bool      // it has told the host that it has no handlers any more
+	over           time.Time // when the host noticed that it is gone, or leaves
+	why            string
+	culprit        *simCall // that ends it; nil: none does
+	frozenAt       time.Time
+	began          time.Time // when the host learned that it is ready
+	done           int       // jobs whose handlers have returned
 
 	given   map[*simCall]*gift // what the host has sent it and not heard the end of
 	running map[*simCall]bool  // whose handlers have not returned
@@ -36,6 +37,7 @@ type simWorker struct {
 	able    spans              // when it could be given calls
 	free    spans              // when it had a handler free, as far as the host knows
 	empty   spans              // when it had nothing at all
+	kept    []span             // when handlers may have been kept for calls that were being taken back
 }
 
 func (w *simWorker) String() string { return fmt.Sprintf("w-%d", w.index) }
@@ -239,6 +241,11 @@ func (w *simWorker) leave(why error) {
 func (w *simWorker) returned(c *simCall, well bool) {
 	w.mu.Lock()
 	delete(w.running, c)
+	for _, g := range c.gifts {
+		if g.worker == w && !g.begun.IsZero() {
+			g.returned = time.Now()
+		}
+	}
 	w.done++
 	last := w.done == w.plan.LeaveAfter
 	c.successes += btoi(well)
