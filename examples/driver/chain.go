@@ -13,12 +13,9 @@ type link[T any] struct {
 	previous, next *link[T]
 }
 
-func (c *chain[T]) append(l *link[T])  { c.insert(l, c.last, nil) }
-func (c *chain[T]) prepend(l *link[T]) { c.insert(l, nil, c.first) }
-
-func (c *chain[T]) insert(l, before, after *link[T]) {
-	l.chain, l.previous, l.next = c, before, after
-	*c.nextOf(before), *c.previousOf(after) = l, l
+func (c *chain[T]) append(l *link[T]) {
+	l.chain, l.previous, l.next = c, c.last, nil
+	*c.nextOf(c.last), c.last = l, l
 	c.len++
 }
 
