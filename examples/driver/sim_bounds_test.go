@@ -44,7 +44,7 @@ func (s *simulation) checkRunLimit(c *simCall) {
 }
 
 // ranTooLong reports whether the last worker that had the call ran it for as long as it may. If the worker was frozen before it
-// could say that the handler has returned, nobody can know.
+// could say that the handler has returned, or leaves the call open since it was asked to end, the host cannot know.
 func (c *simCall) ranTooLong() bool {
 	if c.plan.RunLimit == 0 || len(c.gifts) == 0 {
 		return false
@@ -54,7 +54,7 @@ func (c *simCall) ranTooLong() bool {
 		return !c.returned.Before(g.due(c))
 	}
 	end := g.returned
-	if !g.worker.frozenAt.IsZero() {
+	if !g.worker.frozenAt.IsZero() || g.worker.leaving && g.worker.plan.AskedAfter > 0 {
 		end = c.returned
 	}
 	return !g.begun.IsZero() && end.Sub(g.begun) >= c.plan.RunLimit

@@ -1,6 +1,7 @@
 package driver_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -69,6 +70,10 @@ var situations = slices.Concat(badOnes(), []situation{
 		Places: 1, Fleet: []workerPlan{{Handlers: 1}},
 		Calls: slices.Concat(calls(1000, callPlan{Region: 1, Run: 5 * time.Millisecond}), calls(1, callPlan{Region: 2, At: at})),
 	}, func(c callPlan) bool { return c.Region == 2 }},
+	{"a call that an idle worker still lets go of, and another idle one", 400 * time.Millisecond, plan{
+		Places: 4, Fleet: []workerPlan{{Handlers: 1, Start: 50 * time.Millisecond, Delay: 40 * time.Millisecond}, {Boot: diesEarly}},
+		Calls: []callPlan{{Run: 20 * time.Millisecond}, {At: at, Run: time.Second}, {Run: time.Millisecond}},
+	}, short},
 	{"two regions and workers that leave after each job", time.Second, plan{
 		Places: 1, Fleet: []workerPlan{{Handlers: 1, LeaveAfter: 1}},
 		Calls: slices.Concat(calls(8, callPlan{At: at, Region: 1}), calls(1, callPlan{At: at, Region: 2}), calls(8, callPlan{At: at, Region: 1})),
@@ -125,7 +130,7 @@ func leaving(after, handlers, tries int) plan {
 func TestPromisesAreKeptInSituationsThatOperatorsKnow(t *testing.T) {
 	for _, s := range situations {
 		for i := range s.plan.Fleet {
-			s.plan.Fleet[i].Delay = time.Millisecond
+			s.plan.Fleet[i].Delay = cmp.Or(s.plan.Fleet[i].Delay, time.Millisecond)
 		}
 		t.Run(s.name, func(t *testing.T) {
 			done := simulate(t, s.plan, nil)
