@@ -262,7 +262,7 @@ func (s *simulation) checkSuspect(c *simCall) {
 				to = g.sent
 			}
 		}
-		if c.suspected.IsZero() || wait.from.Before(c.suspected) || to.Sub(wait.from) < 4*s.latency.most {
+		if c.suspected.IsZero() || c.doubtful || wait.from.Before(c.suspected) || to.Sub(wait.from) < 4*s.latency.most {
 			continue
 		}
 		able, given := 0, 0

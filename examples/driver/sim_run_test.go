@@ -53,6 +53,7 @@ type simCall struct {
 	firstRun  time.Time // zero: it was never begun
 	suspect   bool      // it was with a worker that ended by itself, and has not been answered
 	suspected time.Time
+	doubtful  bool  // or it is none, as the host has ended the worker for another call, which was being cancelled
 	queued    bool  // it is a suspect and waits
 	ends      []end // of the workers that had it
 	begun     int   // handlers that were called

@@ -227,6 +227,7 @@ func (w *simWorker) gone(orderly bool) {
 		c.ends = append(c.ends, end{g, orderly, len(had) == 1, !w.frozenAt.IsZero(), why})
 		if !orderly && !c.suspect && c.returned.IsZero() {
 			c.suspect, c.suspected = true, now
+			c.doubtful = len(w.undoing) > 0
 		}
 		w.stopWaiting(c, g, now)
 		if c.returned.IsZero() {
