@@ -74,6 +74,10 @@ var situations = slices.Concat(badOnes(), []situation{
 		Places: 4, Fleet: []workerPlan{{Handlers: 1, Start: 50 * time.Millisecond, Delay: 40 * time.Millisecond}, {Boot: diesEarly}},
 		Calls: []callPlan{{Run: 20 * time.Millisecond}, {At: at, Run: time.Second}, {Run: time.Millisecond}},
 	}, short},
+	{"a call with a run limit that has begun before it can be taken back", 450 * time.Millisecond, plan{
+		Places: 2, Fleet: []workerPlan{{Handlers: 2, Delay: 40 * time.Millisecond}},
+		Calls: []callPlan{{}, {Run: time.Second}, {Run: time.Millisecond, RunLimit: 10 * time.Millisecond}},
+	}, short},
 	{"two regions and workers that leave after each job", time.Second, plan{
 		Places: 1, Fleet: []workerPlan{{Handlers: 1, LeaveAfter: 1}},
 		Calls: slices.Concat(calls(8, callPlan{At: at, Region: 1}), calls(1, callPlan{At: at, Region: 2}), calls(8, callPlan{At: at, Region: 1})),
