@@ -201,15 +201,16 @@ func (s *scheduler) letGo(w *slot, c *call) {
 	s.dispatch()
 }
 
-// unpark assigns calls that only workers could take that still let go of them, if one can take them now.
+// unpark has calls wait in turn again that only workers could take that still let go of them, since one may take them now.
 func (s *scheduler) unpark() {
-	for l := s.backlog.parked.first; l != nil && s.room() != nil; {
+	if s.room() == nil {
+		return
+	}
+	for l := s.backlog.parked.first; l != nil; {
 		c := l.of
 		l = l.next
-		if w := s.roomElsewhere(c); w != nil {
-			s.backlog.remove(c)
-			s.assign(c, w)
-		}
+		s.backlog.remove(c)
+		s.backlog.giveBack(c)
 	}
 }
 

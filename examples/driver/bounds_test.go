@@ -105,7 +105,7 @@ func TestARunLimitCountsAtAWorkerThatDoesNotReportThoughItSaysItsCapacity(t *tes
 			assert.Equal(t, &CancelError{Cause: ErrRunLimit}, (<-a).err)
 			least := time.Duration(1+i/2) * (testLimits.Answer + limit)
 			assert.GreaterOrEqual(t, time.Since(start), least, "call %d", i)
-			assert.Less(t, time.Since(start), least+least/5, "call %d", i)
+			assert.Less(t, time.Since(start), least+time.Duration(1+i/2)*(testLimits.Silence+3*time.Second), "call %d", i)
 		}
 		time.Sleep(time.Hour)
 		assert.Empty(t, unlimited)

@@ -34,7 +34,7 @@ func WithProgress(f func(detail string)) CallOption {
 // The time begins when the worker reports that it runs the job. As long as there is no report, it begins when the job is
 // sent, if the worker says nothing of its capacity. One that has said its capacity reports what it runs, and begins jobs in
 // the order in which they come. So if it has had room for the job for the time of Limits.Answer, without a report, the time
-// begins then.
+// begins at its next sign of life, so that a job is not blamed for a worker that gives none.
 func WithRunLimit(d time.Duration) CallOption {
 	return func(o *callOptions) { o.runLimit = &d }
 }

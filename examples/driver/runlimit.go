@@ -24,7 +24,7 @@ func (r *runClock) stop() {
 	}
 }
 
-// limitRun starts the clock of a call, from now.
+// limitRun starts the clock of a call, from now. A call that is being taken back is cancelled already, and will run elsewhere.
 func (s *session) limitRun(h *handed) {
 	limit := h.call.shell.runLimit
 	if limit <= 0 {
@@ -32,7 +32,7 @@ func (s *session) limitRun(h *handed) {
 	}
 	h.clock.start(limit, func() {
 		s.decide(func(d *scheduler) {
-			if c := h.call; c.slot == s.slot && c.attempt == h.attempt {
+			if c := h.call; c.slot == s.slot && c.attempt == h.attempt && !c.returning {
 				d.cancelCall(c, ErrRunLimit, ErrRunLimit.Error())
 			}
 		})
@@ -57,7 +57,8 @@ func (s *session) capacitySaid(handlers int) {
 }
 
 // limitUnreported starts the clocks of calls that the worker has not reported, though it has had a handler for them for as long
-// as it may take to answer.
+// as it may take to answer, and has shown a sign of life since: one that gives none is ended for its silence, which is not to be
+// blamed on its calls.
 func (s *session) limitUnreported() {
 	now := s.c.Turn()
 	s.decide(func(*scheduler) {
@@ -71,7 +72,7 @@ func (s *session) limitUnreported() {
 			switch {
 			case h.due == 0:
 				h.due = now + s.turns.core.Poll + s.allowance()
-			case now >= h.due && !h.limited:
+			case s.heard >= h.due && !h.limited:
 				h.limited = true
 				s.limitRun(h)
 			}

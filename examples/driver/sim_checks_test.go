@@ -37,15 +37,19 @@ func (s *simulation) check() {
 	for _, w := range s.workers {
 		useless += btoi(len(w.running) == 0 && w.done == 0)
 	}
+	s.lookForKept()
 	for _, c := range s.calls {
 		s.checkAnswer(c, useless)
 		s.checkReturn(c)
+		s.checkRunLimit(c)
+		s.checkBacklog(c)
 		s.checkHarm(c)
 		if len(s.workers) < mostWorkers { // else something is wrong anyway
 			s.checkWaits(c)
 		}
 		s.checkSuspect(c)
 		s.checkMoves(c)
+		s.checkTurn(c)
 	}
 	s.checkRegions()
 	slices.SortStableFunc(s.violations, func(a, b violation) int {
@@ -71,7 +75,10 @@ func (s *simulation) checkAnswer(c *simCall, useless int) {
 		right = c.plan.Does == panics && c.begun > 0
 	case errors.As(err, &cancelled):
 		late := errors.Is(err, context.DeadlineExceeded) && !c.deadline.IsZero() && !c.returned.Before(c.deadline)
-		right = late || errors.Is(err, errCancelled) && c.plan.Region == s.plan.Cancel.Region && !c.returned.Before(s.impatient(c))
+		right = late || errors.Is(err, driver.ErrRunLimit) && c.ranTooLong() ||
+			errors.Is(err, errCancelled) && c.plan.Region == s.plan.Cancel.Region && !c.returned.Before(s.impatient(c))
+	case errors.Is(err, driver.ErrBusy):
+		right = s.mayRefuse(c)
 	case errors.Is(err, driver.ErrStopped):
 		right = !s.stopped.IsZero() && !c.returned.Before(s.stopped) && !s.wasRunning(c)
 	case errors.As(err, &gaveUp):
@@ -80,7 +87,7 @@ func (s *simulation) checkAnswer(c *simCall, useless int) {
 	case errors.Is(err, driver.ErrNoWorker):
 		orderly := 0
 		for _, e := range c.ends {
-			orderly += btoi(e.orderly && !e.begun.IsZero())
+			orderly += btoi(e.orderly && (!e.begun.IsZero() || e.worker.plan.Silent))
 		}
 		if useless < attempts && orderly < attempts {
 			s.note(2, "no worker, though there were some", "call %d: %v", c.index, err)
@@ -97,7 +104,7 @@ func (s *simulation) wasRunning(c *simCall) bool {
 	for _, g := range c.gifts {
 		end := g.begun.Add(c.plan.Run + 2*s.latency.most)
 		if !g.begun.IsZero() && g.begun.Before(s.stopped) && (g.over.IsZero() || g.over.After(s.stopped)) {
-			return g.worker.why == "" && !g.recalled && !c.plan.Does.guilty() && s.plan.Patience > 0 && end.Before(s.stopped.Add(s.plan.Patience))
+			return g.worker.why == "" && g.recalled.IsZero() && !c.plan.Does.guilty() && s.plan.Patience > 0 && end.Before(s.stopped.Add(s.plan.Patience))
 		}
 	}
 	return false
@@ -111,11 +118,8 @@ func (s *simulation) checkGivenUp(c *simCall) {
 	}
 	last := c.ends[len(c.ends)-1]
 	if s.plan.tries() == 1 {
-		switch {
-		case last.orderly && last.begun.IsZero():
+		if last.orderly && last.begun.IsZero() && !last.worker.plan.Silent { // the host knows what that has begun only from its reports
 			s.note(2, "tries 1: lost, and never begun, with a worker that left", "call %d, %v %s", c.index, last.worker, last.why)
-		case last.begun.IsZero() && !last.frozen && last.waited():
-			s.note(2, "tries 1: lost, and never begun, behind others", "call %d, %v %s", c.index, last.worker, last.why)
 		}
 		return
 	}
@@ -123,6 +127,10 @@ func (s *simulation) checkGivenUp(c *simCall) {
 	for _, e := range c.ends {
 		alone += btoi(e.alone && !e.orderly)
 		orderly = orderly || e.orderly
+	}
+	var gaveUp *driver.GivenUpError
+	if errors.As(c.err, &gaveUp) && gaveUp.Workers != s.plan.tries() {
+		s.note(5, "wrong number of workers", "call %d: %v", c.index, c.err)
 	}
 	switch {
 	case alone >= s.plan.tries():
@@ -132,21 +140,6 @@ func (s *simulation) checkGivenUp(c *simCall) {
 		s.note(2, "a guilty call given up because of others", "call %d, the last of %d: %v %s", c.index, len(c.ends), last.worker, last.why)
 	default:
 		s.note(2, "an innocent call given up because of others", "call %d, the last of %d: %v %s", c.index, len(c.ends), last.worker, last.why)
-	}
-}
-
-// waited reports whether the call was at the worker, not on the way to it, and had not been begun, when the host learned
-// of the worker's end.
-func (e end) waited() bool { return e.over.Sub(e.sent) > 2*e.worker.latency.most }
-
-// checkReturn checks that a call whose context has ended returned soon (promise 4).
-func (s *simulation) checkReturn(c *simCall) {
-	ended := s.impatient(c)
-	if ended.IsZero() || c.returned.IsZero() {
-		return
-	}
-	if d := c.returned.Sub(ended); d > letGo+transfer(s.plan) {
-		s.note(4, "returned late", "call %d, %v after the end of its context", c.index, d)
 	}
 }
 
@@ -172,9 +165,9 @@ func (s *simulation) checkHarm(c *simCall) {
 }
 
 // checkWaits checks that a call did not wait while a worker had a handler free (promise 3), but for two round trips with
-// the transfer of what was under way, and one more for each time that a handler was kept for a call that turned out to have
-// begun; if it was kept for a call at a worker that does not answer, for a while. More than so many workers as suspects wait must have had one all the time, since the others may have been kept
-// for them. A suspect itself waits for an empty worker.
+// the transfer of what was under way. A handler that is kept for a call that is being taken back is not free. More than so
+// many workers as suspects wait must have had a handler all the time, since the others may have been kept for them. A suspect
+// itself waits for an empty worker.
 func (s *simulation) checkWaits(c *simCall) {
 	bound := 4*s.latency.most + time.Microsecond
 	for _, wait := range c.waits.list {
@@ -186,54 +179,72 @@ func (s *simulation) checkWaits(c *simCall) {
 			}
 		}
 		for _, from := range s.moments(wait.from, end.Add(-bound)) {
-			to := from.Add(bound)
-			for _, t := range s.inVain {
-				if t.After(from) && t.Before(to) {
-					to = to.Add(2 * s.latency.most)
-				}
-			}
-			if s.unanswered(from, to) {
-				to = to.Add(keptMost + 4*s.latency.most)
-			}
-			if to.After(end) {
-				continue
-			}
+			last := from
 			var able []*simWorker
 			for _, w := range s.workers {
-				if w.couldRun(c, suspect, from, to) {
+				if to := w.until(from, from.Add(bound)); !to.After(end) && w.couldRun(c, suspect, from, to) {
 					able = append(able, w)
+					last = latest(last, to)
 				}
 			}
-			if others := s.mostQueued(from, to) - btoi(suspect); len(able) > others {
-				s.note(3, c.place(from, able[0]), "call %d waits from %v to %v; %v has a handler free from %v for at least %v", c.index,
-					wait.from.Sub(s.started), end.Sub(s.started), able[0], from.Sub(s.started), to.Sub(from))
+			if others := s.mostQueued(from, last) - btoi(suspect); len(able) > others {
+				s.note(3, c.place(from, able[0]), "call %d waits from %v to %v; %v has a handler free from %v for too long", c.index,
+					wait.from.Sub(s.started), end.Sub(s.started), able[0], from.Sub(s.started))
 				return
 			}
 		}
 	}
 }
 
-// unanswered reports whether a worker that was frozen was asked for a call in a period or before, and had not been ended: a
-// handler of another may have been kept for that call.
-func (s *simulation) unanswered(from, to time.Time) bool {
-	for _, w := range s.workers {
-		if w.frozenAt.IsZero() || w.frozenAt.After(to) {
-			continue
-		}
-		if slices.ContainsFunc(w.sends, func(g *gift) bool { return g.recalled && (g.over.IsZero() || g.over.After(from)) }) {
-			return true
+// lookForKept notes when handlers were kept for calls that were being taken back: until the call was moved there, or turned out
+// to have begun, or, if its worker does not answer, for a while. In the latter cases it may have been any worker's handler.
+func (s *simulation) lookForKept() {
+	var anywhere []span
+	for _, c := range s.calls {
+		lost := s.impatient(c)
+		for i, g := range c.gifts {
+			if g.recalled.IsZero() || !lost.IsZero() && !g.recalled.Before(lost) {
+				continue
+			}
+			switch {
+			case !g.inVain.IsZero():
+				anywhere = append(anywhere, span{g.recalled, g.inVain})
+			case i+1 < len(c.gifts) && c.gifts[i+1].moved:
+				next := c.gifts[i+1]
+				next.worker.kept = append(next.worker.kept, span{g.recalled, next.sent})
+			case !g.worker.frozenAt.IsZero():
+				anywhere = append(anywhere, span{g.recalled, g.recalled.Add(keptMost + 4*s.latency.most)})
+			}
 		}
 	}
-	return false
+	for _, w := range s.workers {
+		w.kept = append(w.kept, anywhere...)
+		slices.SortFunc(w.kept, func(a, b span) int { return a.from.Compare(b.from) })
+	}
+}
+
+// until returns a later end of a period, if handlers of the worker were kept in it.
+func (w *simWorker) until(from, to time.Time) time.Time {
+	for _, k := range w.kept {
+		if k.from.Before(to) && k.to.After(from) {
+			to = to.Add(k.to.Sub(latest(k.from, from)))
+		}
+	}
+	return to
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // couldRun reports whether the worker had a handler free for the call for the whole of a period; for a suspect, whether it
 // had nothing at all.
 func (w *simWorker) couldRun(c *simCall, suspect bool, from, to time.Time) bool {
-	for _, g := range c.gifts {
-		if g.worker == w && g.taken && (g.letGo.IsZero() || g.letGo.After(from)) {
-			return false
-		}
+	if c.letGoBy(w, from) {
+		return false
 	}
 	if suspect {
 		return w.empty.covers(from, to)
@@ -242,7 +253,7 @@ func (w *simWorker) couldRun(c *simCall, suspect bool, from, to time.Time) bool 
 }
 
 // checkSuspect checks that a suspect gets a worker: while it waits, not all workers are given other calls. If one of them
-// is lost meanwhile, that may have been the one that was kept for it.
+// is frozen, or lost meanwhile, that may have been the one that was kept for it.
 func (s *simulation) checkSuspect(c *simCall) {
 	for _, wait := range c.waits.list {
 		to := wait.to
@@ -251,12 +262,13 @@ func (s *simulation) checkSuspect(c *simCall) {
 				to = g.sent
 			}
 		}
-		if c.suspected.IsZero() || wait.from.Before(c.suspected) || to.Sub(wait.from) < 4*s.latency.most {
+		if c.suspected.IsZero() || c.doubtful || wait.from.Before(c.suspected) || to.Sub(wait.from) < 4*s.latency.most {
 			continue
 		}
 		able, given := 0, 0
 		for _, w := range s.workers {
-			if w.able.endsIn(wait.from, to) {
+			frozen := !w.frozenAt.IsZero() && w.frozenAt.Before(to) && w.over.After(wait.from)
+			if frozen || w.able.endsIn(wait.from, to) {
 				given = -1
 				break
 			}
@@ -343,33 +355,44 @@ func (s *simulation) checkRegions() {
 				later(other.returned)
 			}
 		}
-		var sent, overtaken [regions]int
+		var sent [regions]int
 		for _, other := range s.firstSends {
 			r := other.plan.Region
-			if r == c.plan.Region {
-				continue
-			}
-			if other.firstSent.After(first) && other.firstSent.Before(c.firstSent) {
+			if r != c.plan.Region && other.firstSent.After(first) && other.firstSent.Before(c.firstSent) {
 				if sent[r]++; sent[r] == 3 {
 					s.note(3, "regions do not take turns", "call %d of region %d waits for the third of region %d", c.index, c.plan.Region, r)
-				}
-			}
-			if other.firstSent.After(c.firstSent) && !other.firstRun.IsZero() && !c.firstRun.IsZero() && other.firstRun.Before(c.firstRun) {
-				if overtaken[r]++; overtaken[r] == 4 && c.vain() >= 3 {
-					s.note(3, "a region is overtaken", "call %d of region %d is given to workers in vain while four of region %d begin", c.index, c.plan.Region, r)
 				}
 			}
 		}
 	}
 }
 
-// vain returns how often the call was given to a worker that did not begin it, and did not end by itself.
-func (c *simCall) vain() (n int) {
-	for _, g := range c.gifts {
-		n += btoi(g.begun.IsZero())
+// checkTurn checks that a call that has had its turn, and has come back to the host, goes before those whose turns were later.
+// Suspects wait for empty workers, a call does not go to a worker that still lets go of it, and a handler that was kept for one
+// call is not for others.
+func (s *simulation) checkTurn(c *simCall) {
+	for i, g := range c.gifts[:max(0, len(c.gifts)-1)] {
+		next := c.gifts[i+1]
+		if next.suspect || next.moved {
+			continue
+		}
+		for _, other := range s.calls {
+			if !other.firstSent.After(c.firstSent) {
+				continue
+			}
+			for _, h := range other.gifts {
+				if h.sent.After(g.over) && h.sent.Before(next.sent) && !h.moved && !h.suspect && !c.letGoBy(h.worker, h.sent) && !other.letGoBy(nil, h.sent) {
+					s.note(3, "a turn comes to nothing", "call %d is at the host from %v to %v, and call %d is sent", c.index, g.over.Sub(s.started), next.sent.Sub(s.started), other.index)
+					return
+				}
+			}
+		}
 	}
-	for _, e := range c.ends {
-		n -= btoi(e.begun.IsZero() && !e.orderly)
-	}
-	return n
+}
+
+// letGoBy reports whether the worker, nil being any, still lets go of the call at a moment.
+func (c *simCall) letGoBy(w *simWorker, at time.Time) bool {
+	return slices.ContainsFunc(c.gifts, func(g *gift) bool {
+		return (g.worker == w || w == nil) && g.taken && !g.over.After(at) && (g.letGo.IsZero() || g.letGo.After(at))
+	})
 }

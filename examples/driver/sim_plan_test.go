@@ -13,11 +13,13 @@ import (
 // A plan is everything that is going to happen in a simulation except what the driver decides: what each worker is
 // like, what each call does to the worker that runs it, and who loses patience when. So a plan knows who is guilty.
 type plan struct {
-	Tries  int // WithTries; 0: the default
-	Window int // WithWindow; 0: the default
-	Places int // WithWorkers
-	Fleet  []workerPlan
-	Calls  []callPlan
+	Tries   int  // WithTries; 0: the default
+	Window  int  // WithWindow; 0: the default
+	Places  int  // WithWorkers
+	Bounded bool // WithBacklog(Backlog)
+	Backlog int
+	Fleet   []workerPlan
+	Calls   []callPlan
 
 	Stop     time.Duration // when the host is stopped; 0: once every call has been answered
 	Patience time.Duration // of Stop
@@ -27,6 +29,7 @@ type plan struct {
 // A workerPlan is a worker that a Dial starts. The workers of a plan start in turn, over and over.
 type workerPlan struct {
 	Handlers       int
+	Silent         bool // it does not say how many handlers it has, and has one
 	Boot           boot
 	Start          time.Duration // until it announces itself, or whatever its boot comes to
 	Delay          time.Duration // of a message, each way
@@ -50,12 +53,14 @@ func (b boot) String() string { return [...]string{"boots", "hangs", "diesEarly"
 
 // A callPlan is a call, and what its handler does.
 type callPlan struct {
-	At     time.Duration
-	Does   deed
-	Run    time.Duration // before it does that
-	Bytes  int           // of its payload, at least
-	Limit  time.Duration // of its context; 0: none
-	Region int           // 0: none
+	At       time.Duration
+	Does     deed
+	Run      time.Duration // before it does that
+	Bytes    int           // of its payload, at least
+	Limit    time.Duration // of its context; 0: none
+	AtOnce   bool          // ReturnAtOnce
+	RunLimit time.Duration // WithRunLimit; 0: none
+	Region   int           // 0: none
 }
 
 // A deed is what a handler does.
@@ -82,8 +87,8 @@ type regionCancel struct {
 	Region int
 }
 
-// Draining and replacing workers, limits of running times and calls that return at once belong here as well: a field of
-// plan or callPlan, its draw below, a line in simulation.run, and what the promises make of it.
+// What else a host can be asked for belongs here as well, such as to drain and to replace workers: a field of plan or
+// callPlan, its draw below, a line in simulation.run, and what the promises make of it.
 
 // regions is how many regions the calls of a plan may be in.
 const regions = 3
@@ -93,7 +98,7 @@ func drawPlan(t *rapid.T) plan {
 	troubles := map[string]bool{}
 	for range rapid.IntRange(0, 3).Draw(t, "troubles") {
 		troubles[rapid.SampledFrom([]string{
-			"exits", "freezes", "long", "leaving", "asked", "dying", "booting", "deadlines", "regions", "stop", "large", "window",
+			"exits", "freezes", "long", "leaving", "asked", "dying", "booting", "deadlines", "run limits", "regions", "stop", "large", "window", "backlog", "silent",
 		}).Draw(t, "trouble")] = true
 	}
 	p := plan{
@@ -103,6 +108,9 @@ func drawPlan(t *rapid.T) plan {
 	if troubles["window"] {
 		p.Window = rapid.SampledFrom([]int{1, 2, 8, 16}).Draw(t, "window")
 	}
+	if troubles["backlog"] {
+		p.Bounded, p.Backlog = true, rapid.SampledFrom([]int{0, 1, 2, 4}).Draw(t, "backlog")
+	}
 	for range rapid.IntRange(1, 4).Draw(t, "kinds of worker") {
 		p.Fleet = append(p.Fleet, drawWorker(t, troubles))
 	}
@@ -111,11 +119,11 @@ func drawPlan(t *rapid.T) plan {
 	}
 	bound(p.Calls)
 	if troubles["stop"] {
-		p.Stop = duration(t, "stop", time.Millisecond, 300*time.Millisecond, 3*time.Second, 30*time.Second)
+		p.Stop = duration(t, "stop", time.Millisecond+3, 300*time.Millisecond+3, 3*time.Second+3, 30*time.Second+3) // when no call is made
 		p.Patience = duration(t, "patience", 0, time.Second, time.Minute)
 	}
 	if troubles["regions"] {
-		p.Cancel = regionCancel{duration(t, "cancel of a region", 0, 0, 10*time.Millisecond, time.Second), rapid.IntRange(1, regions-1).Draw(t, "region")}
+		p.Cancel = regionCancel{duration(t, "cancel of a region", 0, 0, 10*time.Millisecond+5, time.Second+5), rapid.IntRange(1, regions-1).Draw(t, "region")}
 	}
 	return p
 }
@@ -129,6 +137,9 @@ func drawWorker(t *rapid.T, troubles map[string]bool) workerPlan {
 		Handlers: rapid.SampledFrom([]int{1, 1, 2, 4}).Draw(t, "handlers"),
 		Start:    duration(t, "start", 0, 0, 50*time.Millisecond, 2*time.Second),
 		Delay:    duration(t, "delay", 10*time.Microsecond, time.Millisecond, 40*time.Millisecond),
+	}
+	if troubles["silent"] && !troubles["window"] && rapid.Bool().Draw(t, "silent") {
+		w.Silent, w.Handlers = true, 1
 	}
 	if troubles["large"] {
 		w.BytesPerSecond = rapid.SampledFrom([]int{0, 1 << 20}).Draw(t, "bytes per second")
@@ -168,10 +179,14 @@ func drawCall(t *rapid.T, troubles map[string]bool) callPlan {
 		c.Run = duration(t, "long run", c.Run, c.Run, c.Run, 6*time.Second, 10*time.Minute)
 	}
 	if troubles["deadlines"] {
-		c.Limit = duration(t, "limit", 0, 0, time.Millisecond, time.Second, 3*time.Second)
-		if rapid.IntRange(0, 7).Draw(t, "ignores") == 7 {
-			c.Does, c.Run = ignores, 10*time.Minute
-		}
+		c.Limit = duration(t, "limit", 0, 0, time.Millisecond, 1005*time.Millisecond, 3*time.Second) // 1005 ms: a result and a cancel may cross
+		c.AtOnce = c.Limit > 0 && rapid.Bool().Draw(t, "at once")
+	}
+	if troubles["run limits"] {
+		c.RunLimit = duration(t, "run limit", 0, 0, 10*time.Millisecond, 950*time.Millisecond, 3*time.Second)
+	}
+	if (troubles["deadlines"] || troubles["run limits"]) && rapid.IntRange(0, 7).Draw(t, "ignores") == 7 {
+		c.Does, c.Run = ignores, 10*time.Minute
 	}
 	if troubles["regions"] {
 		c.Region = rapid.IntRange(0, regions-1).Draw(t, "in region")
@@ -198,19 +213,21 @@ func bound(calls []callPlan) {
 func (p plan) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%d workers, tries %d", p.Places, p.tries())
+	s.WriteString(unless(!p.Bounded, "backlog %d", p.Backlog))
 	s.WriteString(unless(p.Window == 0, "window %d", p.Window) + unless(p.Stop == 0, "stopped at %v", p.Stop) + unless(p.Stop == 0, "with patience of %v", p.Patience))
 	s.WriteString(unless(p.Cancel.At == 0, "region %d", p.Cancel.Region) + unless(p.Cancel.At == 0, "cancelled at %v", p.Cancel.At) + "\n")
 	var lines []string
 	for _, w := range p.Fleet {
 		line := fmt.Sprintf("worker: %d handlers, delay %v", w.Handlers, w.Delay)
-		line += unless(w.Boot == boots, "%v", w.Boot) + unless(w.Start == 0, "after %v", w.Start)
+		line += unless(!w.Silent, "silent: %v", w.Silent) + unless(w.Boot == boots, "%v", w.Boot) + unless(w.Start == 0, "after %v", w.Start)
 		line += unless(w.BytesPerSecond == 0, "%d B/s", w.BytesPerSecond) + unless(w.LeaveAfter == 0, "leaves after %d jobs", w.LeaveAfter)
 		line += unless(w.AskedAfter == 0, "asked to end after %v", w.AskedAfter) + unless(w.DieAfter == 0, "dies after %v", w.DieAfter)
 		lines = append(lines, line+unless(w.Kept == 0, "keeps %d messages", w.Kept))
 	}
 	for _, c := range p.Calls {
 		line := fmt.Sprintf("call: at %v %v after %v", c.At, c.Does, c.Run)
-		line += unless(c.Limit == 0, "limit %v", c.Limit) + unless(c.Region == 0, "region %d", c.Region)
+		line += unless(c.Limit == 0, "limit %v", c.Limit) + unless(!c.AtOnce, "at once: %v", c.AtOnce) + unless(c.RunLimit == 0, "run limit %v", c.RunLimit)
+		line += unless(c.Region == 0, "region %d", c.Region)
 		lines = append(lines, line+unless(c.Bytes == 0, "%d bytes", c.Bytes))
 	}
 	for i, n := 0, 0; i < len(lines); i += n {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,9 +30,8 @@ type simulation struct {
 	workers    []*simWorker
 	byNumber   map[uint64]*simWorker // the host's
 	byJob      map[uint64]*simCall
-	firstSends []*simCall  // as they were first sent to a worker
-	inVain     []time.Time // when it turned out that a call that is being taken back has begun
-	queued     int         // suspects that wait
+	firstSends []*simCall // as they were first sent to a worker
+	queued     int        // suspects that wait
 	queuedLog  []sample
 	violations []violation
 	trace      *[]string // what happens, in a line each; nil: it is not kept
@@ -43,6 +43,7 @@ type simCall struct {
 	index int
 
 	submitted, returned, deadline time.Time // zero: not yet, or none
+	ahead                         int       // calls that waited at the host when it was made
 	data                          []byte
 	err                           error
 
@@ -52,6 +53,7 @@ type simCall struct {
 	firstRun  time.Time // zero: it was never begun
 	suspect   bool      // it was with a worker that ended by itself, and has not been answered
 	suspected time.Time
+	doubtful  bool  // or it is none, as the host has ended the worker for another call, which was being cancelled
 	queued    bool  // it is a suspect and waits
 	ends      []end // of the workers that had it
 	begun     int   // handlers that were called
@@ -66,12 +68,14 @@ type gift struct {
 	sent     time.Time
 	begun    time.Time // in truth; zero: not
 	over     time.Time // the host has no reason to believe any more that the worker has it
-	reported bool      // the host has been told that it has begun
-	recalled bool      // the host cancels it, for whatever reason
-	inVain   bool      // and it turned out that it has begun
+	returned time.Time // when its handler returned, or the process ended
+	reported time.Time // when the host was told that it has begun; zero: it was not
+	recalled time.Time // when the host cancelled it, for whatever reason; zero: it has not
+	inVain   time.Time // when it turned out that it has begun; zero: it did not
 	taken    bool      // the host has taken it back
 	letGo    time.Time // the end of the handshake after that, until which the worker cannot be given the call
 	suspect  bool      // the call was one
+	moved    bool      // the host sent it as soon as it had taken it back from another worker
 }
 
 // An end is that of a worker that had a call.
@@ -95,6 +99,8 @@ type violation struct {
 	detail  string
 }
 
+func (v violation) String() string { return fmt.Sprintf("promise %d: %s", v.promise, v.kind) }
+
 // horizon is longer than any plan takes if promises are kept.
 const horizon = 24 * time.Hour
 
@@ -111,14 +117,14 @@ func simulate(t *testing.T, p plan, trace *[]string) (s *simulation) {
 	return s
 }
 
-// innocents returns when the last of the calls that end no worker was answered.
-func (s *simulation) innocents() (last time.Duration) {
+// longest returns the longest time until one of some calls was answered; nil stands for all that end no worker.
+func (s *simulation) longest(of func(callPlan) bool) (most time.Duration) {
 	for _, c := range s.calls {
-		if !c.plan.Does.guilty() {
-			last = max(last, c.returned.Sub(s.started))
+		if of == nil && !c.plan.Does.guilty() || of != nil && of(c.plan) {
+			most = max(most, c.returned.Sub(c.submitted))
 		}
 	}
-	return last
+	return most
 }
 
 func (s *simulation) run() {
@@ -129,6 +135,9 @@ func (s *simulation) run() {
 	}
 	if s.plan.Window > 0 {
 		opts = append(opts, driver.WithWindow(s.plan.Window))
+	}
+	if s.plan.Bounded {
+		opts = append(opts, driver.WithBacklog(s.plan.Backlog))
 	}
 	for i, c := range s.plan.Calls {
 		s.calls = append(s.calls, &simCall{plan: c, index: i})
@@ -175,6 +184,7 @@ func (s *simulation) run() {
 	s.stop(patience)
 	<-over
 	s.running.Wait()
+	s.checkKinds()
 }
 
 var errCancelled = errors.New("the region is not needed any more")
@@ -211,10 +221,17 @@ func (s *simulation) call(c *simCall, r *driver.Region) {
 	if c.plan.Region > 0 {
 		opts = append(opts, driver.InRegion(r))
 	}
+	if c.plan.RunLimit > 0 {
+		opts = append(opts, driver.WithRunLimit(c.plan.RunLimit))
+	}
+	if c.plan.AtOnce {
+		opts = append(opts, driver.ReturnAtOnce())
+	}
 	payload := make([]byte, 4+c.plan.Bytes)
 	binary.BigEndian.PutUint32(payload, uint32(c.index))
 	ctx, cancel := context.Background(), context.CancelFunc(func() {})
 	s.mu.Lock()
+	c.ahead = s.waiting()
 	c.submitted = time.Now()
 	c.waits.begin(c.submitted)
 	if c.plan.Limit > 0 {
@@ -227,10 +244,22 @@ func (s *simulation) call(c *simCall, r *driver.Region) {
 	s.mu.Lock()
 	c.returned, c.data, c.err = time.Now(), data, err
 	s.tell("call %d is answered: %v", c.index, err)
-	c.waits.end(c.returned)
 	s.settled(c)
 	s.mu.Unlock()
 	s.checkCounters()
+}
+
+// waiting returns how many calls no worker has.
+func (s *simulation) waiting() (n int) {
+	for _, c := range s.calls {
+		n += btoi(!c.submitted.IsZero() && c.returned.IsZero() && !s.cancelled(c) && !c.given())
+	}
+	return n
+}
+
+// given reports whether a worker has the call.
+func (c *simCall) given() bool {
+	return slices.ContainsFunc(c.gifts, func(g *gift) bool { return g.over.IsZero() })
 }
 
 // checkCounters checks that no call is counted twice or forgotten at this moment.
@@ -299,6 +328,7 @@ func (s *simulation) observe(e driver.Event) {
 		return
 	}
 	if d, ok := env.Op.(wc.Diagnostic); ok && d.Category == "workerchannel.capacity" && d.Message == "0" {
+		w.told0 = true
 		w.startAgain()
 	}
 	id, ok := wc.JobOf(env.Op)
@@ -308,17 +338,17 @@ func (s *simulation) observe(e driver.Event) {
 	c := s.byJob[id]
 	switch op := env.Op.(type) {
 	case wc.StatusSnapshot:
-		if g := w.given[c]; g != nil && op.State == wc.StateRunning {
-			g.reported = true
-			w.kept(g)
+		if g := w.given[c]; g != nil && op.State == wc.StateRunning && g.reported.IsZero() {
+			g.reported = time.Now()
+			w.begunAfterAll(g)
 		}
 	case wc.CancelJob:
-		w.undoing[c] = true
 		if g := w.given[c]; g != nil {
-			g.recalled = true
+			w.undoing[c] = g
+			g.recalled = time.Now()
 		}
 	case wc.CancelAcknowledged:
-		if g := w.given[c]; g != nil && !g.reported {
+		if g := w.given[c]; g != nil && g.reported.IsZero() {
 			g.taken = !s.cancelled(c)
 			w.take(c, g.taken) // the host may give it elsewhere
 			c.moves += btoi(g.taken && !w.leaving)
@@ -326,7 +356,7 @@ func (s *simulation) observe(e driver.Event) {
 	case wc.JobCompleted:
 		delete(w.undoing, c)
 		if g := w.given[c]; g != nil {
-			w.kept(g)
+			w.begunAfterAll(g)
 		}
 		w.take(c, false)
 	case wc.FinalizeCompleted:

@@ -52,9 +52,9 @@ func (s *spans) endsIn(from, to time.Time) bool {
 // host, takes the handler as one that runs does.
 func (w *simWorker) look() {
 	now := time.Now()
-	able, busy, suspects := w.ready && !w.leaving && !w.over && w.alive(), len(w.given), 0
-	for c := range w.given {
-		suspects += btoi(c.suspect)
+	able, busy, suspects := w.ready && !w.leaving && w.over.IsZero() && w.alive(), len(w.given), 0
+	for _, g := range w.given {
+		suspects += btoi(g.suspect)
 	}
 	for c := range w.running {
 		busy += btoi(w.given[c] == nil)
@@ -75,11 +75,32 @@ func (w *simWorker) give(c *simCall) {
 		w.firstSends = append(w.firstSends, c)
 	}
 	g := &gift{worker: w, sent: now, suspect: c.suspect}
+	if n := len(c.gifts); n > 0 {
+		before := c.gifts[n-1]
+		g.moved = before.taken && before.over.Equal(now)
+	}
 	c.gifts, w.sends = append(c.gifts, g), append(w.sends, g)
 	w.given[c] = g
-	if n := len(w.given); w.simulation.plan.long() && n > w.simulation.plan.usable(w.plan)+1 {
+	p := w.simulation.plan
+	if end := w.impatient(c); !end.IsZero() && now.After(end.Add(c.plan.lateness())) {
+		w.note(4, "given to a worker after its end", "call %d, %v after it", c.index, now.Sub(end))
+	}
+	switch n := w.has(); {
+	case w.told0:
+		w.note(3, "a call for a worker that leaves", "%v gets call %d", w, c.index)
+	case p.tries() == 1 && n > p.usable(w.plan):
+		w.note(2, "tries 1: a call waits at a worker", "%v has %d", w, n)
+	case p.long() && n > p.usable(w.plan)+1:
 		w.note(3, "too many calls in advance", "%v has %d", w, n)
 	}
+}
+
+// has returns how many calls the worker has, as the host knows.
+func (w *simWorker) has() (n int) {
+	for c, g := range w.undoing {
+		n += btoi(w.given[c] == nil && !g.taken)
+	}
+	return n + len(w.given)
 }
 
 // take notes that the worker has the call no more, and, if so, that it waits for another one.
@@ -95,25 +116,52 @@ func (w *simWorker) take(c *simCall, again bool) {
 	}
 }
 
-// kept notes that the worker has begun a call, which it keeps if the host was taking it back.
-func (s *simulation) kept(g *gift) {
-	if g.recalled && !g.inVain {
-		g.inVain = true
-		s.inVain = append(s.inVain, time.Now())
+// begunAfterAll notes that the worker has begun a call, which it keeps if the host was taking it back.
+func (s *simulation) begunAfterAll(g *gift) {
+	if !g.recalled.IsZero() && g.inVain.IsZero() {
+		g.inVain = time.Now()
 	}
 }
 
-// impatient returns when somebody loses patience with a call that has been made: the end of its context, or of that of its
-// region; zero: never.
-func (s *simulation) impatient(c *simCall) time.Time {
-	ended := c.deadline
-	if at := s.plan.Cancel.At; at > 0 && c.plan.Region == s.plan.Cancel.Region {
-		cancel := s.started.Add(at)
-		if cancel.After(c.submitted) && (ended.IsZero() || cancel.Before(ended)) {
-			return cancel
+// impatient returns when somebody loses patience with a call that has been made: its context ends, or that of its region, or
+// a handler has run as long as it may; zero: never.
+func (s *simulation) impatient(c *simCall) (first time.Time) {
+	cancel := time.Time{}
+	if at := s.plan.Cancel.At; at > 0 && c.plan.Region == s.plan.Cancel.Region && s.started.Add(at).After(c.submitted) {
+		cancel = s.started.Add(at)
+	}
+	for _, t := range []time.Time{c.deadline, cancel, c.expires()} {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
 		}
 	}
-	return ended
+	return first
+}
+
+// expires returns when a handler of the call has run as long as it may, as far as the host can know, and before the call is
+// taken back; zero: none does.
+func (c *simCall) expires() time.Time {
+	for _, g := range c.gifts {
+		due := g.due(c)
+		after := func(t time.Time) bool { return t.IsZero() || !t.Before(due) }
+		if !due.IsZero() && after(g.over) && after(g.recalled) {
+			return due
+		}
+	}
+	return time.Time{}
+}
+
+// due returns when a handler that has been reported has run as long as it may; zero: it has no limit. At a worker that has not
+// said how many handlers it has, the time begins when the call is sent, until there is a report.
+func (g *gift) due(c *simCall) time.Time {
+	from, limit := g.reported, c.plan.RunLimit
+	if g.worker.plan.Silent && (from.IsZero() || from.After(g.sent.Add(limit))) {
+		from = g.sent
+	}
+	if from.IsZero() || limit == 0 {
+		return time.Time{}
+	}
+	return from.Add(limit)
 }
 
 // cancelled reports whether somebody has lost patience with a call.
@@ -152,12 +200,15 @@ func (w *simWorker) noticed() {
 
 // gone notes that the host has learned that the worker is gone. What it had waits again.
 func (w *simWorker) gone(orderly bool) {
-	if w.over {
+	if !w.over.IsZero() {
 		return
 	}
-	w.over = true
+	w.over = time.Now()
 	if w.culprit != nil && len(w.undoing) == 0 { // else the host may have ended it because of a cancel that came to nothing
 		w.culprit.ended++
+	}
+	if !orderly && w.ready && w.why == "" && !w.deaf() && w.stopped.IsZero() {
+		w.note(2, "a worker that does well is ended", "%v", w)
 	}
 	w.tell("%v is gone, in order: %v, %s", w, orderly, w.why)
 	now := time.Now()
@@ -174,13 +225,11 @@ func (w *simWorker) gone(orderly bool) {
 			why = "ended by the host"
 		}
 		c.ends = append(c.ends, end{g, orderly, len(had) == 1, !w.frozenAt.IsZero(), why})
-		if !orderly && !c.suspect {
+		if !orderly && !c.suspect && c.returned.IsZero() {
 			c.suspect, c.suspected = true, now
+			c.doubtful = len(w.undoing) > 0
 		}
-		if c.waits.open && !w.frozenAt.IsZero() {
-			w.held(c, g, now)
-		}
-		c.waits.end(now)
+		w.stopWaiting(c, g, now)
 		if c.returned.IsZero() {
 			w.waits(c, now)
 		}
@@ -188,6 +237,16 @@ func (w *simWorker) gone(orderly bool) {
 	clear(w.given)
 	clear(w.undoing)
 	w.look()
+}
+
+// deaf reports whether a call that is being cancelled, or taken back, takes no notice.
+func (w *simWorker) deaf() bool {
+	for c := range w.undoing {
+		if c.plan.Does == ignores {
+			return true
+		}
+	}
+	return false
 }
 
 // startAgain notes that the host has learned that the worker leaves: only now can it know that what waits there is to
@@ -202,8 +261,13 @@ func (w *simWorker) startAgain() {
 	}
 }
 
-// held is about a call that waited at a worker that was frozen, which counts neither as waiting nor for ever.
-func (w *simWorker) held(c *simCall, g *gift, now time.Time) {
+// stopWaiting notes that the call does not wait at the worker any more. One that waited at a worker that was frozen counts
+// neither as waiting nor for ever.
+func (w *simWorker) stopWaiting(c *simCall, g *gift, now time.Time) {
+	if !c.waits.open || w.frozenAt.IsZero() {
+		c.waits.end(now)
+		return
+	}
 	since := w.frozenAt
 	if g.sent.After(since) {
 		since = g.sent
@@ -226,6 +290,12 @@ func (s *simulation) waits(c *simCall, now time.Time) {
 
 // settled notes that a call has been answered.
 func (s *simulation) settled(c *simCall) {
+	for _, w := range s.workers {
+		if g := w.given[c]; g != nil {
+			w.stopWaiting(c, g, c.returned)
+		}
+	}
+	c.waits.end(c.returned)
 	c.suspect = false
 	s.count(c)
 	for _, w := range s.workers {

@@ -13,40 +13,35 @@ import (
 
 var (
 	survey = flag.Int("sim.survey", 0, "simulate so many plans and print how many break which promise, without failing")
-	sim    = flag.Bool("sim", false, "simulate hosts, with as many plans as -rapid.checks says")
-	only   = flag.String("sim.only", "", "look only for violations whose kind contains this")
+	only   = flag.String("sim.only", "", "look only for what contains this, such as 'promise 3: waits'")
 )
-
-// needSim skips a test of the simulation: it still finds something in about one plan of 10,000.
-func needSim(t *testing.T) {
-	if !*sim && *survey == 0 {
-		t.Skip("simulates hosts; run it with -sim")
-	}
-}
 
 // TestHostsKeepTheirPromises carries out plans that rapid draws: 100, or as many as -rapid.checks says.
 func TestHostsKeepTheirPromises(t *testing.T) {
-	needSim(t)
 	if *survey > 0 {
 		takeSurvey(t, *survey)
 		return
 	}
 	rapid.Check(t, func(r *rapid.T) {
 		p := drawPlan(r)
-		broken := slices.DeleteFunc(simulate(t, p, nil).violations, func(v violation) bool { return !strings.Contains(v.kind, *only) })
-		if len(broken) > 0 {
+		if broken := lookedFor(simulate(t, p, nil).violations); len(broken) > 0 {
 			var trace []string
 			simulate(t, p, &trace)
 			r.Logf("%v\n%v%v", describe(broken), p, strings.Join(trace[:min(len(trace), 2000)], "\n"))
-			r.Fatalf("promise %d: %s", broken[0].promise, broken[0].kind) // without times, so that rapid shrinks towards the same kind
+			r.Fatal(broken[0]) // without times, so that rapid shrinks towards the same kind
 		}
 	})
+}
+
+// lookedFor returns the violations that -sim.only wants.
+func lookedFor(all []violation) []violation {
+	return slices.DeleteFunc(all, func(v violation) bool { return !strings.Contains(v.String(), *only) })
 }
 
 func describe(broken []violation) string {
 	var lines []string
 	for _, v := range broken {
-		lines = append(lines, fmt.Sprintf("promise %d: %s: %s", v.promise, v.kind, v.detail))
+		lines = append(lines, v.String()+": "+v.detail)
 	}
 	return strings.Join(lines[:min(len(lines), 10)], "\n")
 }
@@ -66,7 +61,7 @@ func takeSurvey(t *testing.T, n int) {
 		var trace []string
 		promises, kinds := map[int]bool{}, map[string]bool{}
 		for _, v := range simulate(t, p, &trace).violations {
-			kind := fmt.Sprintf("promise %d: %s", v.promise, v.kind)
+			kind := v.String()
 			f := byKind[kind]
 			if f == nil {
 				f = &finding{}

@@ -21,20 +21,23 @@ type simWorker struct {
 	frozen   chan struct{} // closed when it has stopped
 	ask      context.CancelCauseFunc
 
-	ready, leaving, over bool // over: the host has noticed that it is gone, or leaves
-	why                  string
-	culprit              *simCall // that ends it; nil: none does
-	frozenAt             time.Time
-	began                time.Time // when the host learned that it is ready
-	done                 int       // jobs whose handlers have returned
+	ready, leaving bool
+	told0          bool      // it has told the host that it has no handlers any more
+	over           time.Time // when the host noticed that it is gone, or leaves
+	why            string
+	culprit        *simCall // that ends it; nil: none does
+	frozenAt       time.Time
+	began          time.Time // when the host learned that it is ready
+	done           int       // jobs whose handlers have returned
 
 	given   map[*simCall]*gift // what the host has sent it and not heard the end of
 	running map[*simCall]bool  // whose handlers have not returned
-	undoing map[*simCall]bool  // whose cancel handshakes are under way
+	undoing map[*simCall]*gift // whose cancel handshakes are under way
 	sends   []*gift            // all that the host has sent it
 	able    spans              // when it could be given calls
 	free    spans              // when it had a handler free, as far as the host knows
 	empty   spans              // when it had nothing at all
+	kept    []span             // when handlers may have been kept for calls that were being taken back
 }
 
 func (w *simWorker) String() string { return fmt.Sprintf("w-%d", w.index) }
@@ -58,7 +61,7 @@ func (s *simulation) dial(ctx context.Context) (driver.Conn, error) {
 	w := &simWorker{
 		simulation: s, index: len(s.workers), plan: s.plan.Fleet[len(s.workers)%len(s.plan.Fleet)],
 		dead: make(chan struct{}), frozen: make(chan struct{}),
-		given: map[*simCall]*gift{}, running: map[*simCall]bool{}, undoing: map[*simCall]bool{},
+		given: map[*simCall]*gift{}, running: map[*simCall]bool{}, undoing: map[*simCall]*gift{},
 	}
 	s.workers = append(s.workers, w)
 	s.mu.Unlock()
@@ -238,6 +241,11 @@ func (w *simWorker) leave(why error) {
 func (w *simWorker) returned(c *simCall, well bool) {
 	w.mu.Lock()
 	delete(w.running, c)
+	for _, g := range c.gifts {
+		if g.worker == w && !g.begun.IsZero() {
+			g.returned = time.Now()
+		}
+	}
 	w.done++
 	last := w.done == w.plan.LeaveAfter
 	c.successes += btoi(well)
