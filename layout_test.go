@@ -1,11 +1,8 @@
-package workerchannel
+package workerchannel_test
 
 import (
-	"go/ast"
-	"go/importer"
 	"go/parser"
 	"go/token"
-	"go/types"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -13,10 +10,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/workerchannel/workerchannel/internal/layers"
 )
 
-// layers are the files of the package, a layer a line. A file uses its own layer and those below.
-var layers = []string{
+// files are those of the package, a layer a line. A file uses its own layer and those below.
+var files = []string{
 	"doc.go",
 	"coordinator.go session.go",
 	"worker.go",
@@ -35,37 +34,7 @@ var layers = []string{
 	"ops.go jobstate.go errors.go",
 }
 
-func TestFilesUseOnlyTheLayersBelow(t *testing.T) {
-	layer := map[string]int{}
-	fset := token.NewFileSet()
-	var files []*ast.File
-	for i, names := range layers {
-		for _, name := range strings.Fields(names) {
-			layer[name] = i
-			f, err := parser.ParseFile(fset, name, nil, 0)
-			require.NoError(t, err)
-			files = append(files, f)
-		}
-	}
-	all, err := filepath.Glob("*.go")
-	require.NoError(t, err)
-	for _, name := range all {
-		if _, ok := layer[name]; !strings.HasSuffix(name, "_test.go") {
-			assert.True(t, ok, "%s is in a layer", name)
-		}
-	}
-	info := types.Info{Uses: map[*ast.Ident]types.Object{}}
-	config := types.Config{Importer: importer.ForCompiler(fset, "source", nil)}
-	pkg, err := config.Check("workerchannel", fset, files, &info)
-	require.NoError(t, err)
-	for use, object := range info.Uses {
-		if object.Pkg() != pkg {
-			continue
-		}
-		from, to := fset.Position(use.Pos()), fset.Position(object.Pos())
-		assert.LessOrEqual(t, layer[from.Filename], layer[to.Filename], "%s uses %s, which is at %s", from, use.Name, to)
-	}
-}
+func TestFilesUseOnlyTheLayersBelow(t *testing.T) { layers.Check(t, files) }
 
 // TestOnlyTestsImportInternalPackages keeps the model of the tests out of what is tested, and of every program.
 func TestOnlyTestsImportInternalPackages(t *testing.T) {

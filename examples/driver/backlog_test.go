@@ -18,9 +18,9 @@ func (s *scheduler) finish(w *slot) *call {
 
 func TestRegionsTakeTurns(t *testing.T) {
 	s := newScheduler(rules{window: 1})
-	a, b := &regionState{calls: map[uint64]*call{}}, &regionState{calls: map[uint64]*call{}}
-	name := map[*regionState]string{a: "a", b: "b", nil: "-"}
-	for _, r := range []*regionState{a, a, a, a, nil, nil, b, a} {
+	a, b := newRegion(1), newRegion(1)
+	name := map[*Region]string{a: "a", b: "b", nil: "-"}
+	for _, r := range []*Region{a, a, a, a, nil, nil, b, a} {
 		require.NoError(t, s.submit(&call{region: r}))
 	}
 	w, turns := readySlot(s), ""
@@ -32,8 +32,8 @@ func TestRegionsTakeTurns(t *testing.T) {
 
 func TestACallThatAWorkerLeavesHasItsTurnAgain(t *testing.T) {
 	s := newScheduler(rules{})
-	r := &regionState{calls: map[uint64]*call{}}
-	for _, r := range []*regionState{nil, nil, nil, nil, nil, r, r} {
+	r := newRegion(1)
+	for _, r := range []*Region{nil, nil, nil, nil, nil, r, r} {
 		require.NoError(t, s.submit(&call{region: r}))
 	}
 	var first []uint64

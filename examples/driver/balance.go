@@ -1,6 +1,9 @@
 package driver
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // While every handler is busy, workers get a few calls in advance, their lead, so that the next call is there when one
 // ends. When it turns out that another worker could run such a call sooner, it is taken back: at once if its message has
@@ -223,3 +226,5 @@ func (s *scheduler) roomElsewhere(c *call) (best *slot) {
 	}
 	return best
 }
+
+var errTakenBack = errors.New("driver: call was taken back from a worker that was to begin no more, and had begun it")

@@ -1,199 +1,48 @@
 package driver
 
-import (
-	"context"
-	"errors"
-	"fmt"
-	"slices"
-	"time"
+import "time"
 
-	"github.com/workerchannel/workerchannel"
-)
+// A call is one call of Host.Do.
+type call struct {
+	id      uint64
+	payload []byte
+	region  *Region // nil: none
+	cancel  error   // the cause of its cancellation; nil: it is not cancelled
+	reason  string  // the text of cancel, for the worker
+	suspect bool    // it runs alone, since a worker ended that may have begun it
+	charged int     // the workers that ended while they had it alone
+	dry     uint64  // the scheduler's when it was submitted
+	leaves  int     // the workers in a row that left in order and had begun it
+	result  result
+	settled bool
 
-// A CallOption configures one call of Do.
-type CallOption func(*callOptions)
+	abandoned bool // its caller has been told that it is cancelled
 
-type callOptions struct {
-	progress func(detail string)
-	region   *Region
-	runLimit *time.Duration // nil: the host's
-	atOnce   bool
-}
+	link  link[*call] // in the backlog, or in slot.unbegun
+	queue *queue      // of the backlog, that has it at place; nil: none
+	place int
+	turn  uint64 // when it was first taken out of the backlog; 0: it was not
 
-// WithProgress has f called with each detail that the job reports, in the goroutine that called Do and before Do
-// returns. If f is slow, the oldest of the details that wait are dropped. A job that runs again reports again. The
-// text is the worker's: quote it before it goes to a terminal.
-func WithProgress(f func(detail string)) CallOption {
-	return func(o *callOptions) { o.progress = f }
-}
+	slot      *slot  // the worker that has it; nil while it waits, and once it is settled
+	attempt   uint64 // counts the workers that have had it
+	ordered   bool   // its loop has taken the order to hand it over
+	given     bool   // its message has left for slot
+	begun     bool   // slot says that it runs
+	returning bool   // it is being taken back
+	to        *slot  // for this worker, where a handler is reserved; nil: for any
 
-// WithRunLimit bounds the time that a handler may run, in place of Limits.Run. Then the job is cancelled, and not run again:
-// Do returns a *CancelError with the cause ErrRunLimit, as soon as it would if its context had ended. Each worker that runs
-// the job has that time. 0 and negative times are no limit.
-//
-// The time begins when the worker reports that it runs the job. As long as there is no report, it begins when the job is
-// sent, if the worker says nothing of its capacity. One that has said its capacity reports what it runs, and begins jobs in
-// the order in which they come. So if it has had room for the job for the time of Limits.Answer, without a report, the time
-// begins at its next sign of life, so that a job is not blamed for a worker that gives none.
-func WithRunLimit(d time.Duration) CallOption {
-	return func(o *callOptions) { o.runLimit = &d }
-}
-
-// ReturnAtOnce has Do return when its context ends, and not only when the worker has let go of the job. The payload is
-// copied, so it may be changed then. The call counts as cancelled, whatever becomes of the job; until its worker has let go of
-// it, it keeps its place there, and Host.Stop and Region.Close wait for it.
-func ReturnAtOnce() CallOption {
-	return func(o *callOptions) { o.atOnce = true }
-}
-
-// InRegion makes the call one of a region.
-func InRegion(r *Region) CallOption {
-	return func(o *callOptions) { o.region = r }
-}
-
-// Do has a worker run a job and returns its result, which is the caller's. It waits for a worker if none has room, and
-// for the job as long as its worker shows signs of life: to bound that, give ctx a deadline. The payload must not be
-// changed before Do returns. A job runs again if its worker ends, so it must bear to run more than once, in part or in
-// whole; but see WithTries.
-//
-// When ctx ends, the job is cancelled: at once if it waits, otherwise Do returns when the worker has let go of it or
-// its connection has ended. With [Limits] that takes at most
-//
-//	Send × (messages that wait to be sent to the worker + 1) + Cancel + Drain + Finalize + Close
-//	+ 1 s for each MiB that is under way to it + 5 turns (a turn is a tenth of the shortest limit)
-//
-// which is 87.5 s by default if nothing else waits to be sent, and as long as the handler takes to return if worker and
-// transport are well. With ReturnAtOnce Do returns when ctx ends. A handler that does not return although its context has
-// ended costs its worker the process: Limits.Drain.
-//
-//	If the worker is a process of Start, nothing of the job runs any more then; elsewhere a handler
-//
-// that ignores its context may still run when the connection has ended. The text of ctx's cause goes to the worker as the
-// reason. Do still returns the result if that came first.
-//
-// The error is a *JobError, *PanicError, *CancelError, *GivenUpError, *NoWorkerError, ErrBusy, ErrStopped,
-// ErrRegionClosed, ErrOptions for a region of another host, or a *workerchannel.PayloadError if the payload is larger than
-// workerchannel.MaxPayloadBytes.
-func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]byte, error) {
-	if len(payload) > workerchannel.MaxPayloadBytes {
-		return nil, &workerchannel.PayloadError{Size: len(payload), Max: workerchannel.MaxPayloadBytes}
-	}
-	var o callOptions
-	for _, opt := range opts {
-		if opt != nil {
-			opt(&o)
-		}
-	}
-	if ctx.Err() != nil {
-		return nil, &CancelError{Cause: context.Cause(ctx)}
-	}
-	if o.atOnce {
-		payload = slices.Clone(payload)
-	}
-	c := &call{payload: payload, shell: callShell{done: make(chan struct{}), made: time.Now(), runLimit: h.config.limits.Run}}
-	if o.runLimit != nil {
-		c.shell.runLimit = *o.runLimit
-	}
-	if o.progress != nil {
-		c.shell.progress = make(chan string, 8)
-	}
-	if err := h.submit(c, o.region); err != nil {
-		return nil, err
-	}
-	if o.progress != nil {
-		defer h.forsake(c) // if progress panics
-	}
-	stop := context.AfterFunc(ctx, func() { h.cancel(c, context.Cause(ctx)) }) // even while o.progress takes its time
-	defer stop()
-	var leave <-chan struct{}
-	if o.atOnce {
-		leave = ctx.Done()
-	}
-	for {
-		select {
-		case detail := <-c.shell.progress:
-			o.progress(detail)
-		case <-c.shell.done:
-			for len(c.shell.progress) > 0 {
-				o.progress(<-c.shell.progress)
-			}
-			return c.result.payload, c.result.err
-		case <-leave:
-			leave = nil
-			if err := h.abandon(c, context.Cause(ctx)); err != nil {
-				return nil, err
-			}
-		}
-	}
-}
-
-// abandon cancels a call that nobody waits for any more, and returns the error for its caller; nil if it has ended.
-func (h *Host) abandon(c *call, cause error) error {
-	h.cancel(c, cause)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if c.settled {
-		return nil
-	}
-	c.abandoned = true
-	return &CancelError{Cause: c.cancel}
-}
-
-// cancel cancels a call. The text of the cause is made before, since the cause is the caller's.
-func (h *Host) cancel(c *call, cause error) {
-	if cause == nil {
-		cause = errNoCause
-	}
-	reason := causeText(cause)
-	h.mu.Lock()
-	defer h.unlock()
-	h.sched.cancelCall(c, cause, reason)
-}
-
-// forsake cancels a call that nobody waits for any more, unless it has ended.
-func (h *Host) forsake(c *call) { h.cancel(c, errForsaken) }
-
-var errNoCause = errors.New("cancelled")
-
-var errForsaken = errors.New("the function given to WithProgress did not return")
-
-func (h *Host) submit(c *call, r *Region) error {
-	h.mu.Lock()
-	defer h.unlock()
-	if r != nil {
-		if r.host != h {
-			return fmt.Errorf("%w: the region is another host's", ErrOptions)
-		}
-		c.region = &r.state
-	}
-	return h.sched.submit(c)
-}
-
-// deliver gives a detail to the caller, and makes room for it if the caller is slow.
-func (c *call) deliver(detail string) {
-	if c.shell.progress == nil {
-		return
-	}
-	for {
-		select {
-		case c.shell.progress <- detail:
-			return
-		default:
-		}
-		select {
-		case <-c.shell.progress:
-		default:
-		}
-	}
-}
-
-// callShell is what a Host adds to a call.
-type callShell struct {
+	// The Host's.
 	done     chan struct{} // closed when the call is settled
 	progress chan string   // nil: nobody wants it
 	made     time.Time     // when Do was called
 	runLimit time.Duration // 0 or less: none
 	first    handed        // to the first worker that has it
+}
+
+// A result is how a call ended.
+type result struct {
+	payload []byte
+	err     error
 }
 
 // handed is a call as one worker has it. It is the worker's session's.
@@ -207,4 +56,41 @@ type handed struct {
 	free     bool      // the worker had a handler for it when it got it
 	due      uint64    // the turn from which it could have begun it; 0: not yet
 	limited  bool      // its clock has been started
+}
+
+// deliver gives a detail to the caller, and makes room for it if the caller is slow.
+func (c *call) deliver(detail string) {
+	if c.progress == nil {
+		return
+	}
+	for {
+		select {
+		case c.progress <- detail:
+			return
+		default:
+		}
+		select {
+		case <-c.progress:
+		default:
+		}
+	}
+}
+
+// A runClock is the clock of a handler.
+type runClock struct{ timer *time.Timer }
+
+// start starts the clock, again if it has been started. When it is over, f is called on a goroutine of its own.
+func (r *runClock) start(d time.Duration, f func()) {
+	if r.timer == nil {
+		r.timer = time.AfterFunc(d, f)
+	} else if r.timer.Stop() {
+		r.timer.Reset(d)
+	}
+}
+
+func (r *runClock) stop() {
+	if r.timer != nil {
+		r.timer.Stop()
+		r.timer = nil
+	}
 }

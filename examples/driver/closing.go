@@ -47,7 +47,7 @@ func (s *session) kill(why error) {
 	s.cutting = true
 	s.decide(func(d *scheduler) {
 		d.counts.WorkersKilled++
-		s.host.cut = s.host.cut || errors.Is(why, errKilled)
+		s.hub.cut = s.hub.cut || errors.Is(why, errKilled)
 	})
 	s.end(why)
 }
@@ -62,7 +62,7 @@ func (s *session) breakOff(why error) {
 func (s *session) abandon() {
 	s.abandoned = true
 	s.decide(func(d *scheduler) { d.counts.Abandoned++ })
-	s.host.events.line(slog.LevelWarn, "connection does not close", s.attrs()...)
+	s.hub.events.line(slog.LevelWarn, "connection does not close", s.attrs()...)
 }
 
 // leave has the scheduler decide about the calls that the worker still has.
@@ -95,3 +95,12 @@ func (s *session) finish() {
 	s.tellEnd()
 	s.logEnd()
 }
+
+// Why a host ends a worker, beside a workerchannel.Overdue and the errors of workerchannel.Coordinator.
+var (
+	errSecondBootstrap = errors.New("driver: worker announced itself twice")
+	errEarly           = errors.New("driver: worker answered for a job that it had not been given")
+	errSendLate        = errors.New("driver: worker did not read a message within the limit")
+	errKilled          = errors.New("driver: host stopped before the worker had")
+	errLeft            = errors.New("driver: worker shut down")
+)

@@ -22,9 +22,9 @@ func (h *Host) fill(p *post) {
 			}
 			before = w.gone
 			w.mu.Lock()
-			tried = w.sentBytes > 0
+			tried = w.session.sentBytes > 0
 			w.mu.Unlock()
-			h.decide(func(*scheduler) { useful, more = w.slot.useful, !p.closed })
+			h.decide(func(*scheduler) { useful, more = w.session.slot.useful, !p.closed })
 		}
 		switch {
 		case useful:

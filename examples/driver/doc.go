@@ -64,10 +64,11 @@
 //
 // # Layout
 //
-// scheduler.go decides who gets which call, balance.go when one is taken back, and leave.go what becomes of those of a
-// worker that has ended; slot.go, orders.go, backlog.go and chain.go are what they keep. Together they are a plain state
-// machine. host.go, call.go and dial.go are the API around it. session.go is what happens between a host and one worker,
-// watch.go and runlimit.go what may be late there, closing.go how it ends, and worker.go has its goroutines; server.go and
-// serve.go are the same of a worker. record.go, observe.go, snapshot.go and log.go show what happens. lines.go and
-// process.go are transports.
+// layout_test.go has the files in layers, which use those below only. At the bottom are transports: conn.go, lines.go and
+// process.go. scheduler.go decides who gets which call, balance.go when one is taken back, leave.go what becomes of those of
+// a worker that has ended, and staff.go how many workers there are; call.go, region.go, slot.go, orders.go and backlog.go
+// are what they keep. Together they are a plain state machine. session.go is what happens between a host and one worker,
+// watch.go and runlimit.go what may be late there, closing.go how it ends, and tell.go what others learn of it. hub.go is
+// what the sessions of a host share. worker.go has the goroutines of a session; server.go and serve.go are the same of a
+// worker. At the top is the API: host.go, do.go, pool.go and dial.go, and what shows, stats.go and snapshot.go.
 package driver

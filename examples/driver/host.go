@@ -9,27 +9,18 @@ import (
 
 // A Host runs jobs in workers. Its methods may be called from any goroutine. Stop it when it is no longer needed.
 type Host struct {
-	// The scheduler decides which worker gets which call; the host calls it under mu and does what it asks. What
-	// happens between the host and one worker is its session.
+	// The scheduler, which is the hub's, decides which worker gets which call. What happens between the host and one worker
+	// is its session.
+	hub
+	config *config
 
-	config  *config
-	turns   turns
-	events  *limitedLog // what happens to workers
-	said    *budget     // what workers say
-	reports *budget     // what their jobs report
-	traffic
-	observers observers
-
-	mu         sync.Mutex // of what follows, but the channels
-	sched      scheduler
+	// What follows, but the channels, is under hub.mu.
 	workers    map[*worker]struct{} // those whose connections have not ended
-	ends       []WorkerEnd          // the last ones
 	lastNumber uint64
 	lastRegion uint64
 	waiting    []*awaiting // in WaitReady
 	replacing  *replacement
 	dried      time.Time // when the last ready worker went
-	cut        bool      // a worker had to be killed to stop
 	impatient  error     // the cause for which Stop waits no longer
 
 	running  sync.WaitGroup // a worker or a goroutine that starts workers; added to before stopping is closed
@@ -46,26 +37,30 @@ func NewHost(opts ...Option) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{
+		hub: hub{
+			seed: c.seed, turns: c.limits.turns(), record: c.record, log: c.log,
+			said: newHostBudget(), reports: newHostBudget(),
+			sched: scheduler{rules: c.rules, lastID: c.first - 1, places: ranking{onDemand: c.least < c.most}},
+		},
 		config:   c,
-		turns:    c.limits.turns(),
-		said:     newHostBudget(),
-		reports:  newHostBudget(),
-		sched:    scheduler{rules: c.rules, lastID: c.first - 1, places: ranking{onDemand: c.least < c.most}},
 		workers:  map[*worker]struct{}{},
 		stopping: make(chan struct{}),
 		killed:   make(chan struct{}),
 		done:     make(chan struct{}),
 	}
 	h.events = &limitedLog{log: c.log, budgets: []*budget{newHostBudget()}, total: &h.suppressed}
+	h.perform = h.obey
 	h.decide((*scheduler).hire)
 	return h, nil
 }
 
-// unlock does what the scheduler asks, and unlocks.
-func (h *Host) unlock() {
-	e := &h.sched.effects
+// obey does what the scheduler asks.
+func (h *Host) obey(e *effects) {
 	for _, c := range e.settled {
-		close(c.shell.done)
+		close(c.done)
+	}
+	for _, r := range e.quiet {
+		close(r.quiet)
 	}
 	for _, w := range e.ordered {
 		w.wake()
@@ -91,23 +86,17 @@ func (h *Host) unlock() {
 	}
 	h.tellWaiting(e.barren)
 	for _, w := range e.ready {
-		time.AfterFunc(silence, func() { h.decide(func(s *scheduler) { s.workerSilent(w) }) })
+		if h.config.window > 1 || h.config.least < h.config.most {
+			time.AfterFunc(silence, func() { h.decide(func(s *scheduler) { s.workerSilent(w) }) })
+		}
+		h.retireLater(w)
 	}
-	e.reset()
-	h.mu.Unlock()
 }
 
 // silence is how soon after its announcement a worker says its capacity, if it does.
 const silence = time.Millisecond
 
 func (h *Host) balance() { h.decide((*scheduler).balance) }
-
-// decide calls the scheduler.
-func (h *Host) decide(f func(*scheduler)) {
-	h.mu.Lock()
-	defer h.unlock()
-	f(&h.sched)
-}
 
 // Attach adds a worker that has come by itself: a process that has connected to the program, or the other end of a
 // Pipe. The host closes the connection when the worker has ended or the host stops, and does not start another one.
@@ -131,9 +120,13 @@ func (h *Host) newWorker(conn Conn, p *post) *worker {
 		return nil
 	}
 	h.lastNumber++
-	w := newWorker(h, conn, h.lastNumber, h.sched.join(p))
+	w := newWorker(&h.hub, h.killed, conn, h.lastNumber, h.sched.join(p))
 	h.workers[w] = struct{}{}
-	h.running.Go(w.run)
+	h.running.Go(func() {
+		w.run()
+		h.decide(func(*scheduler) { delete(h.workers, w) })
+		close(w.gone)
+	})
 	return w
 }
 
@@ -170,4 +163,21 @@ func (h *Host) Stop(ctx context.Context) error {
 		return h.impatient
 	}
 	return nil
+}
+
+// Observe has f called for every event from now on, until stop is called. The events of one worker come in order; for
+// several workers f is called at the same time. It must return soon and must not call the host. An event may still come
+// while stop is being called. A host that nobody observes makes no events.
+func (h *Host) Observe(f func(Event)) (stop func()) {
+	return h.observers.add(f)
+}
+
+// NewRegion returns a new region. Use InRegion to make calls in it. Workers see its number as region_id.
+func (h *Host) NewRegion() *Region {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lastRegion++
+	r := newRegion(h.lastRegion)
+	r.sched, r.decide = &h.sched, h.decide
+	return r
 }

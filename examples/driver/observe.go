@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,20 +38,18 @@ type Event struct {
 	Err      error                  // as Kind says; otherwise nil
 }
 
-// Observe has f called for every event from now on, until stop is called. The events of one worker come in order; for
-// several workers f is called at the same time. It must return soon and must not call the host. An event may still come
-// while stop is being called. A host that nobody observes makes no events.
-func (h *Host) Observe(f func(Event)) (stop func()) {
-	o := &observer{f}
-	h.observers.change(func(list []*observer) []*observer { return append(slices.Clone(list), o) })
+type observer struct{ f func(Event) }
+
+// add adds an observer, and returns what removes it.
+func (o *observers) add(f func(Event)) (remove func()) {
+	one := &observer{f}
+	o.change(func(list []*observer) []*observer { return append(slices.Clone(list), one) })
 	return func() {
-		h.observers.change(func(list []*observer) []*observer {
-			return slices.DeleteFunc(slices.Clone(list), func(other *observer) bool { return other == o })
+		o.change(func(list []*observer) []*observer {
+			return slices.DeleteFunc(slices.Clone(list), func(other *observer) bool { return other == one })
 		})
 	}
 }
-
-type observer struct{ f func(Event) }
 
 // observers is a list that is replaced when it changes.
 type observers struct {
@@ -72,27 +69,4 @@ func (o *observers) change(f func([]*observer) []*observer) {
 		return
 	}
 	o.list.Store(&list)
-}
-
-// tell makes an event, if somebody observes the host. A nil envelope stands for none.
-func (s *session) tell(kind EventKind, env *workerchannel.Envelope, size int, err error) {
-	list := s.host.observers.list.Load()
-	if list == nil {
-		return
-	}
-	e := Event{Kind: kind, Worker: s.number, Turn: s.c.Turn(), Size: size, Err: err}
-	if env != nil {
-		e.Envelope = *env
-	}
-	for _, o := range *list {
-		o.f(e)
-	}
-}
-
-func (s *session) tellEnd() {
-	if errors.Is(s.why, errLeft) {
-		s.tell(EventEnded, nil, 0, nil)
-		return
-	}
-	s.tell(EventEnded, nil, 0, s.why)
 }

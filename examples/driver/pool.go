@@ -20,8 +20,8 @@ func (h *Host) Drain(worker uint64) error {
 	h.mu.Lock()
 	defer h.unlock()
 	for w := range h.workers {
-		if w.number == worker && !w.slot.left {
-			h.sched.dismiss(w.slot)
+		if s := &w.session; s.number == worker && !s.slot.left {
+			h.sched.dismiss(s.slot)
 			return nil
 		}
 	}
@@ -56,11 +56,11 @@ func (h *Host) Replace(ctx context.Context) error {
 		h.replacing = r
 		var old []*worker
 		for w := range h.workers {
-			if w.slot.post != nil {
+			if w.session.slot.post != nil {
 				old = append(old, w)
 			}
 		}
-		slices.SortFunc(old, func(a, b *worker) int { return cmp.Compare(a.number, b.number) })
+		slices.SortFunc(old, func(a, b *worker) int { return cmp.Compare(a.session.number, b.session.number) })
 		h.running.Go(func() { h.replaceAll(r, old) })
 	}
 	r.callers++
@@ -99,7 +99,7 @@ func (h *Host) replaceOne(r *replacement, w *worker) error {
 		decided, begun := make(chan error, 1), false
 		h.decide(func(s *scheduler) {
 			if begun = r.callers > 0; begun {
-				s.retire(w.slot, func(err error) { decided <- err })
+				s.retire(w.session.slot, func(err error) { decided <- err })
 			} else {
 				h.replacing = nil // the next call begins another one
 			}
@@ -111,7 +111,7 @@ func (h *Host) replaceOne(r *replacement, w *worker) error {
 			return err
 		}
 		var over bool
-		h.decide(func(*scheduler) { over = w.slot.post == nil || w.slot.left })
+		h.decide(func(*scheduler) { slot := w.session.slot; over = slot.post == nil || slot.left })
 		if over {
 			return nil
 		}
@@ -205,22 +205,11 @@ func (h *Host) noteIdle(w *slot) {
 	}
 }
 
-// stopTimers stops the timers of a worker that has left.
-func (w *slot) stopTimers() {
-	for _, t := range []*time.Timer{w.idling, w.aging} {
-		if t != nil {
-			t.Stop()
-		}
-	}
-}
-
 // retireLater has a worker, which is ready now, replaced when it is old.
 func (h *Host) retireLater(w *slot) {
 	if age := h.config.age; age > 0 {
 		age += min(time.Duration(rand.Int64N(int64(age)/10+1)), math.MaxInt64-age)
-		h.decide(func(*scheduler) {
-			w.aging = time.AfterFunc(age, func() { h.decide(func(s *scheduler) { s.retire(w, nil) }) })
-		})
+		w.aging = time.AfterFunc(age, func() { h.decide(func(s *scheduler) { s.retire(w, nil) }) })
 	}
 }
 
@@ -232,7 +221,7 @@ func (h *Host) giveUpLater(all bool, early []*call) {
 		time.AfterFunc(limit, func() { h.decide(func(s *scheduler) { s.expireAll(dry, limit) }) })
 	}
 	for _, c := range early {
-		since := c.shell.made
+		since := c.made
 		if since.Before(h.dried) {
 			since = h.dried
 		}

@@ -5,23 +5,22 @@ import "errors"
 // A Region is a group of calls of one host that are cancelled together, and that have all ended before Close returns.
 // Its methods may be called from any goroutine.
 type Region struct {
-	host  *Host
-	state regionState
-	quiet chan struct{} // closed when it is closed and has no calls
+	id     uint64
+	calls  map[uint64]*call // those that have not been settled
+	line   line
+	closed bool
+	quiet  chan struct{} // closed by the Host when the region is closed and has no calls
+
+	sched  *scheduler
+	decide func(func(*scheduler)) // calls it
+}
+
+func newRegion(id uint64) *Region {
+	return &Region{id: id, calls: map[uint64]*call{}, quiet: make(chan struct{})}
 }
 
 // errRegionCancelled is the cause if none is given.
 var errRegionCancelled = errors.New("region cancelled")
-
-// NewRegion returns a new region. Use InRegion to make calls in it. Workers see its number as region_id.
-func (h *Host) NewRegion() *Region {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.lastRegion++
-	r := &Region{host: h, quiet: make(chan struct{})}
-	r.state = regionState{id: h.lastRegion, calls: map[uint64]*call{}, quiet: func() { close(r.quiet) }}
-	return r
-}
 
 // Cancel cancels the calls of the region as if their contexts had ended with the cause, and returns how many were
 // not cancelled before. It does not wait for them. The text of the cause goes to the workers; a nil cause stands for one
@@ -31,9 +30,8 @@ func (r *Region) Cancel(cause error) (cancelled int) {
 		cause = errRegionCancelled
 	}
 	reason := causeText(cause)
-	r.host.mu.Lock()
-	defer r.host.unlock()
-	return r.host.sched.cancelRegion(&r.state, cause, reason)
+	r.decide(func(s *scheduler) { cancelled = s.cancelRegion(r, cause, reason) })
+	return cancelled
 }
 
 // Close does what Cancel does, has further calls of the region refused with ErrRegionClosed, and returns when all its
@@ -43,8 +41,6 @@ func (r *Region) Close(cause error) {
 		cause = errRegionCancelled
 	}
 	reason := causeText(cause)
-	r.host.mu.Lock()
-	r.host.sched.closeRegion(&r.state, cause, reason)
-	r.host.unlock()
+	r.decide(func(s *scheduler) { s.closeRegion(r, cause, reason) })
 	<-r.quiet
 }

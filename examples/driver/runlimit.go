@@ -1,32 +1,11 @@
 package driver
 
-import "time"
-
 // The clock of a handler (WithRunLimit) is one of real time, so that it is exact whatever the length of a turn. What a worker
 // reports too late, or never, is looked for in each turn.
 
-// A runClock is the clock of a handler.
-type runClock struct{ timer *time.Timer }
-
-// start starts the clock, again if it has been started. When it is over, f is called on a goroutine of its own.
-func (r *runClock) start(d time.Duration, f func()) {
-	if r.timer == nil {
-		r.timer = time.AfterFunc(d, f)
-	} else if r.timer.Stop() {
-		r.timer.Reset(d)
-	}
-}
-
-func (r *runClock) stop() {
-	if r.timer != nil {
-		r.timer.Stop()
-		r.timer = nil
-	}
-}
-
 // limitRun starts the clock of a call, from now. A call that is being taken back is cancelled already, and will run elsewhere.
 func (s *session) limitRun(h *handed) {
-	limit := h.call.shell.runLimit
+	limit := h.call.runLimit
 	if limit <= 0 {
 		return
 	}

@@ -67,22 +67,23 @@ type rules struct {
 
 // effects are what the scheduler asks of its host.
 type effects struct {
-	settled []*call // their result is set: tell the callers
-	ordered []*slot // they have new orders: wake their loops
-	balance bool    // call balance when those have been told
-	ready   []*slot // call workerSilent if they do not say their capacity soon
-	taken   []*call // call unreserve if they do not come back soon
-	hired   []*post // start a worker for them
-	idle    []*slot // they have no calls: call idleFor if that lasts
-	dry     bool    // no worker is ready any more: call expireAll if that lasts
-	early   []*call // no worker is ready: call expireCall if that lasts
-	barren  error   // why those who wait for workers need not wait any longer
+	settled []*call   // their result is set: tell the callers
+	ordered []*slot   // they have new orders: wake their loops
+	balance bool      // call balance when those have been told
+	quiet   []*Region // they are closed, and their last calls are settled
+	ready   []*slot   // call workerSilent if they do not say their capacity soon, and retire when they are old
+	taken   []*call   // call unreserve if they do not come back soon
+	hired   []*post   // start a worker for them
+	idle    []*slot   // they have no calls: call idleFor if that lasts
+	dry     bool      // no worker is ready any more: call expireAll if that lasts
+	early   []*call   // no worker is ready: call expireCall if that lasts
+	barren  error     // why those who wait for workers need not wait any longer
 }
 
 // reset forgets the effects, which have taken place.
 func (e *effects) reset() {
 	e.settled, e.ordered, e.ready, e.balance = emptied(e.settled), emptied(e.ordered), emptied(e.ready), false
-	e.taken, e.hired, e.idle, e.early = emptied(e.taken), emptied(e.hired), emptied(e.idle), emptied(e.early)
+	e.quiet, e.taken, e.hired, e.idle, e.early = emptied(e.quiet), emptied(e.taken), emptied(e.hired), emptied(e.idle), emptied(e.early)
 	e.dry, e.barren = false, nil
 }
 
@@ -94,52 +95,6 @@ func emptied[T any](list []T) []T {
 	}
 	clear(list)
 	return list[:0]
-}
-
-// A call is one call of Host.Do.
-type call struct {
-	id      uint64
-	payload []byte
-	region  *regionState // nil: none
-	cancel  error        // the cause of its cancellation; nil: it is not cancelled
-	reason  string       // the text of cancel, for the worker
-	suspect bool         // it runs alone, since a worker ended that may have begun it
-	charged int          // the workers that ended while they had it alone
-	dry     uint64       // the scheduler's when it was submitted
-	leaves  int          // the workers in a row that left in order and had begun it
-	result  result
-	settled bool
-
-	abandoned bool // its caller has been told that it is cancelled
-
-	shell callShell   // the Host's
-	link  link[*call] // in the backlog, or in slot.unbegun
-	queue *queue      // of the backlog, that has it at place; nil: none
-	place int
-	turn  uint64 // when it was first taken out of the backlog; 0: it was not
-
-	slot      *slot  // the worker that has it; nil while it waits, and once it is settled
-	attempt   uint64 // counts the workers that have had it
-	ordered   bool   // its loop has taken the order to hand it over
-	given     bool   // its message has left for slot
-	begun     bool   // slot says that it runs
-	returning bool   // it is being taken back
-	to        *slot  // for this worker, where a handler is reserved; nil: for any
-}
-
-// A result is how a call ended.
-type result struct {
-	payload []byte
-	err     error
-}
-
-// A regionState is a region as the scheduler sees it.
-type regionState struct {
-	id     uint64
-	calls  map[uint64]*call // those that have not been settled
-	line   line
-	closed bool
-	quiet  func() // called when the region is closed and its last call is settled
 }
 
 // submit takes a new call. If it returns an error the call has no effect.
@@ -187,7 +142,7 @@ func (s *scheduler) cancelCall(c *call, cause error, reason string) {
 }
 
 // cancelRegion cancels the calls of a region, and returns how many were not cancelled before.
-func (s *scheduler) cancelRegion(r *regionState, cause error, reason string) (cancelled int) {
+func (s *scheduler) cancelRegion(r *Region, cause error, reason string) (cancelled int) {
 	for _, c := range sortedCalls(r.calls) {
 		if c.cancel == nil {
 			s.cancelCall(c, cause, reason)
@@ -198,11 +153,11 @@ func (s *scheduler) cancelRegion(r *regionState, cause error, reason string) (ca
 }
 
 // closeRegion also has the region refuse calls from now on.
-func (s *scheduler) closeRegion(r *regionState, cause error, reason string) (cancelled int) {
+func (s *scheduler) closeRegion(r *Region, cause error, reason string) (cancelled int) {
 	if !r.closed {
 		r.closed = true
 		if len(r.calls) == 0 {
-			r.quiet()
+			s.effects.quiet = append(s.effects.quiet, r)
 		}
 	}
 	return s.cancelRegion(r, cause, reason)
@@ -230,9 +185,7 @@ func (s *scheduler) workerReady(w *slot) {
 		s.staff.untold++
 	}
 	s.setCapacity(w, 1)
-	if s.window > 1 || s.least < s.most {
-		s.effects.ready = append(s.effects.ready, w)
-	}
+	s.effects.ready = append(s.effects.ready, w)
 	s.dispatch()
 }
 
@@ -461,7 +414,7 @@ func (s *scheduler) settle(c *call, payload []byte, err error) {
 	if r := c.region; r != nil {
 		delete(r.calls, c.id)
 		if r.closed && len(r.calls) == 0 {
-			r.quiet()
+			s.effects.quiet = append(s.effects.quiet, r)
 		}
 	}
 }

@@ -19,9 +19,9 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 		s := newScheduler(rules{window: rapid.IntRange(0, 3).Draw(t, "window"), tries: rapid.IntRange(1, 3).Draw(t, "tries"), attempts: 2,
 			most: rapid.IntRange(1, 4).Draw(t, "most"), recycle: rapid.IntRange(0, 3).Draw(t, "recycle")})
 		s.least = rapid.IntRange(0, s.most).Draw(t, "least")
-		var regions []*regionState
+		var regions []*Region
 		for range 2 {
-			regions = append(regions, &regionState{calls: map[uint64]*call{}, quiet: func() {}})
+			regions = append(regions, newRegion(1))
 		}
 		var all []*call
 		settled := map[*call]int{}

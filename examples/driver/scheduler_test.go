@@ -309,8 +309,7 @@ func TestSchedulerStops(t *testing.T) {
 func TestSchedulerClosesARegion(t *testing.T) {
 	s := newScheduler(rules{window: 1})
 	w := readySlot(s)
-	quiet := 0
-	r := &regionState{calls: map[uint64]*call{}, quiet: func() { quiet++ }}
+	r := newRegion(1)
 	running, waiting, other := &call{region: r}, &call{region: r}, new(call)
 	for _, c := range []*call{running, waiting, other} {
 		require.NoError(t, s.submit(c))
@@ -319,13 +318,13 @@ func TestSchedulerClosesARegion(t *testing.T) {
 	assert.Equal(t, 2, s.closeRegion(r, cause, "no longer needed"))
 	assert.ErrorIs(t, waiting.result.err, cause)
 	assert.Equal(t, ErrRegionClosed, s.submit(&call{region: r}))
-	assert.Zero(t, quiet, "one still runs")
+	assert.Empty(t, s.effects.quiet, "one still runs")
 	s.callEnded(w, running, 0, wc.CauseCancelled, wc.OutcomeCancelled{})
 	assert.ErrorIs(t, running.result.err, cause)
-	assert.Equal(t, 1, quiet)
+	assert.Equal(t, []*Region{r}, s.effects.quiet)
 	assert.Equal(t, w, other.slot)
 	s.closeRegion(r, cause, "no longer needed")
-	assert.Equal(t, 1, quiet)
+	assert.Len(t, s.effects.quiet, 1)
 }
 
 func TestNoWorkerStartsForCallsThatAreAboutToBeTakenBack(t *testing.T) {

@@ -44,3 +44,11 @@ type batcher interface {
 	sendLater(msg []byte) error // is like Send, but may leave it to the next call to send the message
 	flush() error               // sends what has been left to it
 }
+
+// notify wakes a goroutine, unless it has been woken already.
+func notify(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

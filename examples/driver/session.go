@@ -13,7 +13,7 @@ import (
 // that between two of them its state is whole. This file has what comes and goes, watch.go what may be late,
 // runlimit.go the clocks of handlers, and closing.go how it ends.
 type session struct {
-	host     *Host
+	hub      *hub
 	turns    turns
 	number   uint64
 	id       string // host.mu's
@@ -34,15 +34,15 @@ type session struct {
 
 // start begins the session: the worker has been started.
 func (s *session) start() {
-	core := workerchannel.NewCoordinator(s.host.config.seed, workerchannel.WithLimits(s.turns.core))
-	s.c, s.record = s.host.config.record(core, s.turns.core)
+	core := workerchannel.NewCoordinator(s.hub.seed, workerchannel.WithLimits(s.turns.core))
+	s.c, s.record = s.hub.record(core, s.turns.core)
 	s.c.ExpectWorker()
 	s.ticking = true
 }
 
 // decide calls the scheduler.
 func (s *session) decide(f func(*scheduler)) {
-	s.host.decide(f)
+	s.hub.decide(f)
 }
 
 // next does what the scheduler orders and writes the next message into text, if there is one; it returns how many there
@@ -61,7 +61,7 @@ func (s *session) next(text []byte) ([]byte, int) {
 		return text, 0
 	}
 	s.sending, s.sendingSince = true, s.c.Turn()
-	s.host.sent.add(len(text))
+	s.hub.sent.add(len(text))
 	s.keepTime()
 	s.tell(EventSent, &env, len(text), nil)
 	s.logMessage(&env, len(text))
@@ -91,12 +91,12 @@ func (s *session) handed(jobID uint64) *handed {
 
 // obey does what the scheduler orders.
 func (s *session) obey() {
-	s.host.mu.Lock()
-	orders, reason := s.host.sched.takeOrders(s.slot), "the host stops"
+	s.hub.mu.Lock()
+	orders, reason := s.hub.sched.takeOrders(s.slot), "the host stops"
 	if s.slot.dismissed {
 		reason = "the host does not need this worker any more"
 	}
-	s.host.unlock()
+	s.hub.unlock()
 	for _, o := range orders {
 		switch o.kind {
 		case orderSpawn:
@@ -112,7 +112,7 @@ func (s *session) obey() {
 }
 
 func (s *session) spawn(c *call, attempt uint64) {
-	h := &c.shell.first
+	h := &c.first
 	if attempt > 1 {
 		h = new(handed) // the worker before may still be letting go of it
 	}
@@ -144,7 +144,7 @@ func (s *session) take(v workerchannel.Verified, size int) {
 	}
 	switch err := s.c.HandleVerified(v); {
 	case workerchannel.IsStray(err):
-		s.host.strays.Add(1)
+		s.hub.strays.Add(1)
 		s.tell(EventStray, &env, size, err)
 		return
 	case errors.Is(err, workerchannel.ErrBootstrapFailed):
@@ -190,8 +190,7 @@ func (s *session) observe(op workerchannel.Op) {
 	case workerchannel.BootstrapReady:
 		s.booted = true
 		s.decide(func(d *scheduler) { s.id = op.WorkerID; d.workerReady(s.slot) })
-		s.host.retireLater(s.slot)
-		s.host.events.line(slog.LevelInfo, "worker is ready", s.attrs()...)
+		s.hub.events.line(slog.LevelInfo, "worker is ready", s.attrs()...)
 	case workerchannel.StatusSnapshot:
 		h := s.handed(op.JobID)
 		s.arrived(h)

@@ -119,3 +119,12 @@ func (r *ranking) best() *slot {
 	}
 	return nil
 }
+
+// stopTimers stops the timers of a worker that has left.
+func (w *slot) stopTimers() {
+	for _, t := range []*time.Timer{w.idling, w.aging} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}

@@ -73,8 +73,8 @@ func (h *Host) Snapshot(most int) Snapshot {
 	s.Waiting = s.Waiting[:min(len(s.Waiting), most)]
 	for _, w := range workers {
 		w.mu.Lock()
-		if w.c != nil && !w.over {
-			s.Sessions = append(s.Sessions, w.snapshot(now, &s, most))
+		if w.session.c != nil && !w.session.over {
+			s.Sessions = append(s.Sessions, w.session.snapshot(now, &s, most))
 		}
 		w.mu.Unlock()
 	}
@@ -99,7 +99,7 @@ func (s *Session) remaining() int64 {
 }
 
 func (c *call) pending(now time.Time) Pending {
-	p := Pending{ID: c.id, Bytes: len(c.payload), Lost: c.charged, Age: now.Sub(c.shell.made)}
+	p := Pending{ID: c.id, Bytes: len(c.payload), Lost: c.charged, Age: now.Sub(c.made)}
 	if c.region != nil {
 		p.RegionID = c.region.id
 	}
@@ -126,8 +126,8 @@ func (s *session) snapshot(now time.Time, all *Snapshot, most int) Session {
 	})
 	one.Due = one.Due[:min(len(one.Due), most)]
 
-	s.host.mu.Lock()
-	defer s.host.mu.Unlock()
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
 	one.WorkerStats = s.stats()
 	for _, c := range sortedCalls(s.slot.calls) {
 		p := c.pending(now)

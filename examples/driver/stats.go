@@ -2,56 +2,9 @@ package driver
 
 import (
 	"cmp"
-	"errors"
 	"slices"
-	"sync/atomic"
 	"time"
 )
-
-// Counters count what has happened since the host was made. They only grow. Every call that was accepted is in Calls,
-// and once it has been answered in exactly one of Succeeded to Stopped.
-type Counters struct {
-	Calls     uint64 // calls that were accepted
-	Refused   uint64 // calls that were answered with ErrBusy
-	Succeeded uint64
-	Failed    uint64 // answered with a *JobError
-	Panicked  uint64 // answered with a *PanicError
-	Cancelled uint64 // answered with a *CancelError
-	GivenUp   uint64 // answered with a *GivenUpError
-	NoWorker  uint64 // answered with a *NoWorkerError
-	Stopped   uint64 // answered with ErrStopped
-	Retries   uint64 // times that a call was taken from a worker that ended, to run again
-
-	WorkersStarted uint64 // connections, whether dialed or attached
-	WorkersEnded   uint64 // connections whose worker left, for whatever reason
-	WorkersKilled  uint64 // those that the host ended because they were late or broken, or did not stop in time
-	DialFailures   uint64 // calls of Dial that returned an error
-	Abandoned      uint64 // connections whose calls did not return though they had been closed
-
-	MessagesSent, BytesSent         uint64 // bytes as given to Send
-	MessagesReceived, BytesReceived uint64 // bytes as returned by Recv
-	Strays                          uint64 // messages of another session, which were ignored
-	LinesSuppressed                 uint64 // lines that were not logged because there were too many
-}
-
-func (n *Counters) count(err error) {
-	switch {
-	case err == nil:
-		n.Succeeded++
-	case errors.Is(err, ErrJobFailed):
-		n.Failed++
-	case errors.Is(err, ErrPanicked):
-		n.Panicked++
-	case errors.Is(err, ErrCancelled):
-		n.Cancelled++
-	case errors.Is(err, ErrGivenUp):
-		n.GivenUp++
-	case errors.Is(err, ErrNoWorker):
-		n.NoWorker++
-	default:
-		n.Stopped++
-	}
-}
 
 // Stats is what Host.Stats returns. It is a copy, and can be given to expvar as it is.
 type Stats struct {
@@ -62,15 +15,6 @@ type Stats struct {
 	Stopping bool
 	Workers  []WorkerStats // in the order in which they joined
 	Ended    []WorkerEnd   // the last workers that have ended, at most 8, the latest last
-}
-
-// A WorkerEnd is how a worker has ended.
-type WorkerEnd struct {
-	Number uint64
-	ID     string // "": it has not been ready; quote it before it goes to a terminal
-	At     time.Time
-	Asked  bool  // the host wanted it to leave, see Drain, Replace, WithOnDemand and WithRecycle
-	Err    error // why; nil: it has shut down in order
 }
 
 // WorkerStats is what a host knows about one of its workers.
@@ -94,8 +38,8 @@ func (h *Host) Stats() Stats {
 	s.Strays = h.strays.Load()
 	s.LinesSuppressed = h.suppressed.Load()
 	for w := range h.workers {
-		s.Assigned += len(w.slot.calls)
-		s.Workers = append(s.Workers, w.stats())
+		s.Assigned += len(w.session.slot.calls)
+		s.Workers = append(s.Workers, w.session.stats())
 	}
 	slices.SortFunc(s.Workers, func(a, b WorkerStats) int { return cmp.Compare(a.Number, b.Number) })
 	return s
@@ -109,36 +53,4 @@ func (s *session) stats() WorkerStats {
 		stats.Idle = w.since
 	}
 	return stats
-}
-
-// noteEnd remembers how the worker has ended.
-func (s *session) noteEnd() {
-	s.host.mu.Lock()
-	defer s.host.unlock()
-	end := WorkerEnd{Number: s.number, ID: s.id, At: time.Now(), Asked: s.slot.dismissed, Err: s.why}
-	if errors.Is(s.why, errLeft) {
-		end.Err = nil
-	}
-	ends := &s.host.ends
-	if len(*ends) == mostEnds {
-		*ends = slices.Delete(*ends, 0, 1)
-	}
-	*ends = append(*ends, end)
-}
-
-// mostEnds is how many ends of workers a host remembers.
-const mostEnds = 8
-
-// traffic counts what is counted without the mutex of the host.
-type traffic struct {
-	sent, received     flow
-	strays, suppressed atomic.Uint64
-}
-
-// A flow counts messages and their bytes.
-type flow struct{ messages, bytes atomic.Uint64 }
-
-func (f *flow) add(bytes int) {
-	f.messages.Add(1)
-	f.bytes.Add(uint64(bytes))
 }

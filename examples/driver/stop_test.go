@@ -93,7 +93,7 @@ func TestACallAfterALongIdleTimeIsServedAtOnce(t *testing.T) {
 		assert.Equal(t, uint64(1), h.Stats().WorkersStarted)
 		for _, w := range workersOf(h) {
 			w.mu.Lock()
-			assert.Less(t, w.c.Turn(), uint64(20))
+			assert.Less(t, w.session.c.Turn(), uint64(20))
 			w.mu.Unlock()
 		}
 	}, WithWorkers(1, play(t, serving(echo))))

@@ -1,6 +1,10 @@
 package driver
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
+)
 
 // maxText is the length to which texts that go to a peer are cut, in bytes. The protocol has no limit for them, but
 // transports have.
@@ -16,3 +20,6 @@ func plain(s string, most int) string {
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
+
+// printable returns a peer's text so that it can go to a terminal: see safetext.Printable.
+func printable(s string) string { return safetext.Printable(s, 256) }

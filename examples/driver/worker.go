@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -17,11 +16,12 @@ import (
 // taken in; when the calls of the connection have returned, or do not return within the limit, the scheduler decides
 // about the calls that the worker had.
 type worker struct {
-	host *Host
-	conn Conn
+	hub    *hub
+	killed <-chan struct{} // closed when the host does not wait for it any longer
+	conn   Conn
 
-	mu sync.Mutex // taken before host.mu, never after it
-	session
+	mu      sync.Mutex // of session; taken before hub.mu, never after it
+	session session
 
 	wake     chan struct{} // capacity 1: there may be something to send
 	notice   chan struct{} // capacity 1: run is to look at why and ticking
@@ -29,12 +29,12 @@ type worker struct {
 	silenced chan struct{} // closed when nothing more is to be sent
 	received chan struct{} // closed when receiveAll has ended
 	sent     chan struct{} // closed when sendAll has ended
-	gone     chan struct{} // closed when run has ended
+	gone     chan struct{} // closed by the Host when run has ended
 }
 
-func newWorker(h *Host, conn Conn, number uint64, s *slot) *worker {
+func newWorker(h *hub, killed <-chan struct{}, conn Conn, number uint64, s *slot) *worker {
 	w := &worker{
-		host: h, conn: conn,
+		hub: h, killed: killed, conn: conn,
 		wake:     make(chan struct{}, 1),
 		notice:   make(chan struct{}, 1),
 		replace:  make(chan struct{}),
@@ -45,58 +45,46 @@ func newWorker(h *Host, conn Conn, number uint64, s *slot) *worker {
 	}
 	s.wake = func() { notify(w.wake) }
 	w.session = session{
-		host: h, turns: h.turns, number: number, slot: s,
-		said:     &limitedLog{log: h.config.log, budgets: []*budget{newWorkerBudget(), h.said}, total: &h.suppressed},
-		reports:  &limitedLog{log: h.config.log, budgets: []*budget{newWorkerBudget(), h.reports}, total: &h.suppressed},
+		hub: h, turns: h.turns, number: number, slot: s,
+		said:     &limitedLog{log: h.log, budgets: []*budget{newWorkerBudget(), h.said}, total: &h.suppressed},
+		reports:  &limitedLog{log: h.log, budgets: []*budget{newWorkerBudget(), h.reports}, total: &h.suppressed},
 		notify:   func() { notify(w.notice) },
 		replaced: sync.OnceFunc(func() { close(w.replace) }),
 	}
 	return w
 }
 
-// notify wakes a goroutine, unless it has been woken already.
-func notify(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
 // run is over when nothing of the worker is left.
 func (w *worker) run() {
-	defer close(w.gone)
 	w.mu.Lock()
-	w.start()
+	w.session.start()
 	w.mu.Unlock()
 	go w.receiveAll()
 	go w.sendAll()
 	w.wait()
 	w.mu.Lock()
-	w.finish()
+	w.session.finish()
 	w.mu.Unlock()
-	w.host.mu.Lock()
-	delete(w.host.workers, w)
-	w.host.unlock()
 }
 
 // wait has the clock and closes the connection, and returns when its calls have returned or it is given up.
 func (w *worker) wait() {
-	clock := time.NewTicker(w.turns.length)
+	clock := time.NewTicker(w.session.turns.length)
 	defer clock.Stop()
 	running := true
 	closed := make(chan struct{})
-	closing, killed, received, sent := false, w.host.killed, w.received, w.sent
+	closing, killed, received, sent := false, w.killed, w.received, w.sent
 	for {
 		select {
 		case <-w.notice:
 		case <-clock.C:
 			w.mu.Lock()
-			w.nextTurn()
+			w.session.nextTurn()
 			w.mu.Unlock()
 		case <-killed:
 			killed = nil
 			w.mu.Lock()
-			w.kill(errKilled)
+			w.session.kill(errKilled)
 			w.mu.Unlock()
 		case <-received:
 			received = nil
@@ -106,7 +94,7 @@ func (w *worker) wait() {
 			closed = nil
 		}
 		w.mu.Lock()
-		ending, cutting, ticking, abandoned := w.why != nil, w.cutting, w.ticking, w.abandoned
+		ending, cutting, ticking, abandoned := w.session.why != nil, w.session.cutting, w.session.ticking, w.session.abandoned
 		w.mu.Unlock()
 		if ending && !closing {
 			closing = true
@@ -125,7 +113,7 @@ func (w *worker) wait() {
 		}
 		if ticking != running {
 			if running = ticking; running {
-				clock.Reset(w.turns.length)
+				clock.Reset(w.session.turns.length)
 			} else {
 				clock.Stop() // nothing can be late, so turns need not pass
 			}
@@ -139,23 +127,23 @@ func (w *worker) receiveAll() {
 		data, err := w.conn.Recv()
 		if err != nil {
 			w.mu.Lock()
-			w.endOfInput(err)
+			w.session.endOfInput(err)
 			w.mu.Unlock()
 			return
 		}
 		v, err := workerchannel.Verify(data)
 		w.mu.Lock()
-		if w.over {
+		if w.session.over {
 			w.mu.Unlock()
 			return // Recv goes on after Close
 		}
-		w.host.received.add(len(data))
+		w.hub.received.add(len(data))
 		if err != nil {
-			w.refuse(data, err)
+			w.session.refuse(data, err)
 		} else {
-			w.take(v, len(data))
+			w.session.take(v, len(data))
 		}
-		more, broken := w.c.OutboxLen() > 0, w.broken
+		more, broken := w.session.c.OutboxLen() > 0, w.session.broken
 		w.mu.Unlock()
 		if broken {
 			return // nothing of it is believed any more
@@ -172,21 +160,11 @@ func (w *worker) sendAll() {
 	err := sendFrom(w.conn, w.wake, w.silenced, func(text []byte) ([]byte, int) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return w.next(text)
+		return w.session.next(text)
 	})
 	if err != nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.end(fmt.Errorf("driver: cannot send: %w", err))
+		w.session.end(fmt.Errorf("driver: cannot send: %w", err))
 	}
 }
-
-// Why a host ends a worker, beside a workerchannel.Overdue and the errors of workerchannel.Coordinator.
-var (
-	errSecondBootstrap = errors.New("driver: worker announced itself twice")
-	errEarly           = errors.New("driver: worker answered for a job that it had not been given")
-	errSendLate        = errors.New("driver: worker did not read a message within the limit")
-	errKilled          = errors.New("driver: host stopped before the worker had")
-	errLeft            = errors.New("driver: worker shut down")
-	errTakenBack       = errors.New("driver: call was taken back from a worker that was to begin no more, and had begun it")
-)

@@ -1,0 +1,30 @@
+package driver_test
+
+import (
+	"testing"
+
+	"github.com/workerchannel/workerchannel/internal/layers"
+)
+
+// files are those of the package, a layer a line. A file uses its own layer and those below.
+var files = []string{
+	"doc.go",
+	"host.go do.go pool.go dial.go options.go stats.go snapshot.go", // what programs call
+	"serve.go server.go job.go",                                     // the worker's side
+	"worker.go",                                                     // goroutines
+	"session.go watch.go closing.go runlimit.go tell.go",            // one worker
+	"hub.go",
+	"observe.go record.go log.go",
+	"scheduler.go balance.go leave.go staff.go orders.go backlog.go slot.go call.go region.go", // all workers
+	"send.go",
+	"chain.go capacity.go limits.go counters.go",
+	"process.go process_unix.go process_other.go lines.go conn.go", // transports
+	"errors.go text.go",
+}
+
+func TestFilesUseOnlyTheLayersBelow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads the sources of all that the package imports")
+	}
+	layers.Check(t, files)
+}
