@@ -46,7 +46,7 @@ var mistakes = []mistake{
 	{"a call is given back to a worker that still lets go of it", "promise 2: a worker that does well is ended", "		if w.rest[c.id] {", "		if len(w.rest) < 0 {"},
 	{"a call that a free worker still lets go of is not taken back for another", "promise 3", "if to = s.roomElsewhere(c); to == nil || to.free() <= 0 {\n", "if to.rest[c.id] {\n"},
 	{"a call that a worker has is not cancelled", "promise 4: returned late", "		s.order(c.slot, orderCancel, c)\n", ""},
-	{"the run limit runs on when a worker is lost", "promise 1: wrong answer", "	h.clock.start(limit, func() {\n		s.decide(func(d *scheduler) {\n			if c := h.call; c.slot == s.slot && c.attempt == h.attempt && !c.returning {\n", "	time.AfterFunc(limit, func() {\n		s.decide(func(d *scheduler) {\n			if c := h.call; !c.settled {\n"},
+	{"the run limit runs on when a worker is lost", "promise 1: wrong answer", "	h.clock.start(limit, func() {\n		s.decide(func(d *scheduler) {\n			if c := h.call; c.slot == s.slot && c.attempt == h.attempt && !c.returning {\n", "	new(runClock).start(limit, func() {\n		s.decide(func(d *scheduler) {\n			if c := h.call; !c.settled {\n"},
 	{"a call that is being taken back is still limited", "promise 1: wrong answer", "c.attempt == h.attempt && !c.returning {", "c.attempt == h.attempt {"},
 	{"a call may run twice as long", "promise 4: a handler runs too long", "h.clock.start(limit, ", "h.clock.start(2*limit, "},
 	{"the run limit counts from sending", "promise 1: wrong answer", "			if !reports {\n", "			if reports = true; reports {\n"},
