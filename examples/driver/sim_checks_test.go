@@ -38,6 +38,7 @@ func (s *simulation) check() {
 		useless += btoi(len(w.running) == 0 && w.done == 0)
 	}
 	s.lookForKept()
+	s.lookForDismissed()
 	for _, c := range s.calls {
 		s.checkAnswer(c, useless)
 		s.checkReturn(c)
@@ -50,6 +51,7 @@ func (s *simulation) check() {
 		s.checkSuspect(c)
 		s.checkMoves(c)
 		s.checkTurn(c)
+		s.checkStaff(c)
 	}
 	s.checkRegions()
 	slices.SortStableFunc(s.violations, func(a, b violation) int {

@@ -18,6 +18,7 @@ type plan struct {
 	Places  int  // WithWorkers
 	Bounded bool // WithBacklog(Backlog)
 	Backlog int
+	Staff   staffPlan
 	Fleet   []workerPlan
 	Calls   []callPlan
 
@@ -87,8 +88,8 @@ type regionCancel struct {
 	Region int
 }
 
-// What else a host can be asked for belongs here as well, such as to drain and to replace workers: a field of plan or
-// callPlan, its draw below, a line in simulation.run, and what the promises make of it.
+// What else a host can be asked for belongs here as well: a field of plan or callPlan, its draw below, a line in
+// simulation.run, and what the promises make of it.
 
 // regions is how many regions the calls of a plan may be in.
 const regions = 3
@@ -98,7 +99,7 @@ func drawPlan(t *rapid.T) plan {
 	troubles := map[string]bool{}
 	for range rapid.IntRange(0, 3).Draw(t, "troubles") {
 		troubles[rapid.SampledFrom([]string{
-			"exits", "freezes", "long", "leaving", "asked", "dying", "booting", "deadlines", "run limits", "regions", "stop", "large", "window", "backlog", "silent",
+			"exits", "freezes", "long", "leaving", "asked", "dying", "booting", "deadlines", "run limits", "regions", "stop", "large", "window", "backlog", "silent", "staff",
 		}).Draw(t, "trouble")] = true
 	}
 	p := plan{
@@ -111,6 +112,9 @@ func drawPlan(t *rapid.T) plan {
 	if troubles["backlog"] {
 		p.Bounded, p.Backlog = true, rapid.SampledFrom([]int{0, 1, 2, 4}).Draw(t, "backlog")
 	}
+	if troubles["staff"] {
+		p.Staff = drawStaff(t, p.Places)
+	}
 	for range rapid.IntRange(1, 4).Draw(t, "kinds of worker") {
 		p.Fleet = append(p.Fleet, drawWorker(t, troubles))
 	}
@@ -118,6 +122,9 @@ func drawPlan(t *rapid.T) plan {
 		p.Calls = append(p.Calls, drawCall(t, troubles))
 	}
 	bound(p.Calls)
+	if p.Staff.Age > 0 && slices.ContainsFunc(p.Calls, func(c callPlan) bool { return c.Run > time.Second || c.Does == freezes }) {
+		p.Staff.Age = time.Minute // there are not to be too many workers
+	}
 	if troubles["stop"] {
 		p.Stop = duration(t, "stop", time.Millisecond+3, 300*time.Millisecond+3, 3*time.Second+3, 30*time.Second+3) // when no call is made
 		p.Patience = duration(t, "patience", 0, time.Second, time.Minute)
@@ -213,7 +220,7 @@ func bound(calls []callPlan) {
 func (p plan) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%d workers, tries %d", p.Places, p.tries())
-	s.WriteString(unless(!p.Bounded, "backlog %d", p.Backlog))
+	s.WriteString(unless(!p.Bounded, "backlog %d", p.Backlog) + p.Staff.String())
 	s.WriteString(unless(p.Window == 0, "window %d", p.Window) + unless(p.Stop == 0, "stopped at %v", p.Stop) + unless(p.Stop == 0, "with patience of %v", p.Patience))
 	s.WriteString(unless(p.Cancel.At == 0, "region %d", p.Cancel.Region) + unless(p.Cancel.At == 0, "cancelled at %v", p.Cancel.At) + "\n")
 	var lines []string

@@ -139,6 +139,7 @@ func (s *simulation) run() {
 	if s.plan.Bounded {
 		opts = append(opts, driver.WithBacklog(s.plan.Backlog))
 	}
+	opts = append(opts, s.plan.Staff.options()...)
 	for i, c := range s.plan.Calls {
 		s.calls = append(s.calls, &simCall{plan: c, index: i})
 	}
@@ -164,6 +165,7 @@ func (s *simulation) run() {
 		callers.Wait()
 		close(over)
 	}()
+	defer s.manage()()
 	if at := s.plan.Cancel.At; at > 0 {
 		defer time.AfterFunc(at, func() { inRegion[s.plan.Cancel.Region].Cancel(errCancelled) }).Stop()
 	}
@@ -322,6 +324,9 @@ func (s *simulation) observe(e driver.Event) {
 		s.tell("call %d is job %d", c.index, op.JobID)
 		w.give(c)
 		return
+	}
+	if _, ok := env.Op.(wc.ShutdownWorker); ok {
+		w.dismissed()
 	}
 	if _, ok := env.Op.(wc.ShutdownCompleted); ok {
 		w.gone(true)

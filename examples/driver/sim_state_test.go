@@ -52,7 +52,7 @@ func (s *spans) endsIn(from, to time.Time) bool {
 // host, takes the handler as one that runs does.
 func (w *simWorker) look() {
 	now := time.Now()
-	able, busy, suspects := w.ready && !w.leaving && w.over.IsZero() && w.alive(), len(w.given), 0
+	able, busy, suspects := w.ready && !w.leaving && !w.asked && w.over.IsZero() && w.alive(), len(w.given), 0
 	for _, g := range w.given {
 		suspects += btoi(g.suspect)
 	}

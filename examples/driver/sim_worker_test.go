@@ -22,6 +22,8 @@ type simWorker struct {
 	ask      context.CancelCauseFunc
 
 	ready, leaving bool
+	asked          bool      // the host has asked it to shut down, though it does not stop itself
+	dialed         time.Time // when Dial was called
 	told0          bool      // it has told the host that it has no handlers any more
 	over           time.Time // when the host noticed that it is gone, or leaves
 	why            string
@@ -63,6 +65,7 @@ func (s *simulation) dial(ctx context.Context) (driver.Conn, error) {
 		dead: make(chan struct{}), frozen: make(chan struct{}),
 		given: map[*simCall]*gift{}, running: map[*simCall]bool{}, undoing: map[*simCall]*gift{},
 	}
+	w.dialed = time.Now()
 	s.workers = append(s.workers, w)
 	s.mu.Unlock()
 	w.plan.Delay += time.Duration(w.index) * 13 // so that no two things happen at the same moment
