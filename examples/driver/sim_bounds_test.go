@@ -43,8 +43,8 @@ func (s *simulation) checkRunLimit(c *simCall) {
 	}
 }
 
-// ranTooLong reports whether the last worker that had the call ran it for as long as it may. If the worker was frozen before it
-// could say that the handler has returned, or leaves the call open since it was asked to end, the host cannot know.
+// ranTooLong reports whether the last worker that had the call ran it for as long as it may. If the worker was frozen or died
+// before it could say that the handler has returned, or leaves the call open since it was asked to end, the host cannot know.
 func (c *simCall) ranTooLong() bool {
 	if c.plan.RunLimit == 0 || len(c.gifts) == 0 {
 		return false
@@ -54,7 +54,7 @@ func (c *simCall) ranTooLong() bool {
 		return !c.returned.Before(g.due(c))
 	}
 	end := g.returned
-	if !g.worker.frozenAt.IsZero() || g.worker.leaving && g.worker.plan.AskedAfter > 0 {
+	if w := g.worker; w.why != "" && w.why != errLeaving.Error() && w.whyAt.Before(c.returned) {
 		end = c.returned
 	}
 	return !g.begun.IsZero() && end.Sub(g.begun) >= c.plan.RunLimit
@@ -63,7 +63,7 @@ func (c *simCall) ranTooLong() bool {
 // mayRefuse reports whether the call may be answered with ErrBusy: at once, if as many waited as may, and no worker had had a
 // handler free for as long as that may be, that was not kept for another.
 func (s *simulation) mayRefuse(c *simCall) bool {
-	if !s.plan.Bounded || c.ahead < s.plan.Backlog || !c.returned.Equal(c.submitted) || len(c.gifts) > 0 {
+	if !s.plan.Bounded || c.ahead < s.plan.Backlog && !s.moves(c) || !c.returned.Equal(c.submitted) || len(c.gifts) > 0 {
 		return false
 	}
 	from := c.submitted.Add(-4*s.latency.most - time.Microsecond)
@@ -76,9 +76,17 @@ func (s *simulation) mayRefuse(c *simCall) bool {
 
 // checkBacklog checks that a call that has to wait is refused if as many waited already as may.
 func (s *simulation) checkBacklog(c *simCall) {
-	if s.plan.Bounded && c.ahead >= s.plan.Backlog && !c.firstSent.Equal(c.submitted) && c.returned.After(c.submitted) {
+	if s.plan.Bounded && c.ahead >= s.plan.Backlog && !s.moves(c) && !c.firstSent.Equal(c.submitted) && c.returned.After(c.submitted) {
 		s.note(1, "too many calls wait", "call %d waits with %d others", c.index, c.ahead)
 	}
+}
+
+// moves reports whether a worker got or lost another call at the moment at which the call was made, so that either may have been
+// first.
+func (s *simulation) moves(c *simCall) bool {
+	return slices.ContainsFunc(s.calls, func(other *simCall) bool {
+		return other != c && slices.ContainsFunc(other.gifts, func(g *gift) bool { return g.sent.Equal(c.submitted) || g.over.Equal(c.submitted) })
+	})
 }
 
 // checkKinds checks that each call was counted as what its caller was told, when all have returned.

@@ -27,7 +27,8 @@ type simWorker struct {
 	told0          bool      // it has told the host that it has no handlers any more
 	over           time.Time // when the host noticed that it is gone, or leaves
 	why            string
-	culprit        *simCall // that ends it; nil: none does
+	whyAt          time.Time // since then
+	culprit        *simCall  // that ends it; nil: none does
 	frozenAt       time.Time
 	began          time.Time // when the host learned that it is ready
 	done           int       // jobs whose handlers have returned
@@ -210,7 +211,7 @@ func (w *simWorker) die(kept int) {
 func (w *simWorker) end(why string, culprit *simCall) {
 	w.mu.Lock()
 	if w.alive() {
-		w.why, w.culprit = why, culprit
+		w.why, w.whyAt, w.culprit = why, time.Now(), culprit
 	}
 	w.mu.Unlock()
 	w.die(w.plan.Kept)
@@ -220,7 +221,7 @@ func (w *simWorker) freeze(why string, culprit *simCall) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.alive() {
-		w.why, w.culprit, w.frozenAt = why, culprit, time.Now()
+		w.why, w.whyAt, w.culprit, w.frozenAt = why, time.Now(), culprit, time.Now()
 		close(w.frozen)
 		w.look()
 	}
@@ -231,7 +232,7 @@ func (w *simWorker) leave(why error) {
 	w.mu.Lock()
 	first := w.alive() && !w.leaving
 	if first {
-		w.leaving, w.why = true, why.Error()
+		w.leaving, w.why, w.whyAt = true, why.Error(), time.Now()
 		w.look()
 	}
 	w.mu.Unlock()
