@@ -211,7 +211,8 @@ func (w *simWorker) die(kept int) {
 func (w *simWorker) end(why string, culprit *simCall) {
 	w.mu.Lock()
 	if w.alive() {
-		w.why, w.whyAt, w.culprit = why, time.Now(), culprit
+		w.blame(why)
+		w.culprit = culprit
 	}
 	w.mu.Unlock()
 	w.die(w.plan.Kept)
@@ -221,9 +222,18 @@ func (w *simWorker) freeze(why string, culprit *simCall) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.alive() {
-		w.why, w.whyAt, w.culprit, w.frozenAt = why, time.Now(), culprit, time.Now()
+		w.blame(why)
+		w.culprit, w.frozenAt = culprit, time.Now()
 		close(w.frozen)
 		w.look()
+	}
+}
+
+// blame notes why the worker ends, and since when it does not do well.
+func (w *simWorker) blame(why string) {
+	w.why = why
+	if w.whyAt.IsZero() {
+		w.whyAt = time.Now()
 	}
 }
 
@@ -232,7 +242,8 @@ func (w *simWorker) leave(why error) {
 	w.mu.Lock()
 	first := w.alive() && !w.leaving
 	if first {
-		w.leaving, w.why, w.whyAt = true, why.Error(), time.Now()
+		w.blame(why.Error())
+		w.leaving = true
 		w.look()
 	}
 	w.mu.Unlock()
