@@ -59,6 +59,11 @@ var mistakes = []mistake{
 	{"an answer is not counted", "promise 1: counters", "	s.counts.count(err)\n", ""},
 	{"calls that wait are forgotten when there is no worker", "promise 1: no answer", "		s.backlog.remove(c)\n		s.settle(c, nil, s.noWorker(0))\n", "		s.backlog.remove(c)\n"},
 	{"crashes for which a call is to blame delay other calls", "promise 3: answered late", "		case tried:\n", "		case tried && false:\n"},
+	{"no worker is started for a call that waits at a busy one", "promise 3: no worker is started", "		waiting += s.excess\n", ""},
+	{"no worker is started for a call that waits", "promise 3: no worker is started", "	waiting := s.backlog.len\n", "	waiting := 0\n"},
+	{"all idle workers leave", "promise 3: fewer workers than the least", "s.staff.posts > max(s.least, s.staff.awaited)", "s.staff.posts > 0"},
+	{"a worker is dismissed before another one is ready", "promise 3: fewer workers than the least", "		s.retire(w, nil)\n", "		s.dismiss(w)\n"},
+	{"what waits at a worker that is dismissed stays", "promise 3", "	s.close(w)\n	s.takeBackAll(w)\n	s.order(w, orderStop, nil)\n", "	s.close(w)\n	s.order(w, orderStop, nil)\n"},
 	{"a worker is not asked for a sign of life", "promise", "case !s.polled && passed(s.heard, s.turns.silence):", "case false:"},
 }
 
