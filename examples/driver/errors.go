@@ -86,7 +86,7 @@ type GivenUpError struct {
 
 // Error returns a description of one line.
 func (e *GivenUpError) Error() string {
-	return fmt.Sprintf("%v: %d workers ended while they had it, the last because: %v", ErrGivenUp, e.Workers, e.Last)
+	return fmt.Sprintf("%v: %s ended that had it, the last because: %v", ErrGivenUp, plural(e.Workers, "worker"), e.Last)
 }
 
 // Is reports whether target is ErrGivenUp.
@@ -110,7 +110,7 @@ func (e *NoWorkerError) Error() string {
 		text = fmt.Sprintf("driver: no worker was ready for %v", e.Waited)
 	}
 	if e.Last != nil {
-		text += fmt.Sprintf(": %d attempts failed, the last because: %v", e.Attempts, e.Last)
+		text += fmt.Sprintf(": %s came to nothing, the last because: %v", plural(e.Attempts, "attempt"), e.Last)
 	}
 	return text
 }

@@ -46,7 +46,7 @@ func Example_rollingUpdate() {
 	// Output:
 	// 1 is installed: <nil>
 	// 1 runs: <nil>
-	// 2 is installed: driver: no worker can be started: 1 attempts failed, the last because: exit status 2
+	// 2 is installed: driver: no worker can be started: 1 attempt came to nothing, the last because: exit status 2
 	// 1 runs: <nil>
 }
 

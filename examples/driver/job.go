@@ -85,23 +85,15 @@ func (j *Job) report(f func(*server)) {
 	}
 }
 
-// maxIdle is how many goroutines that have run a handler wait for the next job, so that they need not grow a new stack.
-const maxIdle = 64
-
-// work runs a job, and then others for as long as it is needed.
+// work runs a job, and then others, until Serve ends: a new goroutine would have to grow a new stack for each.
 func (s *server) work(job *Job) {
-	for job != nil {
+	for {
 		job.run()
-		if s.idling.Add(1) <= maxIdle {
-			select {
-			case job = <-s.idle:
-			case <-s.done:
-				job = nil
-			}
-		} else {
-			job = nil
+		select {
+		case job = <-s.idle:
+		case <-s.done:
+			return
 		}
-		s.idling.Add(-1)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/workerchannel/workerchannel"
@@ -40,7 +39,6 @@ type server struct {
 	notice chan struct{} // capacity 1: it may be over
 	done   chan struct{} // closed when it is
 	idle   chan *Job     // to goroutines that have run a handler
-	idling atomic.Int32
 
 	mu       sync.Mutex
 	w        *workerchannel.Worker

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/workerchannel/workerchannel/examples/internal/safetext"
@@ -23,3 +24,11 @@ func plain(s string, most int) string {
 
 // printable returns a peer's text so that it can go to a terminal: see safetext.Printable.
 func printable(s string) string { return safetext.Printable(s, 256) }
+
+// plural returns a number with a noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
