@@ -9,7 +9,8 @@ import (
 // A Conn is one end of a transport that carries messages whole, in order, each once. It is the same interface as
 // transporttest.Conn, which documents what it must do to the last detail: a transport that passes that harness can be
 // given to a Host and to Serve. If it also has a method Cut() error, a Host calls that in place of Close to end a worker
-// that is late or broken: it does what Close does, but without waiting for the other end. One goroutine sends, another receives, and any may close, all at the same time.
+// that is late or broken: it does what Close does, but without waiting for the other end. One goroutine sends, another
+// receives, and any may close, all at the same time.
 type Conn interface {
 	// Send hands over one message. It may wait for the other end to receive, neither keeps nor changes msg, and
 	// returns an error once this end is closed.
