@@ -189,6 +189,26 @@ func TestDoReturnsAtOnceWhenAsked(t *testing.T) {
 	}, WithWorkers(1, play(t, serving(deafFor))))
 }
 
+func TestDoReturnsAtOnceWhateverCancelsTheCall(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		assert.Equal(t, time.Second, took(func() {
+			assert.ErrorIs(t, second(h.Do(t.Context(), []byte("20s"), ReturnAtOnce(), WithRunLimit(time.Second))), ErrRunLimit)
+		}))
+		for name, cancel := range map[string]func(*Region){
+			"Cancel": func(r *Region) { r.Cancel(errTest) },
+			"Close":  func(r *Region) { r.Close(errTest) },
+		} {
+			r := h.NewRegion()
+			answer := do(h, t.Context(), "20s", ReturnAtOnce(), InRegion(r))
+			time.Sleep(time.Second)
+			go cancel(r)
+			assert.Zero(t, took(func() { assert.ErrorIs(t, (<-answer).err, errTest, name) }))
+		}
+		time.Sleep(time.Minute)
+		assert.Equal(t, uint64(3), h.Stats().Cancelled)
+	}, WithWorkers(1, play(t, serving(deafFor, WithConcurrency(3)))))
+}
+
 func TestACallThatReturnedAtOnceIsCancelledThoughItsResultComes(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -16,7 +16,8 @@ type call struct {
 	result  result
 	settled bool
 
-	abandoned bool // its caller has been told that it is cancelled
+	atOnce    bool // its caller is told as soon as it is cancelled
+	abandoned bool // and has been
 
 	link  link[*call] // in the backlog, or in slot.unbegun
 	queue *queue      // of the backlog, that has it at place; nil: none
@@ -33,6 +34,7 @@ type call struct {
 
 	// The Host's.
 	done     chan struct{} // closed when the call is settled
+	left     chan struct{} // if atOnce: closed when it is cancelled and not settled
 	progress chan string   // nil: nobody wants it
 	made     time.Time     // when Do was called
 	runLimit time.Duration // 0 or less: none

@@ -56,7 +56,7 @@ type WorkerEnd struct {
 	Number uint64
 	ID     string // "": it has not been ready; quote it before it goes to a terminal
 	At     time.Time
-	Asked  bool  // the host wanted it to leave, see Drain, Replace, WithOnDemand and WithRecycle
+	Asked  bool  // the host wanted it to leave, see Drain, Replace, WithOnDemand, WithRecycle and Stop
 	Err    error // why; nil: it has shut down in order
 }
 

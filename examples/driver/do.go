@@ -31,17 +31,16 @@ func WithProgress(f func(detail string)) CallOption {
 // Do returns a *CancelError with the cause ErrRunLimit, as soon as it would if its context had ended. Each worker that runs
 // the job has that time. 0 and negative times are no limit.
 //
-// The time begins when the worker reports that it runs the job. As long as there is no report, it begins when the job is
-// sent, if the worker says nothing of its capacity. One that has said its capacity reports what it runs, and begins jobs in
-// the order in which they come. So if it has had room for the job for the time of Limits.Answer, without a report, the time
-// begins at its next sign of life, so that a job is not blamed for a worker that gives none.
+// The time begins when the worker reports that it runs the job. If it reports nothing, the time begins when the job is sent,
+// for a worker that has not said its capacity. One that has said it begins jobs in the order in which they come; if it has
+// had a handler for the job for the time of Limits.Answer and is alive, the time begins then.
 func WithRunLimit(d time.Duration) CallOption {
 	return func(o *callOptions) { o.runLimit = &d }
 }
 
-// ReturnAtOnce has Do return when its context ends, and not only when the worker has let go of the job. The payload is
-// copied, so it may be changed then. The call counts as cancelled, whatever becomes of the job; until its worker has let go of
-// it, it keeps its place there, and Host.Stop and Region.Close wait for it.
+// ReturnAtOnce has Do return when its context ends, or the call is cancelled by its region or a run limit, and not only when the
+// worker has let go of the job. The payload is copied, so it may be changed then. The call counts as cancelled, whatever
+// becomes of the job; until its worker has let go of it, it keeps its place there, and Host.Stop and Region.Close wait for it.
 func ReturnAtOnce() CallOption {
 	return func(o *callOptions) { o.atOnce = true }
 }
@@ -63,13 +62,10 @@ func InRegion(r *Region) CallOption {
 //	+ 1 s for each MiB that is under way to it + 5 turns (a turn is a tenth of the shortest limit)
 //
 // which is 87.5 s by default if nothing else waits to be sent, and as long as the handler takes to return if worker and
-// transport are well. With ReturnAtOnce Do returns when ctx ends. A handler that does not return although its context has
-// ended costs its worker the process: Limits.Drain.
-//
-//	If the worker is a process of Start, nothing of the job runs any more then; elsewhere a handler
-//
-// that ignores its context may still run when the connection has ended. The text of ctx's cause goes to the worker as the
-// reason. Do still returns the result if that came first.
+// transport are well. A worker whose handler does not return although its context has ended is ended after Limits.Drain. When
+// Do returns, nothing of the job runs any more if the worker is a process of Start; elsewhere a handler that ignores its context
+// may still run when the connection has ended. With ReturnAtOnce Do returns when ctx ends. The text of ctx's cause goes to the
+// worker as the reason. Do still returns the result if that came first.
 //
 // The error is a *JobError, *PanicError, *CancelError, *GivenUpError, *NoWorkerError, ErrBusy, ErrStopped,
 // ErrRegionClosed, ErrOptions for a region of another host, or a *workerchannel.PayloadError if the payload is larger than
@@ -88,12 +84,12 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	if ctx.Err() != nil {
 		return nil, &CancelError{Cause: context.Cause(ctx)}
 	}
-	if o.atOnce {
-		payload = slices.Clone(payload)
-	}
 	c := &call{payload: payload, done: make(chan struct{}), made: time.Now(), runLimit: h.config.limits.Run}
 	if o.runLimit != nil {
 		c.runLimit = *o.runLimit
+	}
+	if o.atOnce {
+		c.payload, c.atOnce, c.left = slices.Clone(payload), true, make(chan struct{})
 	}
 	if o.progress != nil {
 		c.progress = make(chan string, 8)
@@ -106,38 +102,19 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	}
 	stop := context.AfterFunc(ctx, func() { h.cancel(c, context.Cause(ctx)) }) // even while o.progress takes its time
 	defer stop()
-	var leave <-chan struct{}
-	if o.atOnce {
-		leave = ctx.Done()
-	}
 	for {
 		select {
 		case detail := <-c.progress:
 			o.progress(detail)
+		case <-c.left:
+			return nil, &CancelError{Cause: c.cancel}
 		case <-c.done:
 			for len(c.progress) > 0 {
 				o.progress(<-c.progress)
 			}
 			return c.result.payload, c.result.err
-		case <-leave:
-			leave = nil
-			if err := h.abandon(c, context.Cause(ctx)); err != nil {
-				return nil, err
-			}
 		}
 	}
-}
-
-// abandon cancels a call that nobody waits for any more, and returns the error for its caller; nil if it has ended.
-func (h *Host) abandon(c *call, cause error) error {
-	h.cancel(c, cause)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if c.settled {
-		return nil
-	}
-	c.abandoned = true
-	return &CancelError{Cause: c.cancel}
 }
 
 // cancel cancels a call. The text of the cause is made before, since the cause is the caller's.

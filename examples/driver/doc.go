@@ -25,7 +25,7 @@
 // cancelled by the protocol's handshake; see [Host.Do] for how long that takes and what may still run when Do returns, and
 // [ReturnAtOnce] and [WithRunLimit] for handlers that do not return.
 //
-// No call pays for another. A call that ends its worker is given up after [WithTries] workers that had nothing else, and
+// No call fails for another, unless [WithTries] is 1. A call that ends its worker is given up after [WithTries] workers that had nothing else, and
 // those that were with it in the first run again, each alone, so that the guilty one is known. A worker that leaves in order
 // costs nobody a try. A call does not wait while a worker that is ready has a handler free: a worker says how many it has
 // (PROTOCOL.md, section 13), is given few calls in advance, and those that wait there are taken back when another worker

@@ -12,7 +12,7 @@ var (
 	ErrPanicked     = errors.New("driver: job panicked")                     // *PanicError: the handler panicked
 	ErrCancelled    = errors.New("driver: job was cancelled")                // *CancelError: see Do for what may still run
 	ErrGivenUp      = errors.New("driver: job was given up")                 // *GivenUpError: too many workers ended while they had it
-	ErrNoWorker     = errors.New("driver: no worker can be started")         // *NoWorkerError
+	ErrNoWorker     = errors.New("driver: no worker can be started")         // *NoWorkerError; a worker that ended may have begun the job
 	ErrBusy         = errors.New("driver: too many calls wait for a worker") // see WithBacklog; the job was not run
 	ErrStopped      = errors.New("driver: host has stopped")                 // the job may have been begun
 	ErrRegionClosed = errors.New("driver: region is closed")                 // the job was not run
@@ -99,7 +99,7 @@ func (e *GivenUpError) Unwrap() error { return e.Last }
 // the time of WithNoWorkerAfter.
 type NoWorkerError struct {
 	Attempts int           // in a row that were of no use
-	Last     error         // why the last of them failed; nil: there was none
+	Last     error         // why the last of them failed, or, without any, the last worker ended; nil: there was none
 	Waited   time.Duration // the time of WithNoWorkerAfter, if that was the reason; otherwise 0
 }
 
@@ -109,7 +109,11 @@ func (e *NoWorkerError) Error() string {
 	if e.Waited > 0 {
 		text = fmt.Sprintf("driver: no worker was ready for %v", e.Waited)
 	}
-	if e.Last != nil {
+	switch {
+	case e.Last == nil:
+	case e.Attempts == 0:
+		text += fmt.Sprintf(", the last ended because: %v", e.Last)
+	default:
 		text += fmt.Sprintf(": %s came to nothing, the last because: %v", plural(e.Attempts, "attempt"), e.Last)
 	}
 	return text

@@ -29,10 +29,11 @@ func Example_atMostOnce() {
 // pay says what is known after a call.
 func pay(host *driver.Host, payment string) string {
 	_, err := host.Do(context.Background(), []byte(payment))
+	var failed *driver.JobError
 	switch {
 	case err == nil:
 		return "paid"
-	case errors.Is(err, driver.ErrJobFailed):
+	case errors.As(err, &failed) && failed.Code != driver.CodeTooLarge: // else the handler has returned a result
 		return "refused" // the handler has returned an error, and knows what that means
 	case errors.Is(err, driver.ErrBusy), errors.Is(err, driver.ErrNoWorker), errors.Is(err, driver.ErrRegionClosed):
 		return "not begun, try again" // no handler has been called

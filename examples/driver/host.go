@@ -59,6 +59,9 @@ func (h *Host) obey(e *effects) {
 	for _, c := range e.settled {
 		close(c.done)
 	}
+	for _, c := range e.left {
+		close(c.left)
+	}
 	for _, r := range e.quiet {
 		close(r.quiet)
 	}
@@ -169,6 +172,9 @@ func (h *Host) Stop(ctx context.Context) error {
 // several workers f is called at the same time. It must return soon and must not call the host. An event may still come
 // while stop is being called. A host that nobody observes makes no events.
 func (h *Host) Observe(f func(Event)) (stop func()) {
+	if f == nil {
+		return func() {}
+	}
 	return h.observers.add(f)
 }
 

@@ -38,6 +38,12 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 	w.left = true
 	s.slots = slices.DeleteFunc(s.slots, func(other *slot) bool { return other == w })
 	s.unempty(w)
+	if w.dialed && w.post == nil {
+		s.staff.leaving--
+		for _, other := range s.slots {
+			s.recycleWorker(other) // it may have waited for that
+		}
+	}
 	s.counts.WorkersEnded++
 	calls := sortedCalls(w.calls)
 	given, blamed := 0, false
@@ -81,7 +87,10 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 		}
 	}
 	w.orders, w.rest = nil, nil
-	if w.dialed && !w.useful && !blamed && !w.dismissed {
+	if !w.dismissed && how == endedByItself {
+		s.failure = why
+	}
+	if w.post != nil && !w.useful && !blamed {
 		s.attemptFailed(w.post, why)
 	}
 	s.dispatch()
@@ -100,7 +109,8 @@ func (s *scheduler) attemptFailed(p *post, why error) {
 	s.failure = why
 	p.failures++
 	if most := s.rules.attempts; most > 0 && p.failures >= most && p.relieved != nil {
-		s.endRelief(p.relieves, s.noWorker(0)) // and goOn closes the post
+		s.endRelief(p.relieves, &NoWorkerError{Attempts: p.failures, Last: why})
+		s.shut(p)
 	}
 	if s.rules.attempts == 0 || s.attempts < s.rules.attempts {
 		return

@@ -54,9 +54,10 @@ func WithWorkers(n int, dial Dial) Option {
 	}
 }
 
-// WithOnDemand has the host start workers as calls need them: of those of WithWorkers, least (0 or more) are always kept, and
-// one more is started for each call that no ready or starting worker can take. When a worker beyond least has had no calls for
-// the time idle, it leaves in order, which is no attempt in the sense of WithAttempts, and causes no backoff.
+// WithOnDemand has the host start workers as calls need them: of the n of WithWorkers, without which it makes no sense, least
+// (0 to n) are always kept, and one more is started for each call that no ready or starting worker can take. A starting worker
+// can take as many calls as a worker said last that it can run; the first, one. When a worker beyond least has had no calls
+// for the time idle, it leaves in order, which is no attempt in the sense of WithAttempts, and causes no backoff.
 func WithOnDemand(least int, idle time.Duration) Option {
 	return func(c *config) {
 		c.check(least >= 0, "WithOnDemand: expected no negative number of workers, got %d", least)
@@ -65,19 +66,22 @@ func WithOnDemand(least int, idle time.Duration) Option {
 	}
 }
 
-// WithRecycle has the host replace each worker that it has started when that has ended so many calls, or is so old, with up to a
-// tenth more, so that not all are replaced at once: one more is started, and when it is ready, the old one gets no more calls
-// and leaves in order once it has none. Until then the old one works, so it may end some more calls. 0 stands for never; one
-// of the two must be set. For the time of the change there are more workers than those of WithWorkers.
+// WithRecycle has the host replace each worker that it has started when that has ended so many calls, or has that age, raised
+// for each worker by a random part of up to a tenth, so that not all are replaced at once: one more is started, and when it is
+// ready, the old one gets no more calls and leaves in order once it has none. Until then the old one works, so it ends some
+// more calls: of very short ones, many. 0 stands for never; one of the two must be set. Beside the n workers of WithWorkers
+// there are up to n that start for others, and up to n that leave; no others are replaced until one has left.
 func WithRecycle(calls int, age time.Duration) Option {
 	return func(c *config) {
-		c.check(calls >= 0 && age >= 0 && (calls > 0 || age > 0), "WithRecycle: expected a number of calls or an age, got %d and %v", calls, age)
+		c.check(calls >= 0 && age >= 0, "WithRecycle: expected no negative number, got %d calls and an age of %v", calls, age)
+		c.check(calls != 0 || age != 0, "WithRecycle: expected a number of calls or an age above 0")
 		c.recycle, c.age = calls, age
 	}
 }
 
 // WithNoWorkerAfter has calls answered with a *NoWorkerError that have waited so long while no worker was ready. The time is
-// counted from the beginning of the call, or from when the last ready worker went if that was later. Without this option a call
+// counted from the beginning of the call, or from when the last ready worker went, or said that it leaves, if that was later. It
+// should be longer than a worker takes to start. Without this option a call
 // waits until WithAttempts attempts were of no use, and, if workers come by Attach only, for ever.
 func WithNoWorkerAfter(d time.Duration) Option {
 	return func(c *config) {
@@ -87,10 +91,10 @@ func WithNoWorkerAfter(d time.Duration) Option {
 }
 
 // WithFirstCall sets the number of the first call, at least 1, so that the numbers of several hosts, or of one that starts
-// again, can differ. Without this option it is 1.
+// again, can differ. It is below 2^63. Without this option it is 1.
 func WithFirstCall(n uint64) Option {
 	return func(c *config) {
-		c.check(n > 0, "WithFirstCall: expected at least 1, got 0")
+		c.check(n > 0 && n < 1<<63, "WithFirstCall: expected at least 1 and less than 2^63, got %d", n)
 		c.first = n
 	}
 }
@@ -109,7 +113,8 @@ func WithBackoff(first, most time.Duration) Option {
 
 // WithAttempts sets after how many attempts in a row that were of no use, calls that wait are answered with a
 // *NoWorkerError, if no other worker is ready. An attempt is of no use if Dial fails, or if the worker does not get ready or
-// ends before it can have begun a call. The host goes on to try. A call is also answered with a *NoWorkerError when as many
+// ends before it can have begun a call; all workers are counted together. The host goes on to try, and after each further
+// failure answers the calls that wait then. A call is also answered with a *NoWorkerError when as many
 // workers in a row have left in order while they had begun it. 0 stands for any number. Without this option it is 5.
 func WithAttempts(n int) Option {
 	return func(c *config) {

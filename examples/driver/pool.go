@@ -14,8 +14,8 @@ import (
 
 // Drain has the worker with that number (see WorkerStats) leave in order: it gets no more calls, those that wait there are
 // taken back, and when those that it runs have ended it is asked to shut down. If the host started it, another one is started
-// in its place, at once. Drain does not wait for that. A worker that is leaving already goes on to leave. If there is no worker
-// with that number, or it has ended, Drain returns ErrOptions.
+// in its place, at once, unless it was one that WithOnDemand does not need any more. Drain does not wait for that. A worker
+// that is leaving already goes on to leave. If there is no worker with that number, or it has ended, Drain returns ErrOptions.
 func (h *Host) Drain(worker uint64) error {
 	h.mu.Lock()
 	defer h.unlock()
@@ -30,40 +30,55 @@ func (h *Host) Drain(worker uint64) error {
 
 // A replacement is what the calls of Replace that are under way wait for.
 type replacement struct {
-	callers int // whose contexts have not ended
+	callers int       // whose contexts have not ended
+	old     []*worker // to be replaced, or waited for
+	all     map[*worker]bool
 	done    chan struct{}
 	err     error
+}
+
+// add adds the workers of the staff that are there.
+func (r *replacement) add(h *Host) {
+	old := len(r.old)
+	for w := range h.workers {
+		if w.session.slot.dialed && !r.all[w] {
+			r.all[w] = true
+			r.old = append(r.old, w)
+		}
+	}
+	slices.SortFunc(r.old[old:], func(a, b *worker) int { return cmp.Compare(a.session.number, b.session.number) })
 }
 
 // Replace replaces the workers that the host has started, one after the other, the oldest first, so that a new version of the
 // program is used: one more worker is started, and when it is ready, the old one leaves as by Drain. So there are never fewer
 // that are ready than before, and no call is lost or runs twice. Workers that have come by Attach stay.
 //
-// Replace returns nil when all old ones have left, whose calls may take long. If a new one cannot be started, it is tried again
-// after the backoff; after as many failures as WithAttempts allows, Replace returns a *NoWorkerError, and the workers that have
-// not been replaced stay. When ctx ends it returns the cause: the replacement of one worker that has begun goes on, that of the
-// others does not begin. Called while another call is under way, it returns what that returns, and when the contexts of
-// both have ended, no other replacement begins. When the host stops, it returns ErrStopped.
+// Replace returns nil when all workers have left that the host had started before, also those that were leaving already; their
+// calls may take long. If a new one cannot be started, it is tried again after the backoff; after as many failures as
+// WithAttempts allows, Replace returns a *NoWorkerError, and the workers that have not been replaced stay. A worker that ends
+// by itself meanwhile is replaced like any other, as soon as the backoff allows. So if no worker is there, Replace has nothing to
+// do, and returns nil, whether or not the new version starts: WaitReady tells.
+//
+// When ctx ends, Replace returns the cause: the replacement of one worker that has begun goes on, that of the others does not
+// begin. Called while another call is under way, it joins that, which then also replaces the workers that have been started
+// since; when the contexts of all have ended, no other replacement begins. When the host stops, it returns ErrStopped.
 func (h *Host) Replace(ctx context.Context) error {
 	h.mu.Lock()
-	r := h.replacing
-	switch {
-	case h.sched.stopping:
+	if h.sched.stopping {
 		h.unlock()
 		return ErrStopped
-	case r == nil:
-		r = &replacement{done: make(chan struct{})}
+	}
+	r := h.replacing
+	if r == nil {
+		r = &replacement{all: map[*worker]bool{}, done: make(chan struct{})}
 		h.replacing = r
-		var old []*worker
-		for w := range h.workers {
-			if w.session.slot.post != nil {
-				old = append(old, w)
-			}
-		}
-		slices.SortFunc(old, func(a, b *worker) int { return cmp.Compare(a.session.number, b.session.number) })
-		h.running.Go(func() { h.replaceAll(r, old) })
+		h.running.Go(func() {
+			r.err = h.replaceAll(r)
+			close(r.done)
+		})
 	}
 	r.callers++
+	r.add(h)
 	h.unlock()
 	select {
 	case <-r.done:
@@ -74,48 +89,41 @@ func (h *Host) Replace(ctx context.Context) error {
 	}
 }
 
-func (h *Host) replaceAll(r *replacement, old []*worker) {
-	for _, w := range old {
-		if r.err = h.replaceOne(r, w); r.err != nil {
-			break
-		}
-	}
-	h.decide(func(*scheduler) {
-		if h.replacing == r {
-			h.replacing = nil
-		}
-	})
-	if r.err == nil {
-		for _, w := range old {
-			<-w.gone
-		}
-	}
-	close(r.done)
-}
-
-// replaceOne returns when a worker has been replaced, or cannot be.
-func (h *Host) replaceOne(r *replacement, w *worker) error {
-	for {
-		decided, begun := make(chan error, 1), false
+func (h *Host) replaceAll(r *replacement) error {
+	for i := 0; ; i++ {
+		var w *worker
+		decided := make(chan error, 1)
 		h.decide(func(s *scheduler) {
-			if begun = r.callers > 0; begun {
-				s.retire(w.session.slot, func(err error) { decided <- err })
-			} else {
+			switch {
+			case i == len(r.old) || r.callers == 0:
 				h.replacing = nil // the next call begins another one
+			default:
+				w = r.old[i]
+				s.retire(w.session.slot, func(err error) { decided <- err })
 			}
 		})
-		if !begun {
-			return context.Canceled
+		if w == nil {
+			break
 		}
-		if err := <-decided; err != nil {
+		err, stays := <-decided, false
+		h.decide(func(*scheduler) {
+			slot := w.session.slot
+			stays = slot.post != nil && !slot.left
+			if err != nil {
+				h.replacing = nil
+			}
+		})
+		if err != nil {
 			return err
 		}
-		var over bool
-		h.decide(func(*scheduler) { slot := w.session.slot; over = slot.post == nil || slot.left })
-		if over {
-			return nil
+		if stays {
+			i-- // the one that was to relieve it has been drained
 		}
 	}
+	for w := range r.all {
+		<-w.gone
+	}
+	return nil
 }
 
 // awaiting is a call of WaitReady.
@@ -124,9 +132,9 @@ type awaiting struct {
 	done    chan error // capacity 1
 }
 
-// WaitReady returns nil when at least n workers are ready, those that have come by Attach included. Where workers start on
-// demand, it has them started, up to the number of WithWorkers; those that are not needed leave later, as WithOnDemand says. It
-// returns the cause when ctx ends, ErrStopped when the host stops, a *NoWorkerError when as many attempts in a row as
+// WaitReady returns nil when at least n workers are ready, those that have come by Attach included, and those that are leaving
+// not. Where workers start on demand, it has them started, up to the number of WithWorkers; those that are not needed leave
+// later, as WithOnDemand says. If there are never so many, it waits until ctx ends. It returns the cause when ctx ends, ErrStopped when the host stops, a *NoWorkerError when as many attempts in a row as
 // WithAttempts allows were of no use, and ErrOptions if n is negative.
 func (h *Host) WaitReady(ctx context.Context, n int) error {
 	if n < 0 {
@@ -209,7 +217,12 @@ func (h *Host) noteIdle(w *slot) {
 func (h *Host) retireLater(w *slot) {
 	if age := h.config.age; age > 0 {
 		age += min(time.Duration(rand.Int64N(int64(age)/10+1)), math.MaxInt64-age)
-		w.aging = time.AfterFunc(age, func() { h.decide(func(s *scheduler) { s.retire(w, nil) }) })
+		w.aging = time.AfterFunc(age, func() {
+			h.decide(func(s *scheduler) {
+				w.old = true
+				s.recycleWorker(w)
+			})
+		})
 	}
 }
 

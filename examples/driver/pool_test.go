@@ -269,6 +269,114 @@ func TestReplaceUnderLoadLosesNoCallAndHasNeverFewerReady(t *testing.T) {
 	}, WithWorkers(3, slowly(time.Second, locked(play(t, serving(takes, WithConcurrency(1)))))))
 }
 
+func TestReplaceDuringAReplaceReplacesWhatHasBeenStartedSince(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		require.NoError(t, h.WaitReady(t.Context(), 2))
+		first := make(chan error)
+		go func() { first <- h.Replace(t.Context()) }()
+		time.Sleep(1500 * time.Millisecond)
+		require.Equal(t, []uint64{2, 3}, ready(h))
+		assert.NoError(t, h.Replace(t.Context()))
+		assert.NoError(t, <-first)
+		for _, n := range ready(h) {
+			assert.Greater(t, n, uint64(3))
+		}
+		asked(t, h)
+	}, WithWorkers(2, slowly(time.Second, locked(play(t, serving(takes, WithConcurrency(1)))))))
+}
+
+func TestReplaceWaitsForWorkersThatLeaveAlready(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		require.NoError(t, h.WaitReady(t.Context(), 1))
+		long := do(h, t.Context(), "1m")
+		synctest.Wait()
+		require.NoError(t, h.Drain(1))
+		assert.Equal(t, time.Minute, took(func() { assert.NoError(t, h.Replace(t.Context())) }))
+		assert.NoError(t, (<-long).err)
+	}, WithWorkers(1, play(t, serving(takes, WithConcurrency(1)))))
+}
+
+// leaving is a worker that leaves by itself after a time, in order, and finishes what it runs.
+func leaving(d time.Duration) func(*peer) {
+	return func(p *peer) {
+		ctx, cancel := context.WithTimeout(context.Background(), d)
+		defer cancel()
+		_ = Serve(ctx, p.conn, p.half.ID(), takes, WithConcurrency(1), WithDrain())
+	}
+}
+
+func TestAWorkerThatLeavesIsReplacedAtOnce(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		require.NoError(t, h.WaitReady(t.Context(), 1))
+		doAll(t, h, "1s")
+		long := do(h, t.Context(), "1m")
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, time.Second, took(func() { doAll(t, h, "1s") }), "not when it has gone")
+		assert.Equal(t, []uint64{2}, ready(h))
+		assert.NoError(t, (<-long).err)
+		synctest.Wait()
+		assert.Len(t, h.Stats().Workers, 1)
+		assert.Equal(t, uint64(2), h.Stats().WorkersStarted)
+	}, WithWorkers(1, play(t, leaving(5*time.Second), serving(takes))))
+}
+
+func TestAWorkerThatLeavesIsNotReady(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		conn, _ := play(t, leaving(5*time.Second))(t.Context())
+		require.NoError(t, h.Attach(conn))
+		require.NoError(t, h.WaitReady(t.Context(), 1))
+		long := do(h, t.Context(), "1m")
+		time.Sleep(10 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		assert.ErrorIs(t, h.WaitReady(ctx, 1), context.DeadlineExceeded)
+		assert.Equal(t, 3*time.Second, took(func() { assert.ErrorIs(t, second(h.Do(t.Context(), nil)), ErrNoWorker) }))
+		assert.NoError(t, (<-long).err)
+	}, WithNoWorkerAfter(3*time.Second))
+}
+
+// A worker may say 0 and then another number, again and again.
+func TestAWorkerThatHasSaidThatItLeavesIsNotKept(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		doAll(t, h, "")
+		time.Sleep(time.Minute)
+		assert.LessOrEqual(t, h.Stats().WorkersStarted, uint64(3))
+		assert.Len(t, ready(h), 1)
+	}, WithWorkers(1, play(t, func(p *peer) {
+		job := p.begin()
+		_ = p.half.Complete(job, wc.OutcomeOk{})
+		for i := range 10 {
+			_ = p.half.Diagnose(wc.Diagnostic{Category: "workerchannel.capacity", Message: fmt.Sprint(i % 2 * 4)})
+			p.flush()
+		}
+		for {
+			if _, ok := p.receive().(wc.ShutdownWorker); ok {
+				_ = p.half.CompleteShutdown()
+				p.flush()
+			}
+		}
+	}, serving(takes))))
+}
+
+func TestRecyclingHasABoundedNumberOfWorkers(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		var answers []<-chan result
+		most := 0
+		for range 20 { // none ends before the last has begun
+			answers = append(answers, do(h, t.Context(), "1m"))
+			time.Sleep(time.Second)
+			most = max(most, len(h.Stats().Workers))
+		}
+		assert.LessOrEqual(t, most, 3*2)
+		for _, a := range answers {
+			assert.NoError(t, (<-a).err)
+		}
+		time.Sleep(time.Minute)
+		asked(t, h)
+		assert.Greater(t, h.Stats().WorkersStarted, uint64(6), "it goes on when some have left")
+	}, WithWorkers(2, locked(play(t, serving(takes, WithConcurrency(1))))), WithRecycle(0, 2*time.Second))
+}
+
 func TestReplaceReportsThatNoWorkerCanBeStarted(t *testing.T) {
 	var failing atomic.Bool
 	dial := locked(play(t, serving(takes, WithConcurrency(1))))
@@ -374,7 +482,7 @@ func TestWaitReadyStartsWorkersAndReturnsWhenTheyAreReady(t *testing.T) {
 		go h.Stop(t.Context())
 		assert.Equal(t, ErrStopped, <-stopped)
 		assert.Equal(t, ErrStopped, h.WaitReady(t.Context(), 1))
-	}, WithWorkers(4, slowly(time.Second, locked(play(t, serving(takes, WithConcurrency(1)))))), WithOnDemand(1, 30*time.Second))
+	}, WithWorkers(4, slowly(time.Second, locked(play(t, serving(takes, WithConcurrency(1)))))), WithOnDemand(1, 25*time.Second))
 }
 
 func TestWaitReadyReportsThatNoWorkerCanBeStarted(t *testing.T) {

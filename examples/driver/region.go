@@ -22,8 +22,8 @@ func newRegion(id uint64) *Region {
 // errRegionCancelled is the cause if none is given.
 var errRegionCancelled = errors.New("region cancelled")
 
-// Cancel cancels the calls of the region as if their contexts had ended with the cause, and returns how many were
-// not cancelled before. It does not wait for them. The text of the cause goes to the workers; a nil cause stands for one
+// Cancel cancels the calls of the region as if their contexts had ended with the cause, and returns how many it has
+// cancelled: those that had not been before. It does not wait for them. The text of the cause goes to the workers; a nil cause stands for one
 // that says so.
 func (r *Region) Cancel(cause error) (cancelled int) {
 	if cause == nil {

@@ -36,7 +36,7 @@ type scheduler struct {
 	places   ranking
 	behind   chain[*slot] // the workers at which calls wait, the one that has ended no call for the longest time first
 	handlers int          // of the workers that are ready
-	ready    int          // these workers
+	ready    int          // these workers, but those that are leaving
 	dry      uint64       // counts the times that the last of them went
 	usual    int          // the capacity that a worker said last
 	excess   int          // calls that wait at workers
@@ -70,6 +70,7 @@ type effects struct {
 	settled []*call   // their result is set: tell the callers
 	ordered []*slot   // they have new orders: wake their loops
 	balance bool      // call balance when those have been told
+	left    []*call   // they are cancelled: tell the callers, who do not wait for more
 	quiet   []*Region // they are closed, and their last calls are settled
 	ready   []*slot   // call workerSilent if they do not say their capacity soon, and retire when they are old
 	taken   []*call   // call unreserve if they do not come back soon
@@ -83,7 +84,7 @@ type effects struct {
 // reset forgets the effects, which have taken place.
 func (e *effects) reset() {
 	e.settled, e.ordered, e.ready, e.balance = emptied(e.settled), emptied(e.ordered), emptied(e.ready), false
-	e.quiet, e.taken, e.hired, e.idle, e.early = emptied(e.quiet), emptied(e.taken), emptied(e.hired), emptied(e.idle), emptied(e.early)
+	e.left, e.quiet, e.taken, e.hired, e.idle, e.early = emptied(e.left), emptied(e.quiet), emptied(e.taken), emptied(e.hired), emptied(e.idle), emptied(e.early)
 	e.dry, e.barren = false, nil
 }
 
@@ -137,6 +138,9 @@ func (s *scheduler) cancelCall(c *call, cause error, reason string) {
 		c.link.remove()
 		s.arrange(c.slot)
 		s.order(c.slot, orderCancel, c)
+		if c.abandoned = c.atOnce; c.atOnce {
+			s.effects.left = append(s.effects.left, c)
+		}
 	}
 	s.dispatch()
 }
@@ -178,13 +182,12 @@ func (s *scheduler) workerReady(w *slot) {
 		return
 	}
 	w.ready = true
-	if !w.stopping {
-		s.ready++
-		s.man(w.post, true)
+	s.setCapacity(w, 1)
+	if w.able {
 		w.untold = true
 		s.staff.untold++
+		s.man(w.post, true)
 	}
-	s.setCapacity(w, 1)
 	s.effects.ready = append(s.effects.ready, w)
 	s.dispatch()
 }
@@ -215,6 +218,7 @@ func (s *scheduler) workerCapacity(w *slot, n int) {
 	if n == 0 {
 		s.takeBackAll(w)
 	}
+	s.leaves(w)
 	s.dispatch()
 }
 
@@ -224,7 +228,23 @@ func (s *scheduler) setCapacity(w *slot, n int) {
 		s.handlers += n - w.capacity
 	}
 	w.capacity, s.recheck = n, true
+	s.count(w)
 	s.arrange(w)
+}
+
+// count keeps the number of workers that are ready, for which one that is leaving does not count.
+func (s *scheduler) count(w *slot) {
+	able := w.ready && !w.stopping && w.capacity > 0
+	switch {
+	case able && !w.able:
+		s.ready++
+	case !able && w.able:
+		if s.ready--; s.ready == 0 {
+			s.dry++
+			s.effects.dry = true
+		}
+	}
+	w.able = able
 }
 
 // workerEnding has a worker get no more calls. What it has been given is decided when it has left.
@@ -246,12 +266,7 @@ func (s *scheduler) close(w *slot) {
 	if !w.stopping {
 		w.stopping, s.recheck = true, true
 		s.handlers -= w.capacity
-		if w.ready {
-			if s.ready--; s.ready == 0 {
-				s.dry++
-				s.effects.dry = true
-			}
-		}
+		s.count(w)
 		s.man(w.post, false)
 		s.tell(w)
 		s.arrange(w)
@@ -307,9 +322,8 @@ func (s *scheduler) callEnded(w *slot, c *call, ran time.Duration, cause workerc
 			s.settle(c, nil, &CancelError{Reason: cancelled.Reason})
 		}
 	}
-	if w.ended++; s.recycle > 0 && w.ended >= s.recycle {
-		s.retire(w, nil)
-	}
+	w.ended++
+	s.recycleWorker(w)
 	s.progressed(w, ran)
 	s.dispatch()
 }

@@ -272,7 +272,7 @@ func checkScheduler(t *rapid.T, s *scheduler, all []*call, settled map[*call]int
 			t.Fatal("a worker's calls are not counted right")
 		}
 		if w.ready && !w.stopping {
-			ready++
+			ready += btoi(w.capacity > 0)
 			handlers += w.capacity
 			untold += btoi(w.untold)
 			if w.said && s.tries > 1 {

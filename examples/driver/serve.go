@@ -60,14 +60,17 @@ func WithServeLogger(log *slog.Logger) ServeOption { return func(s *server) { s.
 //     payload for them, or lets 65,536 answers wait. Serve always reads, so that it hears of a cancel, and does not hold
 //     up a host that waits to send. But it calls no handler while 1,024 messages wait for the host to read them, so that
 //     results take at most 256 MiB, and 256 KiB for each handler.
-//   - ErrOptions for an option that is out of range.
+//   - ErrOptions for an option that is out of range, or a nil connection or handler; nothing else is done then.
 //
 // Serve tells the host how many handlers may run at a time, and which have begun, as section 13 of PROTOCOL.md says.
 //
 // The id must be new for every call; if it is empty, Serve makes one. In every case Serve closes the connection and
-// returns when all handlers have, or after the time of WithGrace. When asked to shut down it lets the handlers that
-// run return, however long that takes, and leaves the jobs that are queued to other workers.
+// returns when all handlers have, or after the time of WithGrace. When asked to shut down, or to leave by WithDrain, it lets
+// the handlers that run return, however long that takes, and leaves the jobs that are queued to other workers.
 func Serve(ctx context.Context, conn Conn, id string, handler Handler, opts ...ServeOption) error {
+	if conn == nil {
+		return fmt.Errorf("%w: Serve: connection is nil", ErrOptions)
+	}
 	defer func() { _ = conn.Close() }()
 	if id == "" {
 		id = fmt.Sprintf("worker-%d-%s", os.Getpid(), rand.Text())
@@ -89,7 +92,7 @@ func Serve(ctx context.Context, conn Conn, id string, handler Handler, opts ...S
 		}
 	}
 	if s.err == nil && (handler == nil || s.log == nil) {
-		s.err = fmt.Errorf("%w: handler or logger is nil", ErrOptions)
+		s.err = fmt.Errorf("%w: Serve: handler or logger is nil", ErrOptions)
 	}
 	if s.err != nil {
 		return s.err

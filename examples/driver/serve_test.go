@@ -167,6 +167,7 @@ func TestServeRefusesBadOptions(t *testing.T) {
 	}
 	_, conn := Pipe(0)
 	assert.ErrorIs(t, Serve(t.Context(), conn, "w", nil), ErrOptions)
+	assert.ErrorIs(t, Serve(t.Context(), nil, "w", echo), ErrOptions)
 	_, conn = Pipe(0)
 	assert.ErrorIs(t, Serve(t.Context(), conn, "\xff", echo), wc.ErrInvalidValue)
 }

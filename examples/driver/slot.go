@@ -15,10 +15,12 @@ type slot struct {
 	dismissed             bool  // the host wants it to leave
 	relief                *post // whose worker will relieve it; nil: none
 	ended                 int   // calls that it has ended
+	old                   bool  // it has the age at which it is to be replaced
 	idle                  bool  // it has no calls
 	waiting               int   // calls that wait there
 	ready, stopping, left bool
 	useful                bool // it has ended a call
+	able                  bool // it is ready and takes calls
 	untold                bool // it is ready, and it is not known yet how many calls it can run
 	said                  bool // it has said its capacity
 	capacity              int  // the calls that it can run at a time, no more than the window
@@ -64,14 +66,10 @@ func (w *slot) reservation() time.Duration {
 func (w *slot) free() int { return w.capacity - len(w.calls) - w.reserved }
 
 // takes reports whether the worker is given calls.
-func (w *slot) takes() bool {
-	return w.ready && !w.stopping && !w.emptying && w.suspect == nil && w.capacity > 0
-}
+func (w *slot) takes() bool { return w.able && !w.emptying && w.suspect == nil }
 
 // empty reports whether the worker can be given a suspect.
-func (w *slot) empty() bool {
-	return w.ready && !w.stopping && w.capacity > 0 && len(w.calls) == 0 && w.reserved == 0
-}
+func (w *slot) empty() bool { return w.able && len(w.calls) == 0 && w.reserved == 0 }
 
 // excess returns how many calls wait at the worker until one ends.
 func (w *slot) excess() int {

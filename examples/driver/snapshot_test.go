@@ -152,6 +152,7 @@ func TestObserversSeeEveryEventUntilTheyStop(t *testing.T) {
 		}
 	}
 	withHost(t, func(t *testing.T, h *Host) {
+		h.Observe(nil)()
 		stop := h.Observe(note(&first))
 		defer h.Observe(note(&second))()
 		require.Equal(t, []byte("payload"), (<-do(h, t.Context(), "payload")).payload)

@@ -6,6 +6,7 @@ package driver
 //	hire         it is started: for a call that waits, or as there are fewer than the least
 //	workerReady  the worker that it relieves is dismissed
 //	goOn         it has ended, or could not be started: it is started again, or its post is closed
+//	leaves       it leaves by itself, in order: another one is started in its place
 //	retire       one more is started, which relieves it
 //	idleFor      it is dismissed if there are more than the least
 //	dismiss      it gets no more calls, what waits there is taken back, and it leaves when it has no calls
@@ -23,6 +24,7 @@ type post struct {
 type staff struct {
 	posts    int // that are open
 	unmanned int // of these
+	leaving  int // workers that have had a post and leave
 	untold   int // ready workers of which it is not known yet how many calls they can run
 	awaited  int // workers that somebody waits for
 }
@@ -151,17 +153,43 @@ func (s *scheduler) dismiss(w *slot) {
 		return
 	}
 	w.dismissed = true
-	if p := w.post; p != nil {
-		w.post = nil
-		s.shut(p)
-		if old := p.relieves; old != nil {
-			s.endRelief(old, nil)
-		}
+	if w.post != nil {
+		s.vacate(w)
 	}
 	s.close(w)
 	s.takeBackAll(w)
 	s.order(w, orderStop, nil)
 	s.dispatch()
+}
+
+// vacate takes a worker from its post, which is closed.
+func (s *scheduler) vacate(w *slot) {
+	p := w.post
+	w.post = nil
+	s.shut(p)
+	s.staff.leaving++
+	if old := p.relieves; old != nil {
+		s.endRelief(old, nil)
+	}
+}
+
+// leaves notes that a worker may be leaving by itself: another one is started at once, and not only when its calls have ended.
+// If it has been of no use, or very many leave, that has time until then.
+func (s *scheduler) leaves(w *slot) {
+	switch {
+	case w.able && w.dialed && w.post == nil:
+		s.dismiss(w) // it has been replaced
+	case !w.able && w.post != nil && w.useful && s.staff.leaving < s.most:
+		s.endRelief(w, nil)
+		s.vacate(w)
+	}
+}
+
+// recycleWorker retires a worker that has ended so many calls, or is so old, as is enough, unless very many leave already.
+func (s *scheduler) recycleWorker(w *slot) {
+	if (w.old || s.recycle > 0 && w.ended >= s.recycle) && s.staff.leaving < s.most && !s.stopping {
+		s.retire(w, nil)
+	}
 }
 
 // idleFor dismisses a worker that has had no calls for as long as those beyond the least number may.

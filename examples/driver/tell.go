@@ -37,7 +37,7 @@ func (s *session) tellEnd() {
 func (s *session) noteEnd() {
 	s.hub.mu.Lock()
 	defer s.hub.unlock()
-	end := WorkerEnd{Number: s.number, ID: s.id, At: time.Now(), Asked: s.slot.dismissed, Err: s.why}
+	end := WorkerEnd{Number: s.number, ID: s.id, At: time.Now(), Asked: s.slot.dismissed || s.hub.sched.stopping, Err: s.why}
 	if errors.Is(s.why, errLeft) {
 		end.Err = nil
 	}

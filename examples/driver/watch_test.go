@@ -126,7 +126,7 @@ func TestOptionsThatAreOutOfRangeAreRefusedOrHarmless(t *testing.T) {
 		"negative least": WithOnDemand(-1, 1), "no idle time": WithOnDemand(0, 0), "negative idle time": WithOnDemand(0, -1), "on demand, no workers": WithOnDemand(0, 1),
 		"never recycled": WithRecycle(0, 0), "negative calls": WithRecycle(-1, 1), "negative age": WithRecycle(1, -1), "recycled, no workers": WithRecycle(1, 1),
 		"least above all":   func(c *config) { WithWorkers(2, dial)(c); WithOnDemand(3, 1)(c) },
-		"no worker after 0": WithNoWorkerAfter(0), "no worker before": WithNoWorkerAfter(-1), "call 0": WithFirstCall(0),
+		"no worker after 0": WithNoWorkerAfter(0), "no worker before": WithNoWorkerAfter(-1), "call 0": WithFirstCall(0), "call 2^63": WithFirstCall(1 << 63),
 		"no logger": WithLogger(nil),
 	} {
 		h, err := NewHost(opt)
