@@ -78,6 +78,10 @@ var situations = slices.Concat(badOnes(), []situation{
 		Places: 2, Fleet: []workerPlan{{Handlers: 2, Delay: 40 * time.Millisecond}},
 		Calls: []callPlan{{}, {Run: time.Second}, {Run: time.Millisecond, RunLimit: 10 * time.Millisecond}},
 	}, short},
+	{"on demand, a short call after a long one", 330 * time.Millisecond, plan{
+		Places: 2, Staff: staffPlan{Least: 1, Idle: time.Minute}, Fleet: []workerPlan{{Handlers: 1, Start: 50 * time.Millisecond}},
+		Calls: slices.Concat(calls(1, callPlan{At: at, Run: 6 * time.Second}), calls(1, callPlan{At: at, Run: 20 * time.Millisecond})),
+	}, short},
 	{"two regions and workers that leave after each job", time.Second, plan{
 		Places: 1, Fleet: []workerPlan{{Handlers: 1, LeaveAfter: 1}},
 		Calls: slices.Concat(calls(8, callPlan{At: at, Region: 1}), calls(1, callPlan{At: at, Region: 2}), calls(8, callPlan{At: at, Region: 1})),
