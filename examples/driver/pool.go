@@ -111,7 +111,7 @@ func (h *Host) replaceOne(r *replacement, w *worker) error {
 			return err
 		}
 		var over bool
-		h.decide(func(*scheduler) { slot := w.session.slot; over = slot.post == nil || slot.left })
+		h.decide(func(*scheduler) { slot := w.session.slot; over = slot.post == nil || slot.stopping })
 		if over {
 			return nil
 		}

@@ -326,6 +326,65 @@ func slow(d time.Duration, f func(*peer)) func(*peer) {
 	}
 }
 
+// ends is a worker that is ended a second after its start.
+func ends(p *peer) {
+	p.announce()
+	p.sleep(time.Second)
+	p.send([]byte("garbage"))
+	p.hang()
+}
+
+func TestAWorkerThatIsEndingIsNeitherDrainedNorReplaced(t *testing.T) {
+	for name, ask := range map[string]func(*Host) error{
+		"drained":  func(h *Host) error { return h.Drain(1) },
+		"replaced": func(h *Host) error { return h.Replace(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withHost(t, func(t *testing.T, h *Host) {
+				time.Sleep(2 * time.Second)
+				assert.Len(t, h.Stats().Workers, 2, "the connection of the first still closes, and the second has its place")
+				assert.NoError(t, ask(h))
+				time.Sleep(time.Hour)
+				assert.Len(t, ready(h), 1)
+			}, WithLimits(testLimits), WithWorkers(1, closingSlowly(play(t, ends, serving(takes)))))
+		})
+	}
+}
+
+func TestAWorkerThatIsEndingIsNotRecycled(t *testing.T) {
+	s := newScheduler(rules{least: 1, most: 1, recycle: 1})
+	s.hire()
+	p := s.takeEffects().hired[0]
+	w := s.join(p)
+	s.workerReady(w)
+	c := submitted(t, s)
+	s.takeOrders(w)
+	s.callGiven(w, c)
+	s.workerEnding(w)
+	require.True(t, s.goOn(p))
+	s.callEnded(w, c, 0, wc.CauseOutcome, wc.OutcomeOk{}) // it was under way
+	assert.Empty(t, s.takeEffects().hired)
+	assert.Equal(t, 1, s.staff.posts)
+}
+
+func TestNoWorkerIsStartedWhenTheHostStops(t *testing.T) {
+	var started atomic.Int32
+	dial := play(t, serving(takes))
+	withHost(t, func(t *testing.T, h *Host) {
+		long := do(h, t.Context(), "30s")
+		synctest.Wait()
+		stopped := make(chan error, 1)
+		go func() { stopped <- h.Stop(context.Background()) }()
+		time.Sleep(20 * time.Second) // the worker is old
+		assert.NoError(t, (<-long).err)
+		assert.NoError(t, <-stopped)
+		assert.Equal(t, int32(1), started.Load())
+	}, WithRecycle(0, 10*time.Second), WithWorkers(1, func(ctx context.Context) (Conn, error) {
+		started.Add(1)
+		return dial(ctx)
+	}))
+}
+
 func TestReplaceThatIsNotWaitedForEndsWhatHasBegun(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
 		require.NoError(t, h.WaitReady(t.Context(), 2))

@@ -114,11 +114,13 @@ func (s *scheduler) goOn(p *post) bool {
 }
 
 // retire has a worker of the staff dismissed as soon as one more is ready. If relieved is not nil, it is called once: with nil
-// when the worker has been dismissed or has left, or with why it stays.
+// when the worker has been dismissed or is ending, or with why it stays.
 func (s *scheduler) retire(w *slot, relieved func(error)) {
 	switch {
-	case w.post == nil || w.left:
-		if relieved != nil {
+	case w.post == nil || w.stopping: // another worker may have its post already
+		if relieved != nil && s.stopping {
+			relieved(ErrStopped)
+		} else if relieved != nil {
 			relieved(nil)
 		}
 		return
@@ -144,10 +146,11 @@ func (s *scheduler) endRelief(w *slot, err error) {
 	}
 }
 
-// dismiss has a worker leave when the calls have ended that it runs.
+// dismiss has a worker leave when the calls have ended that it runs, unless it is ending: then another one may have its post
+// already.
 func (s *scheduler) dismiss(w *slot) {
 	s.endRelief(w, nil)
-	if w.dismissed || w.left {
+	if w.stopping {
 		return
 	}
 	w.dismissed = true
