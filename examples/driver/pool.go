@@ -198,7 +198,7 @@ func (h *Host) noteIdle(w *slot) {
 					s.idleFor(w)
 				}
 				if w.post != nil && !w.left {
-					w.idling.Reset(idle) // there may be more than the least later
+					w.idling.Reset(max(idle, time.Second)) // there may be more than the least later
 				}
 			})
 		})

@@ -92,6 +92,40 @@ func TestWorkersStartOnDemandAndLeaveWhenIdle(t *testing.T) {
 	}, WithWorkers(4, locked(play(t, serving(takes, WithConcurrency(1))))), WithOnDemand(1, 10*time.Second), WithTries(3))
 }
 
+func TestTheLeastNumberOfWorkersIsReadyWhateverOthersCome(t *testing.T) {
+	never := func(t *testing.T, h *Host) {
+		for range 200 {
+			time.Sleep(100 * time.Millisecond)
+			assert.NotEmpty(t, ready(h))
+		}
+	}
+	t.Run("one that does not get ready", func(t *testing.T) {
+		withHost(t, func(t *testing.T, h *Host) {
+			require.NoError(t, h.WaitReady(t.Context(), 1))
+			doAll(t, h, "1s", "1s")
+			never(t, h)
+			assert.Equal(t, []uint64{1}, ready(h))
+		}, WithOnDemand(1, time.Second), WithLimits(testLimits),
+			WithWorkers(2, locked(play(t, serving(takes, WithConcurrency(1)), (*peer).hang))))
+	})
+	t.Run("the one that relieves it", func(t *testing.T) {
+		withHost(t, func(t *testing.T, h *Host) {
+			require.NoError(t, h.WaitReady(t.Context(), 1))
+			never(t, h)
+			assert.Equal(t, []uint64{2}, ready(h))
+		}, WithOnDemand(1, time.Second), WithRecycle(0, 15*time.Second),
+			WithWorkers(2, locked(play(t, serving(takes), slow(3*time.Second, serving(takes))))))
+	})
+}
+
+func TestWorkersOnDemandMayLeaveAtOnce(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		doAll(t, h, "1s", "1s")
+		time.Sleep(time.Hour) // which would not end if a worker were looked at each nanosecond
+		assert.Len(t, ready(h), 1)
+	}, WithOnDemand(1, 1), WithWorkers(2, locked(play(t, serving(takes, WithConcurrency(1))))))
+}
+
 func TestAHostOnDemandMayHaveNoWorkersAtAll(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
 		time.Sleep(time.Minute)

@@ -7,7 +7,7 @@ package driver
 //	workerReady  the worker that it relieves is dismissed
 //	goOn         it has ended, or could not be started: it is started again, or its post is closed
 //	retire       one more is started, which relieves it
-//	idleFor      it is dismissed if there are more than the least
+//	idleFor      it is dismissed if more than the least are ready
 //	dismiss      it gets no more calls, what waits there is taken back, and it leaves when it has no calls
 
 // A post is a place for a worker of the staff. When its worker has ended, it gets another one, until it is closed.
@@ -167,9 +167,10 @@ func (s *scheduler) dismiss(w *slot) {
 	s.dispatch()
 }
 
-// idleFor dismisses a worker that has had no calls for as long as those beyond the least number may.
+// idleFor dismisses a worker that has had no calls for as long as those beyond the least number may, if as many others are ready:
+// those that are starting may never be.
 func (s *scheduler) idleFor(w *slot) {
-	if w.post != nil && w.empty() && s.staff.posts > max(s.least, s.staff.awaited) {
+	if w.post != nil && w.empty() && s.staff.posts-s.staff.unmanned > max(s.least, s.staff.awaited) {
 		s.dismiss(w)
 	}
 }
