@@ -100,7 +100,7 @@ func (s *scheduler) attemptFailed(p *post, why error) {
 	s.failure = why
 	p.failures++
 	if most := s.rules.attempts; most > 0 && p.failures >= most && p.relieved != nil {
-		s.endRelief(p.relieves, s.noWorker(0)) // and goOn closes the post
+		s.endRelief(p.relieves, &NoWorkerError{Attempts: p.failures, Last: why}) // and goOn closes the post
 	}
 	if s.rules.attempts == 0 || s.attempts < s.rules.attempts {
 		return

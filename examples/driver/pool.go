@@ -209,7 +209,13 @@ func (h *Host) noteIdle(w *slot) {
 func (h *Host) retireLater(w *slot) {
 	if age := h.config.age; age > 0 {
 		age += min(time.Duration(rand.Int64N(int64(age)/10+1)), math.MaxInt64-age)
-		w.aging = time.AfterFunc(age, func() { h.decide(func(s *scheduler) { s.retire(w, nil) }) })
+		w.aging = time.AfterFunc(age, func() {
+			h.decide(func(s *scheduler) {
+				if s.retire(w, nil); w.relief != nil {
+					w.aging.Reset(age) // the one that is to relieve it may be given up
+				}
+			})
+		})
 	}
 }
 

@@ -327,6 +327,36 @@ func TestReplaceReportsThatNoWorkerCanBeStarted(t *testing.T) {
 	}))
 }
 
+func TestReplaceCountsItsOwnAttempts(t *testing.T) {
+	var failing atomic.Bool
+	dial := locked(play(t, serving(takes, WithConcurrency(1))))
+	withHost(t, func(t *testing.T, h *Host) {
+		require.NoError(t, h.WaitReady(t.Context(), 2))
+		failing.Store(true)
+		time.Sleep(10 * time.Minute) // the workers are old
+		ctx, cancel := context.WithCancel(t.Context())
+		var load sync.WaitGroup
+		load.Go(func() {
+			for ctx.Err() == nil {
+				doAll(t, h, "10ms")
+			}
+		})
+		failures := h.Stats().DialFailures
+		assert.Equal(t, &NoWorkerError{Attempts: 3, Last: errTest}, h.Replace(t.Context()))
+		assert.Less(t, failures+2, h.Stats().DialFailures)
+		cancel()
+		load.Wait()
+		failing.Store(false)
+		time.Sleep(10 * time.Minute)
+		assert.NotContains(t, ready(h), uint64(1), "it is still too old")
+	}, WithAttempts(3), WithRecycle(0, 5*time.Minute), WithWorkers(2, func(ctx context.Context) (Conn, error) {
+		if failing.Load() {
+			return nil, errTest
+		}
+		return dial(ctx)
+	}))
+}
+
 func TestReplaceGoesOnThoughWorkersEndOrAreDrainedMeanwhile(t *testing.T) {
 	dies := func(p *peer) {
 		p.announce()

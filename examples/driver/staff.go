@@ -16,7 +16,7 @@ type post struct {
 	closed   bool            // it gets no worker any more
 	relieves *slot           // the worker that is dismissed when this one is ready; nil: none
 	relieved func(err error) // called once with what has become of that; nil: nobody wants to know
-	failures int             // attempts in a row, since it was opened, that were of no use
+	failures int             // attempts in a row that were of no use, since it was opened, or since somebody has wanted to know
 }
 
 // staff is what the scheduler knows of the staff.
@@ -129,7 +129,7 @@ func (s *scheduler) retire(w *slot, relieved func(error)) {
 		s.open(w.relief)
 	}
 	if relieved != nil {
-		w.relief.relieved = relieved
+		w.relief.relieved, w.relief.failures = relieved, 0
 	}
 }
 
