@@ -106,6 +106,7 @@ func (s *scheduler) submit(c *call) error {
 		return ErrRegionClosed
 	case s.waiting >= 0 && s.backlog.len >= s.waiting && s.room() == nil:
 		s.counts.Refused++
+		s.hireFor(1)
 		return ErrBusy
 	}
 	s.lastID++

@@ -3,7 +3,7 @@ package driver
 // The staff is the workers that the host starts: how many there are, when one more is started, and when one is let go.
 // Workers that come by themselves are no part of it. What happens to a worker of the staff:
 //
-//	hire         it is started: for a call that waits, or as there are fewer than the least
+//	hire         it is started: for a call that waits or is refused, or as there are fewer than the least
 //	workerReady  the worker that it relieves is dismissed
 //	goOn         it has ended, or could not be started: it is started again, or its post is closed
 //	retire       one more is started, which relieves it
@@ -28,20 +28,23 @@ type staff struct {
 }
 
 // hire opens the posts that are missing.
-func (s *scheduler) hire() {
-	for n := s.missing(); n > 0; n-- {
+func (s *scheduler) hire() { s.hireFor(0) }
+
+// hireFor opens the posts that are missing, for so many calls that were refused, too: the next ones need not be.
+func (s *scheduler) hireFor(refused int) {
+	for n := s.missing(refused); n > 0; n-- {
 		s.open(new(post))
 	}
 }
 
 // missing returns how many posts are to be opened: for calls that no worker can take, unless those that are being started
 // can, and for the least number of workers.
-func (s *scheduler) missing() int {
+func (s *scheduler) missing(refused int) int {
 	if s.stopping {
 		return 0
 	}
 	wanted := max(s.least, s.staff.awaited)
-	waiting := s.backlog.len
+	waiting := s.backlog.len + refused
 	if w := s.places.best(); w == nil || w.free() <= 0 {
 		waiting += s.excess
 	}
@@ -106,7 +109,7 @@ func (s *scheduler) goOn(p *post) bool {
 		return !p.closed
 	}
 	s.shut(p)
-	if s.missing() <= 0 {
+	if s.missing(0) <= 0 {
 		return false
 	}
 	s.enter(p)
