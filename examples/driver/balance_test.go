@@ -247,3 +247,19 @@ func TestSchedulerGivesACallThatOneWorkerStillLetsGoOfToTheNextThatIsReady(t *te
 	require.Nil(t, waits.slot, "the only worker still lets go of it")
 	assert.Same(t, saying(s, 1), waits.slot)
 }
+
+func TestCallsDoNotWaitAtADismissedWorkerThatCanRunFewer(t *testing.T) {
+	s := newScheduler(rules{})
+	a, b := readySlot(s), readySlot(s)
+	s.workerCapacity(a, 2)
+	s.workerCapacity(b, 2)
+	for range 4 {
+		submitted(t, s)
+	}
+	s.takeOrders(a)
+	require.Len(t, a.calls, 2)
+	s.dismiss(a)
+	assert.Zero(t, a.returning)
+	s.workerCapacity(a, 1)
+	assert.Equal(t, 1, a.returning)
+}

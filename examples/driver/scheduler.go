@@ -213,7 +213,7 @@ func (s *scheduler) workerCapacity(w *slot, n int) {
 		s.usual = n
 	}
 	s.setCapacity(w, n)
-	if n == 0 {
+	if n == 0 || w.dismissed && !s.stopping {
 		s.takeBackAll(w)
 	}
 	s.dispatch()
