@@ -222,15 +222,24 @@ func (h *Host) retireLater(w *slot) {
 // giveUpLater has calls answered that wait, or those that are early, if no worker gets ready soon.
 func (h *Host) giveUpLater(all bool, early []*call) {
 	limit, dry, now := h.config.noWorker, h.sched.dry, time.Now()
-	if all {
+	if all && !h.sched.stopping {
 		h.dried = now
-		time.AfterFunc(limit, func() { h.decide(func(s *scheduler) { s.expireAll(dry, limit) }) })
+		if h.expiry != nil {
+			h.expiry.Stop()
+		}
+		h.expiry = time.AfterFunc(limit, func() { h.decide(func(s *scheduler) { s.expireAll(dry, limit) }) })
 	}
 	for _, c := range early {
+		if c.settled {
+			continue
+		}
+		if c.expiry != nil {
+			c.expiry.Stop()
+		}
 		since := c.made
 		if since.Before(h.dried) {
 			since = h.dried
 		}
-		time.AfterFunc(limit-now.Sub(since), func() { h.decide(func(s *scheduler) { s.expireCall(c, dry, limit) }) })
+		c.expiry = time.AfterFunc(limit-now.Sub(since), func() { h.decide(func(s *scheduler) { s.expireCall(c, dry, limit) }) })
 	}
 }
