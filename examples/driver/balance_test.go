@@ -248,6 +248,35 @@ func TestSchedulerGivesACallThatOneWorkerStillLetsGoOfToTheNextThatIsReady(t *te
 	assert.Same(t, saying(s, 1), waits.slot)
 }
 
+func TestAWorkerThatLetsGoOfNothingGetsNoMoreCalls(t *testing.T) {
+	s := newScheduler(rules{})
+	w := readySlot(s)
+	var calls []*call
+	for range 10 * maxCapacity {
+		calls = append(calls, submitted(t, s))
+	}
+	for range 100 {
+		s.workerCapacity(w, maxCapacity)
+		for _, o := range s.takeOrders(w) {
+			s.callGiven(w, o.call)
+		}
+		s.workerCapacity(w, 0)
+		s.takeOrders(w)
+		for _, c := range calls {
+			s.callAcknowledged(w, c)
+		}
+	}
+	s.workerCapacity(w, maxCapacity)
+	assert.Empty(t, w.calls)
+	assert.Less(t, len(w.rest), 3*maxCapacity)
+	for _, c := range calls {
+		if w.rest[c.id] {
+			s.callEnded(w, c, 0, wc.CauseCancelled, wc.OutcomeCancelled{})
+		}
+	}
+	assert.Len(t, w.calls, maxCapacity+1)
+}
+
 func TestCallsDoNotWaitAtADismissedWorkerThatCanRunFewer(t *testing.T) {
 	s := newScheduler(rules{})
 	a, b := readySlot(s), readySlot(s)

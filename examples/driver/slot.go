@@ -63,9 +63,10 @@ func (w *slot) reservation() time.Duration {
 // free returns how many handlers have nothing to do; if negative, how many calls wait for one.
 func (w *slot) free() int { return w.capacity - len(w.calls) - w.reserved }
 
-// takes reports whether the worker is given calls.
+// takes reports whether the worker is given calls. One that does not let go of very many is not: each event would have to look
+// at the calls that only it could take.
 func (w *slot) takes() bool {
-	return w.ready && !w.stopping && !w.emptying && w.suspect == nil && w.capacity > 0
+	return w.ready && !w.stopping && !w.emptying && w.suspect == nil && w.capacity > 0 && len(w.rest) < maxCapacity
 }
 
 // empty reports whether the worker can be given a suspect.
