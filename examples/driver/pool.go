@@ -37,7 +37,8 @@ type replacement struct {
 
 // Replace replaces the workers that the host has started, one after the other, the oldest first, so that a new version of the
 // program is used: one more worker is started, and when it is ready, the old one leaves as by Drain. So there are never fewer
-// that are ready than before, and no call is lost or runs twice. Workers that have come by Attach stay.
+// that are ready than before, and no call is lost or charged; one that begins at the old worker while it is taken back is
+// cancelled there and runs again, unless WithTries is 1. Workers that have come by Attach stay.
 //
 // Replace returns nil when all old ones have left, whose calls may take long. If a new one cannot be started, it is tried again
 // after the backoff; after as many failures as WithAttempts allows, Replace returns a *NoWorkerError, and the workers that have
