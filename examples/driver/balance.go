@@ -200,6 +200,7 @@ func (s *scheduler) callReturned(c *call) {
 // letGo notes that the handshake of a call that was taken back, and given elsewhere, is over.
 func (s *scheduler) letGo(w *slot, c *call) {
 	delete(w.rest, c.id)
+	s.arrange(w)
 	s.recheck = s.recheck || len(s.backlog.suspects) > 0
 	s.dispatch()
 }

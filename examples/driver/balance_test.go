@@ -247,3 +247,48 @@ func TestSchedulerGivesACallThatOneWorkerStillLetsGoOfToTheNextThatIsReady(t *te
 	require.Nil(t, waits.slot, "the only worker still lets go of it")
 	assert.Same(t, saying(s, 1), waits.slot)
 }
+
+func TestAWorkerThatLetsGoOfNothingGetsNoMoreCalls(t *testing.T) {
+	s := newScheduler(rules{})
+	w := readySlot(s)
+	var calls []*call
+	for range 10 * maxCapacity {
+		calls = append(calls, submitted(t, s))
+	}
+	for range 100 {
+		s.workerCapacity(w, maxCapacity)
+		for _, o := range s.takeOrders(w) {
+			s.callGiven(w, o.call)
+		}
+		s.workerCapacity(w, 0)
+		s.takeOrders(w)
+		for _, c := range calls {
+			s.callAcknowledged(w, c)
+		}
+	}
+	s.workerCapacity(w, maxCapacity)
+	assert.Empty(t, w.calls)
+	assert.Less(t, len(w.rest), 3*maxCapacity)
+	for _, c := range calls {
+		if w.rest[c.id] {
+			s.callEnded(w, c, 0, wc.CauseCancelled, wc.OutcomeCancelled{})
+		}
+	}
+	assert.Len(t, w.calls, maxCapacity+1)
+}
+
+func TestCallsDoNotWaitAtADismissedWorkerThatCanRunFewer(t *testing.T) {
+	s := newScheduler(rules{})
+	a, b := readySlot(s), readySlot(s)
+	s.workerCapacity(a, 2)
+	s.workerCapacity(b, 2)
+	for range 4 {
+		submitted(t, s)
+	}
+	s.takeOrders(a)
+	require.Len(t, a.calls, 2)
+	s.dismiss(a)
+	assert.Zero(t, a.returning)
+	s.workerCapacity(a, 1)
+	assert.Equal(t, 1, a.returning)
+}

@@ -306,3 +306,16 @@ func expired(t *testing.T) context.Context {
 	cancel()
 	return ctx
 }
+
+func TestACallOfAWorkerThatIsEndingHasItsTimeElsewhere(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		var err error
+		assert.Equal(t, 7*time.Second, took(func() { _, err = h.Do(t.Context(), []byte("2s"), WithRunLimit(3*time.Second)) }))
+		assert.NoError(t, err)
+	}, WithLimits(testLimits), WithWorkers(1, closingSlowly(play(t, func(p *peer) {
+		p.begin()
+		p.sleep(time.Second)
+		p.send([]byte("garbage"))
+		p.hang()
+	}, serving(takes)))))
+}

@@ -39,6 +39,7 @@ type call struct {
 	made     time.Time     // when Do was called
 	runLimit time.Duration // 0 or less: none
 	first    handed        // to the first worker that has it
+	expiry   *time.Timer   // until it has waited for a worker for long; nil: it has not
 }
 
 // A result is how a call ended.

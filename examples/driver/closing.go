@@ -34,6 +34,7 @@ func (s *session) end(why error) {
 	}
 	s.why, s.whySince = why, s.c.Turn()
 	s.decide(func(d *scheduler) { d.workerEnding(s.slot) })
+	s.stopClocks(func(*handed) bool { return true })
 	s.ticking = true
 	s.notify()
 	s.replaced()

@@ -21,7 +21,8 @@ type Host struct {
 	waiting    []*awaiting // in WaitReady
 	replacing  *replacement
 	dried      time.Time // when the last ready worker went
-	impatient  error     // the cause for which Stop waits no longer
+	expiry     *time.Timer
+	impatient  error // the cause for which Stop waits no longer
 
 	running  sync.WaitGroup // a worker or a goroutine that starts workers; added to before stopping is closed
 	stopping chan struct{}
@@ -57,6 +58,9 @@ func NewHost(opts ...Option) (*Host, error) {
 // obey does what the scheduler asks.
 func (h *Host) obey(e *effects) {
 	for _, c := range e.settled {
+		if c.expiry != nil {
+			c.expiry.Stop() // or it would keep the result
+		}
 		close(c.done)
 	}
 	for _, c := range e.left {
@@ -142,6 +146,9 @@ func (h *Host) Stop(ctx context.Context) error {
 	h.mu.Lock()
 	if !h.sched.stopping {
 		h.sched.stop()
+		if h.expiry != nil {
+			h.expiry.Stop()
+		}
 		close(h.stopping)
 		go func() {
 			h.running.Wait()

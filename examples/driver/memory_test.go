@@ -60,6 +60,27 @@ func TestAbandonedCallsReleaseTheirMemory(t *testing.T) {
 	}, WithWindow(1), WithWorkers(1, play(t, serving(untilCancelled))))
 }
 
+func TestCallsThatWaitedForTheFirstWorkerReleaseTheirMemory(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		before := heapBytes()
+		for range 20 {
+			var answers []<-chan result
+			for range 20 {
+				answers = append(answers, do(h, t.Context(), ""))
+			}
+			synctest.Wait()
+			conn, _ := play(t, serving(func(context.Context, *Job) ([]byte, error) { return make([]byte, 100_000), nil }))(t.Context())
+			require.NoError(t, h.Attach(conn))
+			for _, a := range answers {
+				require.NoError(t, (<-a).err)
+			}
+			require.NoError(t, h.Drain(h.lastNumber))
+		}
+		synctest.Wait()
+		assert.Less(t, heapBytes(), before+10<<20)
+	}, WithNoWorkerAfter(24*time.Hour))
+}
+
 func heapBytes() uint64 {
 	runtime.GC()
 	runtime.GC()

@@ -149,7 +149,8 @@ func WithTries(n int) Option {
 }
 
 // WithBacklog sets how many calls may wait for a worker, also for one that is still starting; Do refuses the next with
-// ErrBusy. Without this option any number waits.
+// ErrBusy. Where workers start on demand, one is started for a call that is refused as for one that waits. Without this option
+// any number waits.
 func WithBacklog(n int) Option {
 	return func(c *config) {
 		c.check(n >= 0, "WithBacklog: expected no negative number, got %d", n)

@@ -1,5 +1,7 @@
 package driver
 
+import "slices"
+
 // An order asks the loop of a worker to do something.
 type order struct {
 	kind    orderKind
@@ -23,7 +25,7 @@ func (s *scheduler) takeOrders(w *slot) []order {
 	for _, o := range w.spare {
 		c := o.call
 		switch {
-		case c != nil && (c.slot != w || c.attempt != o.attempt):
+		case o.void(w):
 			continue
 		case o.kind == orderSpawn:
 			c.ordered = true
@@ -43,7 +45,16 @@ func (s *scheduler) takeOrders(w *slot) []order {
 	return taken
 }
 
+// void reports whether the call of an order is elsewhere.
+func (o order) void(w *slot) bool {
+	return o.call != nil && (o.call.slot != w || o.call.attempt != o.attempt)
+}
+
 func (s *scheduler) order(w *slot, kind orderKind, c *call) {
+	if n := len(w.orders); n >= 4*maxCapacity && n == cap(w.orders) { // its loop waits for the worker, which may say anything meanwhile
+		w.orders = slices.DeleteFunc(w.orders, func(o order) bool { return o.void(w) })
+		w.orders = slices.Grow(w.orders, len(w.orders)) // so that this is seldom
+	}
 	o := order{kind: kind, call: c}
 	if c != nil {
 		o.attempt = c.attempt

@@ -51,7 +51,8 @@ func (r *replacement) add(h *Host) {
 
 // Replace replaces the workers that the host has started, one after the other, the oldest first, so that a new version of the
 // program is used: one more worker is started, and when it is ready, the old one leaves as by Drain. So there are never fewer
-// that are ready than before, and no call is lost or runs twice. Workers that have come by Attach stay.
+// that are ready than before, and no call is lost or charged; one that begins at the old worker while it is taken back is
+// cancelled there and runs again, unless WithTries is 1. Workers that have come by Attach stay.
 //
 // Replace returns nil when all workers have left that the host had started before, also those that were leaving already; their
 // calls may take long. If a new one cannot be started, it is tried again after the backoff; after as many failures as
@@ -108,7 +109,7 @@ func (h *Host) replaceAll(r *replacement) error {
 		err, stays := <-decided, false
 		h.decide(func(*scheduler) {
 			slot := w.session.slot
-			stays = slot.post != nil && !slot.left
+			stays = slot.post != nil && !slot.stopping
 			if err != nil {
 				h.replacing = nil
 			}
@@ -206,7 +207,7 @@ func (h *Host) noteIdle(w *slot) {
 					s.idleFor(w)
 				}
 				if w.post != nil && !w.left {
-					w.idling.Reset(idle) // there may be more than the least later
+					w.idling.Reset(max(idle, time.Second)) // there may be more than the least later
 				}
 			})
 		})
@@ -220,7 +221,9 @@ func (h *Host) retireLater(w *slot) {
 		w.aging = time.AfterFunc(age, func() {
 			h.decide(func(s *scheduler) {
 				w.old = true
-				s.recycleWorker(w)
+				if s.recycleWorker(w); w.post != nil {
+					w.aging.Reset(age) // the one that is to relieve it may be given up, or too many may be leaving
+				}
 			})
 		})
 	}
@@ -229,15 +232,24 @@ func (h *Host) retireLater(w *slot) {
 // giveUpLater has calls answered that wait, or those that are early, if no worker gets ready soon.
 func (h *Host) giveUpLater(all bool, early []*call) {
 	limit, dry, now := h.config.noWorker, h.sched.dry, time.Now()
-	if all {
+	if all && !h.sched.stopping {
 		h.dried = now
-		time.AfterFunc(limit, func() { h.decide(func(s *scheduler) { s.expireAll(dry, limit) }) })
+		if h.expiry != nil {
+			h.expiry.Stop()
+		}
+		h.expiry = time.AfterFunc(limit, func() { h.decide(func(s *scheduler) { s.expireAll(dry, limit) }) })
 	}
 	for _, c := range early {
+		if c.settled {
+			continue
+		}
+		if c.expiry != nil {
+			c.expiry.Stop()
+		}
 		since := c.made
 		if since.Before(h.dried) {
 			since = h.dried
 		}
-		time.AfterFunc(limit-now.Sub(since), func() { h.decide(func(s *scheduler) { s.expireCall(c, dry, limit) }) })
+		c.expiry = time.AfterFunc(limit-now.Sub(since), func() { h.decide(func(s *scheduler) { s.expireCall(c, dry, limit) }) })
 	}
 }

@@ -92,6 +92,56 @@ func TestWorkersStartOnDemandAndLeaveWhenIdle(t *testing.T) {
 	}, WithWorkers(4, locked(play(t, serving(takes, WithConcurrency(1))))), WithOnDemand(1, 10*time.Second), WithTries(3))
 }
 
+func TestTheLeastNumberOfWorkersIsReadyWhateverOthersCome(t *testing.T) {
+	never := func(t *testing.T, h *Host) {
+		for range 200 {
+			time.Sleep(100 * time.Millisecond)
+			assert.NotEmpty(t, ready(h))
+		}
+	}
+	t.Run("one that does not get ready", func(t *testing.T) {
+		withHost(t, func(t *testing.T, h *Host) {
+			require.NoError(t, h.WaitReady(t.Context(), 1))
+			doAll(t, h, "1s", "1s")
+			never(t, h)
+			assert.Equal(t, []uint64{1}, ready(h))
+		}, WithOnDemand(1, time.Second), WithLimits(testLimits),
+			WithWorkers(2, locked(play(t, serving(takes, WithConcurrency(1)), (*peer).hang))))
+	})
+	t.Run("the one that relieves it", func(t *testing.T) {
+		withHost(t, func(t *testing.T, h *Host) {
+			require.NoError(t, h.WaitReady(t.Context(), 1))
+			never(t, h)
+			assert.Equal(t, []uint64{2}, ready(h))
+		}, WithOnDemand(1, time.Second), WithRecycle(0, 15*time.Second),
+			WithWorkers(2, locked(play(t, serving(takes), slow(3*time.Second, serving(takes))))))
+	})
+}
+
+func TestWorkersStartForCallsThatAreRefused(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		for n := range 2 {
+			assert.Equal(t, ErrBusy, second(h.Do(t.Context(), []byte("1s"))))
+			time.Sleep(time.Second)
+			assert.Len(t, ready(h), n+1)
+			do(h, t.Context(), "1m")
+			synctest.Wait()
+		}
+		assert.Equal(t, ErrBusy, second(h.Do(t.Context(), []byte("1s"))))
+		time.Sleep(10 * time.Minute)
+		assert.Empty(t, ready(h))
+		assert.Equal(t, uint64(2), h.Stats().WorkersStarted)
+	}, WithOnDemand(0, time.Minute), WithBacklog(0), WithTries(1), WithWorkers(2, locked(play(t, serving(takes, WithConcurrency(1))))))
+}
+
+func TestWorkersOnDemandMayLeaveAtOnce(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		doAll(t, h, "1s", "1s")
+		time.Sleep(time.Hour) // which would not end if a worker were looked at each nanosecond
+		assert.Len(t, ready(h), 1)
+	}, WithOnDemand(1, 1), WithWorkers(2, locked(play(t, serving(takes, WithConcurrency(1))))))
+}
+
 func TestAHostOnDemandMayHaveNoWorkersAtAll(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
 		time.Sleep(time.Minute)
@@ -151,14 +201,13 @@ func TestWorkersAreRecycledAfterTheirCallsWhenTheNextIsReady(t *testing.T) {
 
 func TestWorkersAreRecycledWhenTheyAreOld(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
-		start := time.Now()
 		time.Sleep(59 * time.Minute)
 		assert.Equal(t, []uint64{1, 2, 3}, ready(h))
 		time.Sleep(7*time.Minute + time.Second)
 		assert.Equal(t, []uint64{4, 5, 6}, ready(h))
-		at := map[time.Duration]bool{}
+		at := map[time.Time]bool{}
 		for _, e := range h.Stats().Ended {
-			at[e.At.Sub(start).Round(time.Second)] = true
+			at[e.At] = true
 		}
 		assert.Len(t, at, 3, "not all at once")
 		asked(t, h)
@@ -401,6 +450,36 @@ func TestReplaceReportsThatNoWorkerCanBeStarted(t *testing.T) {
 	}))
 }
 
+func TestReplaceCountsItsOwnAttempts(t *testing.T) {
+	var failing atomic.Bool
+	dial := locked(play(t, serving(takes, WithConcurrency(1))))
+	withHost(t, func(t *testing.T, h *Host) {
+		require.NoError(t, h.WaitReady(t.Context(), 2))
+		failing.Store(true)
+		time.Sleep(10 * time.Minute) // the workers are old
+		ctx, cancel := context.WithCancel(t.Context())
+		var load sync.WaitGroup
+		load.Go(func() {
+			for ctx.Err() == nil {
+				doAll(t, h, "10ms")
+			}
+		})
+		failures := h.Stats().DialFailures
+		assert.Equal(t, &NoWorkerError{Attempts: 3, Last: errTest}, h.Replace(t.Context()))
+		assert.Less(t, failures+2, h.Stats().DialFailures)
+		cancel()
+		load.Wait()
+		failing.Store(false)
+		time.Sleep(10 * time.Minute)
+		assert.NotContains(t, ready(h), uint64(1), "it is still too old")
+	}, WithAttempts(3), WithRecycle(0, 5*time.Minute), WithWorkers(2, func(ctx context.Context) (Conn, error) {
+		if failing.Load() {
+			return nil, errTest
+		}
+		return dial(ctx)
+	}))
+}
+
 func TestReplaceGoesOnThoughWorkersEndOrAreDrainedMeanwhile(t *testing.T) {
 	dies := func(p *peer) {
 		p.announce()
@@ -432,6 +511,65 @@ func slow(d time.Duration, f func(*peer)) func(*peer) {
 		p.sleep(d)
 		f(p)
 	}
+}
+
+// ends is a worker that is ended a second after its start.
+func ends(p *peer) {
+	p.announce()
+	p.sleep(time.Second)
+	p.send([]byte("garbage"))
+	p.hang()
+}
+
+func TestAWorkerThatIsEndingIsNeitherDrainedNorReplaced(t *testing.T) {
+	for name, ask := range map[string]func(*Host) error{
+		"drained":  func(h *Host) error { return h.Drain(1) },
+		"replaced": func(h *Host) error { return h.Replace(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withHost(t, func(t *testing.T, h *Host) {
+				time.Sleep(2 * time.Second)
+				assert.Len(t, h.Stats().Workers, 2, "the connection of the first still closes, and the second has its place")
+				assert.NoError(t, ask(h))
+				time.Sleep(time.Hour)
+				assert.Len(t, ready(h), 1)
+			}, WithLimits(testLimits), WithWorkers(1, closingSlowly(play(t, ends, serving(takes)))))
+		})
+	}
+}
+
+func TestAWorkerThatIsEndingIsNotRecycled(t *testing.T) {
+	s := newScheduler(rules{least: 1, most: 1, recycle: 1})
+	s.hire()
+	p := s.takeEffects().hired[0]
+	w := s.join(p)
+	s.workerReady(w)
+	c := submitted(t, s)
+	s.takeOrders(w)
+	s.callGiven(w, c)
+	s.workerEnding(w)
+	require.True(t, s.goOn(p))
+	s.callEnded(w, c, 0, wc.CauseOutcome, wc.OutcomeOk{}) // it was under way
+	assert.Empty(t, s.takeEffects().hired)
+	assert.Equal(t, 1, s.staff.posts)
+}
+
+func TestNoWorkerIsStartedWhenTheHostStops(t *testing.T) {
+	var started atomic.Int32
+	dial := play(t, serving(takes))
+	withHost(t, func(t *testing.T, h *Host) {
+		long := do(h, t.Context(), "30s")
+		synctest.Wait()
+		stopped := make(chan error, 1)
+		go func() { stopped <- h.Stop(context.Background()) }()
+		time.Sleep(20 * time.Second) // the worker is old
+		assert.NoError(t, (<-long).err)
+		assert.NoError(t, <-stopped)
+		assert.Equal(t, int32(1), started.Load())
+	}, WithRecycle(0, 10*time.Second), WithWorkers(1, func(ctx context.Context) (Conn, error) {
+		started.Add(1)
+		return dial(ctx)
+	}))
 }
 
 func TestReplaceThatIsNotWaitedForEndsWhatHasBegun(t *testing.T) {

@@ -3,10 +3,11 @@ package driver
 // The clock of a handler (WithRunLimit) is one of real time, so that it is exact whatever the length of a turn. What a worker
 // reports too late, or never, is looked for in each turn.
 
-// limitRun starts the clock of a call, from now. A call that is being taken back is cancelled already, and will run elsewhere.
+// limitRun starts the clock of a call, from now. A call that is being taken back is cancelled already, and will run elsewhere, and
+// so will one whose worker is ending.
 func (s *session) limitRun(h *handed) {
 	limit := h.call.runLimit
-	if limit <= 0 {
+	if limit <= 0 || s.why != nil {
 		return
 	}
 	h.clock.start(limit, func() {
@@ -25,11 +26,14 @@ func (s *session) capacitySaid(handlers int) {
 		said = s.slot.said
 		d.workerCapacity(s.slot, handlers)
 	})
-	if said {
-		return
+	if !said {
+		s.stopClocks(func(h *handed) bool { return !h.begun })
 	}
+}
+
+func (s *session) stopClocks(of func(*handed) bool) {
 	for job := range s.c.Jobs() {
-		if h := job.Tag.(*handed); !h.begun {
+		if h := job.Tag.(*handed); of(h) {
 			h.clock.stop()
 		}
 	}

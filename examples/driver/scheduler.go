@@ -107,6 +107,7 @@ func (s *scheduler) submit(c *call) error {
 		return ErrRegionClosed
 	case s.waiting >= 0 && s.backlog.len >= s.waiting && s.room() == nil:
 		s.counts.Refused++
+		s.hireFor(1)
 		return ErrBusy
 	}
 	s.lastID++
@@ -215,7 +216,7 @@ func (s *scheduler) workerCapacity(w *slot, n int) {
 		s.usual = n
 	}
 	s.setCapacity(w, n)
-	if n == 0 {
+	if n == 0 || w.dismissed && !s.stopping {
 		s.takeBackAll(w)
 	}
 	s.leaves(w)

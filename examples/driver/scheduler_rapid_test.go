@@ -212,7 +212,7 @@ func TestSchedulerSettlesEveryCallOnce(t *testing.T) {
 				if open != s.staff.posts || unmanned != s.staff.unmanned {
 					t.Fatalf("%d posts are open, %d of them unmanned; %d and %d are counted", open, unmanned, s.staff.posts, s.staff.unmanned)
 				}
-				if n := s.missing(); n > 0 || !s.stopping && open < min(s.most, max(s.least, s.staff.awaited)) {
+				if n := s.missing(0); n > 0 || !s.stopping && open < min(s.most, max(s.least, s.staff.awaited)) {
 					t.Fatalf("%d posts are missing", n)
 				}
 				checkScheduler(t, s, all, settled)

@@ -343,7 +343,21 @@ func TestNoWorkerStartsForCallsThatAreAboutToBeTakenBack(t *testing.T) {
 	for _, p := range hired {
 		s.shut(p)
 	}
-	assert.LessOrEqual(t, s.missing(), 0)
+	assert.LessOrEqual(t, s.missing(0), 0)
 	s.balance()
-	assert.Equal(t, 1, s.missing(), "for the one that still waits there")
+	assert.Equal(t, 1, s.missing(0), "for the one that still waits there")
+}
+
+func TestOrdersDoNotGrowWhileAWorkerDoesNotRead(t *testing.T) {
+	s := newScheduler(rules{})
+	w := readySlot(s)
+	for range 2 * maxCapacity {
+		submitted(t, s)
+	}
+	for range 100 {
+		s.workerCapacity(w, 0)
+		s.workerCapacity(w, maxCapacity)
+	}
+	assert.Less(t, len(w.orders), 8*maxCapacity)
+	assert.Len(t, s.takeOrders(w), len(w.calls))
 }

@@ -65,8 +65,11 @@ func (w *slot) reservation() time.Duration {
 // free returns how many handlers have nothing to do; if negative, how many calls wait for one.
 func (w *slot) free() int { return w.capacity - len(w.calls) - w.reserved }
 
-// takes reports whether the worker is given calls.
-func (w *slot) takes() bool { return w.able && !w.emptying && w.suspect == nil }
+// takes reports whether the worker is given calls. One that does not let go of very many is not: each event would have to look
+// at the calls that only it could take.
+func (w *slot) takes() bool {
+	return w.able && !w.emptying && w.suspect == nil && len(w.rest) < maxCapacity
+}
 
 // empty reports whether the worker can be given a suspect.
 func (w *slot) empty() bool { return w.able && len(w.calls) == 0 && w.reserved == 0 }

@@ -3,12 +3,12 @@ package driver
 // The staff is the workers that the host starts: how many there are, when one more is started, and when one is let go.
 // Workers that come by themselves are no part of it. What happens to a worker of the staff:
 //
-//	hire         it is started: for a call that waits, or as there are fewer than the least
+//	hire         it is started: for a call that waits or is refused, or as there are fewer than the least
 //	workerReady  the worker that it relieves is dismissed
 //	goOn         it has ended, or could not be started: it is started again, or its post is closed
 //	leaves       it leaves by itself, in order: another one is started in its place
 //	retire       one more is started, which relieves it
-//	idleFor      it is dismissed if there are more than the least
+//	idleFor      it is dismissed if more than the least are ready
 //	dismiss      it gets no more calls, what waits there is taken back, and it leaves when it has no calls
 
 // A post is a place for a worker of the staff. When its worker has ended, it gets another one, until it is closed.
@@ -17,7 +17,7 @@ type post struct {
 	closed   bool            // it gets no worker any more
 	relieves *slot           // the worker that is dismissed when this one is ready; nil: none
 	relieved func(err error) // called once with what has become of that; nil: nobody wants to know
-	failures int             // attempts in a row, since it was opened, that were of no use
+	failures int             // attempts in a row that were of no use, since it was opened, or since somebody has wanted to know
 }
 
 // staff is what the scheduler knows of the staff.
@@ -30,20 +30,23 @@ type staff struct {
 }
 
 // hire opens the posts that are missing.
-func (s *scheduler) hire() {
-	for n := s.missing(); n > 0; n-- {
+func (s *scheduler) hire() { s.hireFor(0) }
+
+// hireFor opens the posts that are missing, for so many calls that were refused, too: the next ones need not be.
+func (s *scheduler) hireFor(refused int) {
+	for n := s.missing(refused); n > 0; n-- {
 		s.open(new(post))
 	}
 }
 
 // missing returns how many posts are to be opened: for calls that no worker can take, unless those that are being started
 // can, and for the least number of workers.
-func (s *scheduler) missing() int {
+func (s *scheduler) missing(refused int) int {
 	if s.stopping {
 		return 0
 	}
 	wanted := max(s.least, s.staff.awaited)
-	waiting := s.backlog.len
+	waiting := s.backlog.len + refused
 	if w := s.places.best(); w == nil || w.free() <= 0 {
 		waiting += s.excess
 	}
@@ -108,7 +111,7 @@ func (s *scheduler) goOn(p *post) bool {
 		return !p.closed
 	}
 	s.shut(p)
-	if s.missing() <= 0 {
+	if s.missing(0) <= 0 {
 		return false
 	}
 	s.enter(p)
@@ -116,11 +119,13 @@ func (s *scheduler) goOn(p *post) bool {
 }
 
 // retire has a worker of the staff dismissed as soon as one more is ready. If relieved is not nil, it is called once: with nil
-// when the worker has been dismissed or has left, or with why it stays.
+// when the worker has been dismissed or is ending, or with why it stays.
 func (s *scheduler) retire(w *slot, relieved func(error)) {
 	switch {
-	case w.post == nil || w.left:
-		if relieved != nil {
+	case w.post == nil || w.stopping: // another worker may have its post already
+		if relieved != nil && s.stopping {
+			relieved(ErrStopped)
+		} else if relieved != nil {
 			relieved(nil)
 		}
 		return
@@ -129,7 +134,7 @@ func (s *scheduler) retire(w *slot, relieved func(error)) {
 		s.open(w.relief)
 	}
 	if relieved != nil {
-		w.relief.relieved = relieved
+		w.relief.relieved, w.relief.failures = relieved, 0
 	}
 }
 
@@ -146,10 +151,11 @@ func (s *scheduler) endRelief(w *slot, err error) {
 	}
 }
 
-// dismiss has a worker leave when the calls have ended that it runs.
+// dismiss has a worker leave when the calls have ended that it runs, unless it is ending: then another one may have its post
+// already.
 func (s *scheduler) dismiss(w *slot) {
 	s.endRelief(w, nil)
-	if w.dismissed || w.left {
+	if w.stopping {
 		return
 	}
 	w.dismissed = true
@@ -192,9 +198,10 @@ func (s *scheduler) recycleWorker(w *slot) {
 	}
 }
 
-// idleFor dismisses a worker that has had no calls for as long as those beyond the least number may.
+// idleFor dismisses a worker that has had no calls for as long as those beyond the least number may, if as many others are ready:
+// those that are starting may never be.
 func (s *scheduler) idleFor(w *slot) {
-	if w.post != nil && w.empty() && s.staff.posts > max(s.least, s.staff.awaited) {
+	if w.post != nil && w.empty() && s.staff.posts-s.staff.unmanned > max(s.least, s.staff.awaited) {
 		s.dismiss(w)
 	}
 }

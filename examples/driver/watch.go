@@ -55,7 +55,9 @@ func (s *session) nextTurn() {
 	case !s.polled && passed(s.heard, s.turns.silence):
 		s.poll()
 	}
-	s.limitUnreported()
+	if s.why == nil {
+		s.limitUnreported()
+	}
 	s.ticking = s.busy()
 }
 

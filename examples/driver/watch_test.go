@@ -259,3 +259,24 @@ func TestReportsOfJobsAreLoggedWithinBounds(t *testing.T) {
 	assert.NotContains(t, log.String(), "\x1b")
 	assert.Contains(t, log.String(), "outcome=error")
 }
+
+// closingSlowly has connections take their time to close.
+func closingSlowly(dial Dial) Dial {
+	return func(ctx context.Context) (Conn, error) {
+		conn, err := dial(ctx)
+		return slowToClose{conn}, err
+	}
+}
+
+func TestAWorkerMayGiveUpWithCallsThatItHasNotBegun(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		doAll(t, h, "1s")
+	}, WithLimits(testLimits), WithWorkers(1, closingSlowly(play(t, func(p *peer) {
+		p.announce()
+		p.sayCapacity("2")
+		p.spawned()
+		require.NoError(t, p.half.Fail("cannot go on"))
+		p.flush()
+		p.hang()
+	}, serving(takes)))))
+}
