@@ -22,7 +22,7 @@ func TestEveryCallerHasOneAnswerThoughWorkersAreKilled(t *testing.T) {
 	case *full:
 		kills = 10
 	case testing.Short():
-		kills = 4
+		kills = 2
 	}
 	var mu sync.Mutex
 	started := map[uint64]*exec.Cmd{} // by the ids of the processes

@@ -56,7 +56,7 @@ func TestTransportsPassTheHarness(t *testing.T) {
 		{"lines over TCP", lines(tcpPair), []transporttest.Option{text}},
 	} {
 		t.Run(transport.name, func(t *testing.T) {
-			if testing.Short() && transport.name != "pipe with a buffer" && transport.name != "lines over TCP" {
+			if testing.Short() && transport.name != "lines over TCP" {
 				t.Skip("-short")
 			}
 			opts := append(transport.opts, transporttest.WithBudget(harnessBudget()))
