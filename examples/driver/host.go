@@ -119,11 +119,12 @@ func (h *Host) Attach(conn Conn) error {
 	return nil
 }
 
-// newWorker starts a worker over a connection, for a post if it is one of the staff; it returns nil if the host is stopping.
+// newWorker starts a worker over a connection, for a post if it is one of the staff; it returns nil if the host is stopping or the post
+// has been closed.
 func (h *Host) newWorker(conn Conn, p *post) *worker {
 	h.mu.Lock()
 	defer h.unlock()
-	if h.sched.stopping {
+	if h.sched.stopping || p != nil && p.closed {
 		return nil
 	}
 	h.lastNumber++

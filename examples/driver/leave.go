@@ -110,7 +110,7 @@ func (s *scheduler) attemptFailed(p *post, why error) {
 	p.failures++
 	if most := s.rules.attempts; most > 0 && p.failures >= most && p.relieved != nil {
 		s.endRelief(p.relieves, &NoWorkerError{Attempts: p.failures, Last: why})
-		s.shut(p)
+		s.abolish(p)
 	}
 	if s.rules.attempts == 0 || s.attempts < s.rules.attempts {
 		return

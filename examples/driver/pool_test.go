@@ -706,3 +706,21 @@ func TestStatsTellWhyTheLastWorkersEnded(t *testing.T) {
 		}
 	}, WithWorkers(1, play(t, func(p *peer) { p.send([]byte("garbage")); p.hang() })))
 }
+
+func TestAWorkerThatIsStartedWhenReplaceGivesUpLeaves(t *testing.T) {
+	s := newScheduler(rules{least: 1, most: 1, attempts: 1})
+	s.hire()
+	old := s.join(s.takeEffects().hired[0])
+	s.workerReady(old)
+	var told error
+	s.retire(old, func(err error) { told = err })
+	p := s.takeEffects().hired[0]
+	first := s.join(p)
+	s.workerEnding(first)
+	require.True(t, s.goOn(p))
+	next := s.join(p) // before the connection of the first has ended
+	s.workerLeft(first, endedByItself, errDied)
+	assert.ErrorIs(t, told, ErrNoWorker)
+	assert.True(t, next.dismissed)
+	assert.Equal(t, 1, s.staff.posts)
+}

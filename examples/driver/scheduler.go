@@ -172,6 +172,9 @@ func (s *scheduler) closeRegion(r *Region, cause error, reason string) (cancelle
 func (s *scheduler) join(p *post) *slot {
 	w := &slot{post: p, dialed: p != nil, calls: map[uint64]*call{}, rest: map[uint64]bool{}}
 	w.behind.of = w
+	if p != nil {
+		p.worker = w
+	}
 	s.slots = append(s.slots, w)
 	s.counts.WorkersStarted++
 	return w

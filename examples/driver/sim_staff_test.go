@@ -3,6 +3,7 @@ package driver_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -128,11 +129,15 @@ func (w *simWorker) dismissed() {
 	if !w.simulation.plan.reliable() {
 		return
 	}
-	left := 0
-	for _, other := range w.workers {
-		left += btoi(other.over.IsZero() && !other.asked)
+	p, left := w.simulation.plan.Staff, 0
+	mayStart := p.Recycle+int(p.Age+p.Replace) > 0 // it is relieved by another one though others that are needed are not ready
+	if places := w.simulation.plan.Places; p.Idle == 0 && len(w.workers) >= places {
+		mayStart = slices.ContainsFunc(w.workers[:places], func(first *simWorker) bool { return first.began.IsZero() })
 	}
-	if least := w.simulation.plan.least(); left < least && w.simulation.plan.Staff.Drain == 0 {
+	for _, other := range w.workers {
+		left += btoi((mayStart || !other.began.IsZero()) && other.over.IsZero() && !other.asked)
+	}
+	if least := w.simulation.plan.least(); left < least && p.Drain == 0 {
 		w.note(3, "fewer workers than the least", "%d are left when %v is asked to shut down", left, w)
 	}
 }

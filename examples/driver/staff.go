@@ -15,6 +15,7 @@ package driver
 type post struct {
 	manned   bool            // its worker is ready and takes calls
 	closed   bool            // it gets no worker any more
+	worker   *slot           // the last one that was started for it
 	relieves *slot           // the worker that is dismissed when this one is ready; nil: none
 	relieved func(err error) // called once with what has become of that; nil: nobody wants to know
 	failures int             // attempts in a row that were of no use, since it was opened, or since somebody has wanted to know
@@ -78,6 +79,15 @@ func (s *scheduler) shut(p *post) {
 	p.closed = true
 	s.staff.posts--
 	s.staff.unmanned--
+}
+
+// abolish closes a post. It may have another worker by now than the one that was the reason, which is dismissed.
+func (s *scheduler) abolish(p *post) {
+	if w := p.worker; w != nil && !w.stopping {
+		s.dismiss(w)
+	} else {
+		s.shut(p)
+	}
 }
 
 // man notes whether the worker of a post is ready and takes calls.
