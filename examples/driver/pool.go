@@ -57,8 +57,9 @@ func (r *replacement) add(h *Host) {
 // Replace returns nil when all workers have left that the host had started before, also those that were leaving already; their
 // calls may take long. If a new one cannot be started, it is tried again after the backoff; after as many failures as
 // WithAttempts allows, Replace returns a *NoWorkerError, and the workers that have not been replaced stay. A worker that ends
-// by itself meanwhile is replaced like any other, as soon as the backoff allows. So if no worker is there, Replace has nothing to
-// do, and returns nil, whether or not the new version starts: WaitReady tells.
+// by itself meanwhile is replaced like any other, as soon as the backoff allows, and one that Dial was starting when Replace was
+// called counts as new. So if no worker is there, Replace has nothing to do, and returns nil, whether or not the new version
+// starts: WaitReady tells.
 //
 // When ctx ends, Replace returns the cause: the replacement of one worker that has begun goes on, that of the others does not
 // begin. Called while another call is under way, it joins that, which then also replaces the workers that have been started
