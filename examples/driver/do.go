@@ -98,7 +98,7 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 		return nil, err
 	}
 	if o.progress != nil {
-		defer h.forsake(c) // if progress panics
+		defer h.cancel(c, errForsaken) // if progress panics
 	}
 	stop := context.AfterFunc(ctx, func() { h.cancel(c, context.Cause(ctx)) }) // even while o.progress takes its time
 	defer stop()
@@ -127,9 +127,6 @@ func (h *Host) cancel(c *call, cause error) {
 	defer h.unlock()
 	h.sched.cancelCall(c, cause, reason)
 }
-
-// forsake cancels a call that nobody waits for any more, unless it has ended.
-func (h *Host) forsake(c *call) { h.cancel(c, errForsaken) }
 
 var errNoCause = errors.New("cancelled")
 

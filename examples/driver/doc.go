@@ -61,14 +61,4 @@
 //
 // Anything with the methods of [Conn] will do; examples/transporttest tests it. Modules of their own, so that their
 // dependencies are not yours, carry messages over WebSockets (examples/driver/websocket) and NATS (examples/driver/nats).
-//
-// # Layout
-//
-// layout_test.go has the files in layers, which use those below only. At the bottom are transports: conn.go, lines.go and
-// process.go. scheduler.go decides who gets which call, balance.go when one is taken back, leave.go what becomes of those of
-// a worker that has ended, and staff.go how many workers there are; call.go, region.go, slot.go, orders.go and backlog.go
-// are what they keep. Together they are a plain state machine. session.go is what happens between a host and one worker,
-// watch.go and runlimit.go what may be late there, closing.go how it ends, and tell.go what others learn of it. hub.go is
-// what the sessions of a host share. worker.go has the goroutines of a session; server.go and serve.go are the same of a
-// worker. At the top is the API: host.go, do.go, pool.go and dial.go, and what shows, stats.go and snapshot.go.
 package driver

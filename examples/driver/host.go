@@ -73,7 +73,7 @@ func (h *Host) obey(e *effects) {
 		w.wake()
 	}
 	if e.balance {
-		go h.balance()
+		go h.decide((*scheduler).balance)
 	}
 	for _, c := range e.taken {
 		if c.to == nil {
@@ -102,8 +102,6 @@ func (h *Host) obey(e *effects) {
 
 // silence is how soon after its announcement a worker says its capacity, if it does.
 const silence = time.Millisecond
-
-func (h *Host) balance() { h.decide((*scheduler).balance) }
 
 // Attach adds a worker that has come by itself: a process that has connected to the program, or the other end of a
 // Pipe. The host closes the connection when the worker has ended or the host stops, and does not start another one.

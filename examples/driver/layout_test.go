@@ -7,6 +7,12 @@ import (
 )
 
 // files are those of the package, a layer a line. A file uses its own layer and those below.
+//
+// scheduler.go decides who gets which call, balance.go when one is taken back, leave.go what becomes of those of a worker that
+// has ended, and staff.go how many workers there are; call.go, region.go, slot.go, orders.go and backlog.go are what they keep.
+// Together they are a plain state machine. session.go is what happens between a host and one worker, watch.go and runlimit.go
+// what may be late there, closing.go how it ends, and tell.go what others learn of it. hub.go is what the sessions of a host
+// share. worker.go has the goroutines of a session; server.go and serve.go are the same of a worker.
 var files = []string{
 	"doc.go",
 	"host.go do.go pool.go dial.go options.go stats.go snapshot.go", // what programs call

@@ -23,24 +23,22 @@ func newRegion(id uint64) *Region {
 var errRegionCancelled = errors.New("region cancelled")
 
 // Cancel cancels the calls of the region as if their contexts had ended with the cause, and returns how many it has
-// cancelled: those that had not been before. It does not wait for them. The text of the cause goes to the workers; a nil cause stands for one
-// that says so.
-func (r *Region) Cancel(cause error) (cancelled int) {
-	if cause == nil {
-		cause = errRegionCancelled
-	}
-	reason := causeText(cause)
-	r.decide(func(s *scheduler) { cancelled = s.cancelRegion(r, cause, reason) })
-	return cancelled
-}
+// cancelled: those that had not been before. It does not wait for them. The text of the cause goes to the workers; a nil
+// cause stands for one that says so.
+func (r *Region) Cancel(cause error) (cancelled int) { return r.end(cause, (*scheduler).cancelRegion) }
 
 // Close does what Cancel does, has further calls of the region refused with ErrRegionClosed, and returns when all its
 // calls have ended, which takes no longer than the limits allow. Calling it again waits, too.
 func (r *Region) Close(cause error) {
+	r.end(cause, (*scheduler).closeRegion)
+	<-r.quiet
+}
+
+func (r *Region) end(cause error, f func(*scheduler, *Region, error, string) int) (cancelled int) {
 	if cause == nil {
 		cause = errRegionCancelled
 	}
 	reason := causeText(cause)
-	r.decide(func(s *scheduler) { s.closeRegion(r, cause, reason) })
-	<-r.quiet
+	r.decide(func(s *scheduler) { cancelled = f(s, r, cause, reason) })
+	return cancelled
 }

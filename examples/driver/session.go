@@ -41,9 +41,7 @@ func (s *session) start() {
 }
 
 // decide calls the scheduler.
-func (s *session) decide(f func(*scheduler)) {
-	s.hub.decide(f)
-}
+func (s *session) decide(f func(*scheduler)) { s.hub.decide(f) }
 
 // next does what the scheduler orders and writes the next message into text, if there is one; it returns how many there
 // are. The transport has taken the message before.

@@ -31,7 +31,10 @@ type WorkerStats struct {
 func (h *Host) Stats() Stats {
 	h.mu.Lock()
 	defer h.unlock()
-	s := Stats{Counters: h.sched.counts, Waiting: h.sched.backlog.len, Starting: h.starting(), Stopping: h.sched.stopping}
+	s := Stats{Counters: h.sched.counts, Waiting: h.sched.backlog.len, Stopping: h.sched.stopping}
+	if !s.Stopping {
+		s.Starting = h.sched.staff.unmanned
+	}
 	s.Ended = slices.Clone(h.ends)
 	s.MessagesSent, s.BytesSent = h.sent.messages.Load(), h.sent.bytes.Load()
 	s.MessagesReceived, s.BytesReceived = h.received.messages.Load(), h.received.bytes.Load()
@@ -43,13 +46,6 @@ func (h *Host) Stats() Stats {
 	}
 	slices.SortFunc(s.Workers, func(a, b WorkerStats) int { return cmp.Compare(a.Number, b.Number) })
 	return s
-}
-
-func (h *Host) starting() int {
-	if h.sched.stopping {
-		return 0
-	}
-	return h.sched.staff.unmanned
 }
 
 // stats returns what the host knows about the worker; host.mu is held.

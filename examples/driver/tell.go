@@ -97,9 +97,7 @@ func (s *session) debugAttrs(attrs []slog.Attr) []slog.Attr {
 	return append(append(s.attrs(), slog.Uint64("turn", s.c.Turn())), attrs...)
 }
 
-func (s *session) debugging() bool {
-	return s.hub.log.Enabled(context.Background(), slog.LevelDebug)
-}
+func (s *session) debugging() bool { return s.hub.log.Enabled(context.Background(), slog.LevelDebug) }
 
 // logMessage logs a message that is sent or was accepted. What a worker can send any number of is limited.
 func (s *session) logMessage(env *workerchannel.Envelope, size int) {
