@@ -205,7 +205,7 @@ func TestReplaysAreWholeThoughTheTimeIsUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for until := range 13 {
-			if testing.Short() && until%4 != 0 {
+			if testing.Short() && until%6 != 0 {
 				continue
 			}
 			losses := 0
