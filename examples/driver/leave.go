@@ -174,7 +174,7 @@ func (s *scheduler) placeSuspects() {
 			w.suspect = c
 			s.unempty(w)
 			s.assign(c, w)
-		case w.ready && !w.stopping && w.capacity > 0 && w.suspect == nil:
+		case w.able && w.suspect == nil:
 			busy = append(busy, w)
 		}
 	}

@@ -136,8 +136,9 @@ type awaiting struct {
 
 // WaitReady returns nil when at least n workers are ready, those that have come by Attach included, and those that are leaving
 // not. Where workers start on demand, it has them started, up to the number of WithWorkers; those that are not needed leave
-// later, as WithOnDemand says. If there are never so many, it waits until ctx ends. It returns the cause when ctx ends, ErrStopped when the host stops, a *NoWorkerError when as many attempts in a row as
-// WithAttempts allows were of no use, and ErrOptions if n is negative.
+// later, as WithOnDemand says. If there are never so many, it waits until ctx ends. It returns the cause when ctx ends,
+// ErrStopped when the host stops, a *NoWorkerError when as many attempts in a row as WithAttempts allows were of no use, and
+// ErrOptions if n is negative.
 func (h *Host) WaitReady(ctx context.Context, n int) error {
 	if n < 0 {
 		return fmt.Errorf("%w: WaitReady: expected no negative number, got %d", ErrOptions, n)

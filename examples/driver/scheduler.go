@@ -65,39 +65,6 @@ type rules struct {
 	expire      bool // calls are given up when there has been no worker for long
 }
 
-// effects are what the scheduler asks of its host.
-type effects struct {
-	settled []*call   // their result is set: tell the callers
-	ordered []*slot   // they have new orders: wake their loops
-	balance bool      // call balance when those have been told
-	left    []*call   // they are cancelled: tell the callers, who do not wait for more
-	quiet   []*Region // they are closed, and their last calls are settled
-	ready   []*slot   // call workerSilent if they do not say their capacity soon, and retire when they are old
-	taken   []*call   // call unreserve if they do not come back soon
-	hired   []*post   // start a worker for them
-	idle    []*slot   // they have no calls: call idleFor if that lasts
-	dry     bool      // no worker is ready any more: call expireAll if that lasts
-	early   []*call   // no worker is ready: call expireCall if that lasts
-	barren  error     // why those who wait for workers need not wait any longer
-}
-
-// reset forgets the effects, which have taken place.
-func (e *effects) reset() {
-	e.settled, e.ordered, e.ready, e.balance = emptied(e.settled), emptied(e.ordered), emptied(e.ready), false
-	e.left, e.quiet, e.taken, e.hired, e.idle, e.early = emptied(e.left), emptied(e.quiet), emptied(e.taken), emptied(e.hired), emptied(e.idle), emptied(e.early)
-	e.dry, e.barren = false, nil
-}
-
-// emptied returns a list without its elements, to be filled again, unless it is longer than most get.
-func emptied[T any](list []T) []T {
-	const most = 1024
-	if cap(list) > most {
-		return nil
-	}
-	clear(list)
-	return list[:0]
-}
-
 // submit takes a new call. If it returns an error the call has no effect.
 func (s *scheduler) submit(c *call) error {
 	switch {
