@@ -24,7 +24,7 @@ func (h *Host) fill(p *post) {
 			w.mu.Lock()
 			tried = w.session.sentBytes > 0
 			w.mu.Unlock()
-			h.decide(func(*scheduler) { useful, more = w.session.slot.useful, !p.closed })
+			h.decide(func(*scheduler) { useful, more = w.session.slot.ended > 0, !p.closed })
 		}
 		switch {
 		case useful:

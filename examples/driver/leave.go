@@ -90,7 +90,7 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 	if !w.dismissed && how == endedByItself {
 		s.failure = why
 	}
-	if w.post != nil && !w.useful && !blamed {
+	if w.post != nil && w.ended == 0 && !blamed {
 		s.attemptFailed(w.post, why)
 	}
 	s.dispatch()

@@ -278,7 +278,8 @@ func (s *scheduler) callEnded(w *slot, c *call, ran time.Duration, cause workerc
 		s.callReturned(c)
 		return
 	}
-	w.useful, s.attempts = true, 0
+	w.ended++
+	s.attempts = 0
 	switch o := outcome.(type) {
 	case workerchannel.OutcomeOk:
 		s.settle(c, o.Payload, nil)
@@ -293,7 +294,6 @@ func (s *scheduler) callEnded(w *slot, c *call, ran time.Duration, cause workerc
 			s.settle(c, nil, &CancelError{Reason: cancelled.Reason})
 		}
 	}
-	w.ended++
 	s.recycleWorker(w)
 	s.progressed(w, ran)
 	s.dispatch()

@@ -19,7 +19,6 @@ type slot struct {
 	idle                  bool  // it has no calls
 	waiting               int   // calls that wait there
 	ready, stopping, left bool
-	useful                bool // it has ended a call
 	able                  bool // it is ready and takes calls
 	untold                bool // it is ready, and it is not known yet how many calls it can run
 	said                  bool // it has said its capacity

@@ -195,7 +195,7 @@ func (s *scheduler) leaves(w *slot) {
 	switch {
 	case w.able && w.dialed && w.post == nil:
 		s.dismiss(w) // it has been replaced
-	case !w.able && w.post != nil && w.useful && s.staff.leaving < s.most:
+	case !w.able && w.post != nil && w.ended > 0 && s.staff.leaving < s.most:
 		s.endRelief(w, nil)
 		s.vacate(w)
 	}
