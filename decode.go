@@ -1,11 +1,15 @@
 package workerchannel
 
-import "math"
+import (
+	"errors"
+	"math"
+)
 
 // ParseEnvelope reads one envelope from any JSON of the same meaning (PROTOCOL section 3) and validates it
 // (section 5). If data is not an envelope, it returns a *ParseError, whose kind is ErrMalformed or
-// ErrPayloadTooLarge; otherwise it returns the errors of Envelope.Validate. The envelope shares no memory with
-// data. It may be called from several goroutines at once.
+// ErrPayloadTooLarge, but ErrVersionMismatch for one that is malformed and has another version (section 14); otherwise
+// it returns the errors of Envelope.Validate. The envelope shares no memory with data. It may be called from several
+// goroutines at once.
 func ParseEnvelope(data []byte) (env Envelope, err error) {
 	err = parse(&env, data, "")
 	return env, err
@@ -25,6 +29,8 @@ func parse(env *Envelope, data []byte, known string) error {
 	hash, err := read(env, &f, data, known)
 	if err == nil {
 		err = env.validate(&f, hash)
+	} else if version := versionAlone(data); version != ProtocolVersion && errors.Is(err, ErrMalformed) {
+		err = versionMismatch(version)
 	}
 	if err == nil {
 		env.Op, err = f.op()
@@ -44,6 +50,17 @@ func read(env *Envelope, f *flatOp, data []byte, known string) (hash uint64, err
 		return 0, err
 	}
 	return replayHash(&env.Header, env.WorkerID, f), nil
+}
+
+// versionAlone returns the version of a text that is not an envelope of this one (PROTOCOL section 14). It returns
+// ProtocolVersion if the text is not a JSON object that has one version, or the version is not a u32.
+func versionAlone(data []byte) uint32 {
+	d := decoder{scanner: scanner{data: data}}
+	d.object(&versionShape)
+	if d.end("envelope"); d.err != nil {
+		return ProtocolVersion
+	}
+	return d.env.Version
 }
 
 // UnmarshalJSON reads an envelope from any JSON of the same meaning and does not validate it, so its digest, for

@@ -89,7 +89,7 @@ func (e *Envelope) Validate() error {
 func (e *Envelope) validate(f *flatOp, digest uint64) error {
 	switch byWorker := f.typ.Sender() == SenderWorker; {
 	case e.Version != ProtocolVersion:
-		return &MismatchError{ErrVersionMismatch, uint64(ProtocolVersion), uint64(e.Version)}
+		return versionMismatch(e.Version)
 	case e.ReplayHash != digest:
 		return &MismatchError{ErrReplayHashMismatch, digest, e.ReplayHash}
 	case !byWorker && e.WorkerID != nil:
@@ -101,6 +101,10 @@ func (e *Envelope) validate(f *flatOp, digest uint64) error {
 		return &WorkerError{Kind: ErrWorkerIdentityMismatch, WorkerID: *e.WorkerID, Expected: &expected}
 	}
 	return checkPayload(f.payload)
+}
+
+func versionMismatch(actual uint32) error {
+	return &MismatchError{ErrVersionMismatch, uint64(ProtocolVersion), uint64(actual)}
 }
 
 // checkValues returns ErrInvalidValue for what cannot be written.

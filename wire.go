@@ -108,6 +108,9 @@ const (
 // envelopeShape has the members of section 1, in wire order.
 var envelopeShape = newShape(mNone, "", mVersion, mMessageID, mSeqNo, mDecisionSeq, mSeed, mIssuedAtTurn, mEnvelopeWorker, mReplayHash, mOp)
 
+// versionShape has the member that every version has.
+var versionShape = newShape(mNone, "", mVersion)
+
 // What stands before the values of an envelope of this version, as envelopeShape has it. These are constants because a
 // constant is appended and compared without a call.
 const (

@@ -27,6 +27,7 @@ func TestMistakesInCWorkerAreFound(t *testing.T) {
 		{"validate/order", "the version is not checked", "envelope.c", "if (e->version != 1)", "if (0)"},
 		{"reading/number-range", "numbers wrap", "json.c", "if (*n > (limit - digit) / 10)", "if (*n > (limit - digit) / 10 && limit < UINT32_MAX)"},
 		{"reading/number-range", "the version wraps", "envelope.c", "i == 0 ? UINT32_MAX : UINT64_MAX", "UINT64_MAX"},
+		{"reading/other-version", "one of two versions is taken", "envelope.c", "found.depth != 1 ||\n	    read_number", "!found.at ||\n	    read_number"},
 		{"reading/number-form", "a fraction is cut off", "json.c", "return peek(&s) == '.' || peek(&s) == 'e' || peek(&s) == 'E' ?", "return peek(&s) == 'e' || peek(&s) == 'E' ?"},
 		{"reading/ignored-values", "a leading zero is skipped", "json.c", "if (!take(s, '0') && !digits(s))", "if (!digits(s))"},
 		{"reading/surrogates", "surrogate escapes are taken alone", "json.c", "if (low < 0xDC00 || low > 0xDFFF)", "if (low < 0)"},

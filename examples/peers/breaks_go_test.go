@@ -37,6 +37,8 @@ var goReading = []mistake{
 	{"reading/names", "what follows a type is ignored", "wire.go", "if opTable[t].name == string(name) && len(name) > 0 {", "if n := opTable[t].name; n != \"\" && len(n) <= len(name) && n == string(name[:len(n)]) {"},
 	{"reading/escapes", "an escaped slash is an error", "scan.go", `case '"', '\\', '/':`, `case '"', '\\':`},
 	{"reading/duplicates", "a member may occur twice", "decode.go", "case seen&(1<<m) != 0:", "case false:"},
+	{"reading/other-version", "another version is malformed", "decode.go", "version != ProtocolVersion && errors.Is(err, ErrMalformed) {", "false && version != ProtocolVersion && errors.Is(err, ErrMalformed) {"},
+	{"reading/other-version", "a version is believed though more follows", "decode.go", "d.end(\"envelope\"); d.err != nil {\n\t\treturn ProtocolVersion", "d.err != nil {\n\t\treturn ProtocolVersion"},
 	{"reading/controls", "raw control characters are taken", "scan.go", "case c < ' ':", "case false:"},
 	{"reading/number-form", "a leading zero is skipped", "scan.go", "case s.pos > start+1 && s.data[start] == '0':", "case false:"},
 	{"reading/number-range", "the version wraps", "scan.go", "case n > limit:", "case false:"},

@@ -67,6 +67,7 @@ func javascriptReading(half string) []mistake {
 		{"validate/order", "the identity is not checked", envelopeJS, `"worker_id" in e.op && e.op.worker_id !== e.worker_id`, `false`},
 		{"reading/order", "the type comes first", envelopeJS, "      this.skip();\n    }\n    Object.assign", "      break;\n    }\n    Object.assign"},
 		{"reading/white-space", "only spaces are white space", envelopeJS, `" \t\n\r".includes`, `" ".includes`},
+		{"reading/other-version", "the version of a part is taken", envelopeJS, "const version = error.kind === \"Malformed\" ? versionAlone(source) : 1;", "const version = +(/\"version\"\\s*:\\s*(\\d+)/.exec(source)?.[1] ?? 1);"},
 		{"reading/unknown-members", "an unknown member is refused", envelopeJS, "        this.skip();\n        continue;", "        this.fail(\"unknown member\");"},
 		{"reading/unknown-numbers", "a number beyond every range is refused", envelopeJS, `this.match(anyNumber) ?? this.fail("expected a value")`, `Number.isFinite(Number(this.match(anyNumber) ?? "x")) || this.fail("expected a value")`},
 		{"reading/unknown-names!", "inherited names are known", envelopeJS, "if (!Object.hasOwn(shape, name)) {", "if (!(name in shape)) {"},

@@ -74,6 +74,7 @@ func pythonReading(half string) []mistake {
 		{"validate/order", "the version is not checked", "envelope.py", `if e["version"] != 1:`, `if False:`},
 		{"validate/order", "the identity is not checked", "envelope.py", `elif op.get("worker_id", worker) != worker:`, `elif False:`},
 		{"reading/white-space", "only spaces are white space", "envelope.py", `value = parse(data.decode())`, `value = parse("\t" in data.decode() and "x" or data.decode())`},
+		{"reading/other-version", "another version is malformed", "envelope.py", `if refused.kind == "Malformed" and`, `if refused.kind == "malformed" and`},
 		{"reading/unknown-members", "an unknown member is refused", "envelope.py", `            found[name] = member
 `, `            found[name] = member
         else:

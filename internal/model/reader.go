@@ -14,17 +14,25 @@ import (
 // A Reader reads an envelope as PROTOCOL section 3 says, by way of encoding/json, which checks the grammar.
 // What is stricter than encoding/json is spelled out here.
 type Reader struct {
-	Bad      bool // no envelope
-	TooLarge bool // a payload is over the limit
+	Bad      bool   // no envelope
+	TooLarge bool   // a payload is over the limit
+	Version  uint32 // of a text that is Bad and says that it is of another version; otherwise 1
 }
 
 // Envelope reads a text. What it returns means something only if the text is neither Bad nor TooLarge.
 func (s *Reader) Envelope(text []byte) (env wc.Envelope) {
+	s.Version = 1
 	if s.Bad = !json.Valid(text) || !utf8.Valid(text) || hasUnpairedSurrogate(text); s.Bad {
 		return env
 	}
 	tree, err := ParseJSON(text)
-	s.Bad = err != nil || depth(tree) > 127
+	if s.Bad = err != nil || depth(tree) > 127; s.Bad {
+		return env
+	}
+	var alone Reader
+	if version := alone.number(alone.members(tree, "version")["version"], math.MaxUint32); !alone.Bad {
+		s.Version = uint32(version)
+	}
 	m := s.members(tree, "version", "message_id", "seq_no", "decision_seq", "seed", "issued_at_turn", "worker_id", "replay_hash", "op")
 	return wc.Envelope{
 		Version: uint32(s.number(m["version"], math.MaxUint32)),

@@ -333,3 +333,52 @@ func TestDecodeRefusesALoneContinuationByte(t *testing.T) {
 		assert.ErrorContains(t, err, "string is not well-formed UTF-8", "%q", text)
 	}
 }
+
+func TestVersionOfATextThatCannotBeReadIsNamed(t *testing.T) {
+	for _, row := range []struct {
+		name, text string
+		version    uint64 // 1: the text is malformed
+	}{
+		{"an operation of the other version", edited(pollText, `"version":1`, `"version":2`, `"PollStatus"`, `"ResumeJob"`), 2},
+		{"a member is missing", edited(pollText, `"version":1`, `"version":0`, `"seed":5,`, ``), 0},
+		{"nothing but a version, the highest", `{"version":4294967295}`, 1<<32 - 1},
+		{"the version is last, and has an escape", ` {"op":[],"seed":-1.5, "v\u0065rsion" : 3 } `, 3},
+		{"an object in the object has another", `{"op":{"version":4},"version":5}`, 5},
+		{"this version", edited(pollText, `"PollStatus"`, `"ResumeJob"`), 1},
+		{"no version", `{"op":{"version":2}}`, 1},
+		{"no u32", `{"version":4294967296}`, 1},
+		{"a leading zero", `{"version":02}`, 1},
+		{"a string", `{"version":"2"}`, 1},
+		{"two versions", `{"version":2,"version":2}`, 1},
+		{"not an object", `[{"version":2}]`, 1},
+		{"not JSON", `{"version":2,}`, 1},
+		{"more than an object", `{"version":2}{}`, 1},
+		{"ill-formed UTF-8", "{\"version\":2,\"x\":\"\xff\"}", 1},
+		{"nested too deep", `{"version":2,"x":` + nested(127) + `}`, 1},
+		{"nested as deep as may be", `{"version":2,"x":` + nested(126) + `}`, 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			malformed := new(wc.Envelope).UnmarshalJSON([]byte(row.text))
+			require.ErrorIs(t, malformed, wc.ErrMalformed)
+			want := malformed
+			if row.version != 1 {
+				want = &wc.MismatchError{Kind: wc.ErrVersionMismatch, Expected: 1, Actual: row.version}
+			}
+			_, err := wc.ParseEnvelope([]byte(row.text))
+			assert.Equal(t, want, err)
+			_, err = wc.Verify([]byte(row.text))
+			assert.Equal(t, want, err)
+			_, err = wc.NewCoordinator(0).Receive([]byte(row.text))
+			assert.Equal(t, want, err)
+			_, err = wc.NewWorker("w", 0).Receive([]byte(row.text))
+			assert.Equal(t, want, err)
+			compareWithReference(t, []byte(row.text))
+		})
+	}
+	tooLarge := edited(spawnText, `"version":1`, `"version":2`, `[1,2,255]`, payloadText(wc.MaxPayloadBytes+1))
+	_, err := wc.ParseEnvelope([]byte(tooLarge))
+	assert.ErrorIs(t, err, wc.ErrPayloadTooLarge, "that comes first")
+}
+
+// edited returns a text with pairs of old and new replaced.
+func edited(text string, pairs ...string) string { return strings.NewReplacer(pairs...).Replace(text) }

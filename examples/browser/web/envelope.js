@@ -170,20 +170,36 @@ export function validate(e) {
   // read has refused a payload over the limit.
 }
 
-// decode reads and validates a message.
+// decode reads and validates a message. One that is malformed may be of another version (section 14).
 export function decode(source) {
-  const e = read(source);
+  let e;
+  try {
+    e = read(source);
+  } catch (error) {
+    const version = error.kind === "Malformed" ? versionAlone(source) : 1;
+    throw version === 1 ? error : new ProtocolError("VersionMismatch", { expected: 1, actual: version });
+  }
   validate(e);
   return e;
+}
+
+// versionAlone returns the version of a text that is no envelope; 1 if it is no JSON object with one version that is a
+// u32.
+function versionAlone(source) {
+  try {
+    return read(source, { version: u32 }).version;
+  } catch {
+    return 1;
+  }
 }
 
 // --- Reading (section 3): any JSON of the right meaning ---
 
 // read reads an envelope without validating it.
-export function read(source) {
+export function read(source, shape = envelope) {
   const r = new Reader(source);
   r.space();
-  const e = r.object(envelope);
+  const e = r.object(shape);
   r.space();
   if (r.at < source.length) r.fail("expected the end after the envelope");
   return e;

@@ -173,6 +173,21 @@ var refusedTexts = []readingCheck{
 		r.add(edit(text, `{"status":"Err","code":"c","message":"m"}`, `"Err"`), "refused Malformed")
 		r.add(edit(text, `{"status":"Err","code":"c","message":"m"}`, `["Err","c","m"]`), "refused Malformed")
 	}},
+	{"other-version", "what cannot be read and is of another version is refused as that", func(r *readingTest) {
+		other := edit(r.message("x"), version, `"version":2`)
+		for _, text := range []string{
+			edit(other, `"seed":7`, `"seed":"7"`), edit(other, `"type":"`, `"type":"X`), edit(other, `"op":{`, `"op":[],"ops":{`), edit(other, `,"job_id":1`, ``),
+			`{"version":0}`, `{"version":4294967295}`, ` { "op" : {"version":1} , "version" : 3 } `, `{"\u0076ersion":2,"unknown":` + nested(126) + `}`,
+		} {
+			r.add(text, "refused VersionMismatch")
+		}
+		for _, text := range []string{
+			`{"version":2,"version":2}`, `{"version":2,"version":1}`, `{"version":02}`, `{"version":2.0}`, `{"version":-2}`, `{"version":"2"}`, `{"version":4294967296}`, `{"Version":2}`, `{"op":{"version":2}}`,
+			`[{"version":2}]`, `{"version":2}{}`, `{"version":2}x`, `{"version":2,}`, `{"version":2,"x":01}`, `{"version":2,"x":"\ud800"}`, "{\"version\":2,\"x\":\"\xff\"}", `{"version":2,"unknown":` + nested(127) + `}`,
+		} {
+			r.add(text, "refused Malformed")
+		}
+	}},
 	{"depth-refused", "nesting of more than 127 levels is refused, however deep", func(r *readingTest) {
 		r.refuse(version, `"unknown":`+nested(127)+`,`+version)
 		r.refuse(`"job_id":1`, `"job_id":1,"unknown":`+nested(126))

@@ -304,7 +304,7 @@ static const char *read_members(scanner s, operation *op, const member *members,
 	return NULL;
 }
 
-const char *read_envelope(const unsigned char *data, size_t len, envelope *e, buffer *storage)
+static const char *read_version_1(const unsigned char *data, size_t len, envelope *e, buffer *storage)
 {
 	static const char *const names[] = {
 		"version", "message_id", "seq_no", "decision_seq", "seed", "issued_at_turn", "replay_hash", "worker_id", "op",
@@ -341,4 +341,28 @@ const char *read_envelope(const unsigned char *data, size_t len, envelope *e, bu
 		return error;
 	e->op.type = (op_type)which;
 	return read_members(found[OP], &e->op, op_members[which], storage);
+}
+
+/* Returns the version of a text that is no envelope; 1 if it is no JSON object with one version that is a u32. */
+static uint64_t version_alone(const unsigned char *data, size_t len)
+{
+	static const char *const name = "version";
+	scanner s = {data, data + len, 0}, found;
+	uint64_t version;
+	space(&s);
+	scanner object = s;
+	bool scanned = scan_value(&s);
+	space(&s);
+	if (!scanned || s.at != s.end || find_members(object, &name, 1, &found) || found.depth != 1 ||
+	    read_number(found, UINT32_MAX, &version))
+		return 1;
+	return version;
+}
+
+const char *read_envelope(const unsigned char *data, size_t len, envelope *e, buffer *storage)
+{
+	const char *error = read_version_1(data, len, e, storage);
+	if (error && strcmp(error, "Malformed") == 0 && version_alone(data, len) != 1)
+		return "VersionMismatch";
+	return error;
 }

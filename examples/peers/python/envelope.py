@@ -168,14 +168,14 @@ def malformed(cause):
     raise Refused("Malformed", cause=cause)
 
 
-def read(data):
+def read(data, shape=ENVELOPE):
     """Reads an envelope from bytes without validating it."""
     try:
         value = parse(data.decode())
     except (ValueError, RecursionError) as error:  # also of decode: UnicodeDecodeError is a ValueError
         malformed(str(error))
     check_everything(value)
-    return read_object(value, ENVELOPE)
+    return read_object(value, shape)
 
 
 def check_everything(value):
@@ -263,7 +263,20 @@ READ = {
 
 
 def decode(data):
-    """Reads and validates a message."""
-    e = read(data)
+    """Reads and validates a message. One that is malformed may be of another version (section 14)."""
+    try:
+        e = read(data)
+    except Refused as refused:
+        if refused.kind == "Malformed" and (version := version_alone(data)) != 1:
+            raise Refused("VersionMismatch", expected=1, actual=version) from None
+        raise
     validate(e)
     return e
+
+
+def version_alone(data):
+    """Returns the version of a text that is no envelope; 1 if it is no JSON object with one version that is a u32."""
+    try:
+        return read(data, {"version": "u32"})["version"]
+    except Refused:
+        return 1
