@@ -76,7 +76,9 @@
 //
 // # What to do when a message is refused
 //
-// If [IsStray] reports true for the error of Receive, the message belongs to another session: ignore it.
+// If [IsStray] reports true for the error of Receive, the message belongs to another session: ignore it. A worker that comes
+// back under an id whose session has ended is a stray for ever; [Limits].Boot is what notices it, so set that limit, and give
+// each instance a new id.
 // ErrBootstrapFailed means that the worker has given up and there is no session any more. Over a
 // transport that keeps order and loses nothing, every other error means that the worker is broken, and a
 // job may be waiting for what was refused: stop the worker and call WorkerLost.
