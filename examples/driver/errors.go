@@ -124,3 +124,17 @@ func (e *NoWorkerError) Is(target error) bool { return target == ErrNoWorker }
 
 // Unwrap returns Last.
 func (e *NoWorkerError) Unwrap() error { return e.Last }
+
+// A HandlersLeftError is returned by Serve if handlers have not returned within the time of WithGrace. They go on.
+type HandlersLeftError struct {
+	Running int   // how many, finalizers included
+	Err     error // why Serve ends
+}
+
+// Error returns a description of one line.
+func (e *HandlersLeftError) Error() string {
+	return fmt.Sprintf("%v (%s still running)", e.Err, plural(e.Running, "handler"))
+}
+
+// Unwrap returns Err.
+func (e *HandlersLeftError) Unwrap() error { return e.Err }

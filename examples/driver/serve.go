@@ -30,8 +30,9 @@ func WithConcurrency(n int) ServeOption {
 // called: when the handler has returned and the host asks to clean up.
 func WithFinalizer(f func(*Job)) ServeOption { return func(s *server) { s.finalizer = f } }
 
-// WithGrace sets how long Serve waits, when it ends by itself, for handlers to return and for its last messages to be
-// sent. Without it, 10 seconds.
+// WithGrace sets how long Serve waits, when it ends by itself, for handlers to return, for its last messages to be sent
+// and for the connection to close; when the host has asked it to shut down, for the latter two once handlers have
+// returned. Without it, 10 seconds.
 func WithGrace(d time.Duration) ServeOption {
 	return func(s *server) {
 		if d < 0 {
@@ -41,9 +42,9 @@ func WithGrace(d time.Duration) ServeOption {
 	}
 }
 
-// WithDrain has Serve leave in order when its context ends: it takes nothing more, and lets the handlers that run finish,
-// however long that takes, whose contexts do not end with Serve's. The jobs that wait are left to other workers. Serve still
-// returns the cause of the context's end. To bound the time, end the process.
+// WithDrain has Serve leave in order when its context ends: it takes nothing more, and lets the handlers that run
+// finish, however long that takes, whose contexts do not end with Serve's. The jobs that wait are left to other
+// workers. Serve still returns the cause of the context's end. To bound the time, end the process.
 func WithDrain() ServeOption { return func(s *server) { s.drain = true } }
 
 // WithServeLogger has Serve log panics with their stacks. Without it they are only reported to the host.
@@ -54,29 +55,36 @@ func WithServeLogger(log *slog.Logger) ServeOption { return func(s *server) { s.
 //
 //   - the cause of the end of ctx. The handlers' contexts end with the same cause. A handler that still returns a
 //     result is heard. The other jobs are left open, so that the host runs them elsewhere. See also WithDrain.
-//   - ErrHostGone, with the error of Recv or Send. The handlers' contexts end with it.
+//   - ErrHostGone, with the error of Recv or Send, or if the host has asked for the shutdown and does not
+//     read the last messages. The handlers' contexts end with it.
 //   - the error of workerchannel.Worker for a message that was refused, which the host hears, too.
 //   - ErrTooManyJobs if the host sends more than 16,384 that wait for a handler, or more than 256 MiB of
-//     payload for them, or lets 65,536 answers wait. Serve always reads, so that it hears of a cancel, and does not hold
-//     up a host that waits to send. But it calls no handler while 1,024 messages wait for the host to read them, so that
-//     results take at most 256 MiB, and 256 KiB for each handler.
+//     payload for them, or lets 65,536 answers wait. Serve always reads, so that it hears of a cancel, and does not
+//     hold up a host that waits to send, until it has refused a message or failed. But it calls no handler while 1,024
+//     messages wait for the host to read them, so that results take at most 256 MiB, and 256 KiB for each handler.
 //   - ErrOptions for an option that is out of range, or a nil connection or handler; nothing else is done then.
 //
 // Serve tells the host how many handlers may run at a time, and which have begun, as section 13 of PROTOCOL.md says.
 //
 // The id must be new for every call; if it is empty, Serve makes one. In every case Serve closes the connection and
-// returns when all handlers have, or after the time of WithGrace. When asked to shut down, or to leave by WithDrain, it lets
-// the handlers that run return, however long that takes, and leaves the jobs that are queued to other workers.
+// returns when all handlers have, or after the time of WithGrace: then, if some have not, with a *HandlersLeftError
+// that wraps the reason. When asked to shut down, or to leave by WithDrain, it lets the handlers that run return,
+// however long that takes, and leaves the jobs that are queued to other workers.
 func Serve(ctx context.Context, conn Conn, id string, handler Handler, opts ...ServeOption) error {
 	if conn == nil {
 		return fmt.Errorf("%w: Serve: connection is nil", ErrOptions)
 	}
-	defer func() { _ = conn.Close() }()
-	if id == "" {
-		id = fmt.Sprintf("worker-%d-%s", os.Getpid(), rand.Text())
+	s, err := newServer(ctx, handler, opts)
+	if err != nil {
+		_ = conn.Close()
+		return err
 	}
+	return s.serve(conn, id)
+}
+
+func newServer(ctx context.Context, handler Handler, opts []ServeOption) (*server, error) {
 	s := &server{
-		ctx: ctx, conn: conn, handler: handler, w: workerchannel.NewWorker(id, 0),
+		ctx: ctx, base: ctx, handler: handler,
 		concurrency: runtime.GOMAXPROCS(0),
 		grace:       10 * time.Second,
 		log:         slog.New(slog.DiscardHandler),
@@ -84,6 +92,7 @@ func Serve(ctx context.Context, conn Conn, id string, handler Handler, opts ...S
 		wake:        make(chan struct{}, 1),
 		notice:      make(chan struct{}, 1),
 		done:        make(chan struct{}),
+		over:        make(chan struct{}),
 		idle:        make(chan *Job),
 	}
 	for _, opt := range opts {
@@ -94,20 +103,29 @@ func Serve(ctx context.Context, conn Conn, id string, handler Handler, opts ...S
 	if s.err == nil && (handler == nil || s.log == nil) {
 		s.err = fmt.Errorf("%w: Serve: handler or logger is nil", ErrOptions)
 	}
-	if s.err != nil {
-		return s.err
-	}
-	s.base = ctx
 	if s.drain {
 		s.base = context.WithoutCancel(ctx)
 	}
+	return s, s.err
+}
+
+// serve is a session of the worker. When nothing more is to be done but that handlers return, messages are sent and the
+// connection closes, it waits for that no longer than the grace.
+func (s *server) serve(conn Conn, id string) error {
+	if id == "" {
+		id = fmt.Sprintf("worker-%d-%s", os.Getpid(), rand.Text())
+	}
+	s.conn, s.w = conn, workerchannel.NewWorker(id, 0)
 	if err := s.w.Announce(); err != nil {
+		_ = conn.Close()
 		return err
 	}
 	s.sayCapacity(s.concurrency)
 	go s.receiveAll()
 	go s.sendAll()
-	return s.wait()
+	err := s.wait()
+	s.close()
+	return err
 }
 
 // wait returns when the worker has ended, with the reason.
@@ -120,7 +138,6 @@ func (s *server) wait() error {
 			job.cancel(s.why())
 		}
 	}()
-	var over <-chan time.Time // when the grace is
 	ended := s.ctx.Done()
 	for {
 		select {
@@ -130,30 +147,47 @@ func (s *server) wait() error {
 			s.mu.Lock()
 			s.checkContext()
 			s.mu.Unlock()
-		case <-over:
+		case <-s.over:
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			if s.running > 0 {
-				s.err = fmt.Errorf("%w (%d handlers have not returned)", s.err, s.running)
-			}
-			return s.err
+			return s.giveUp()
 		}
 		s.mu.Lock()
-		finished, err, failed := s.finish(), s.why(), s.err != nil
+		finished := s.finish()
+		err, ending := s.why(), s.err != nil || s.w.Closed()
 		s.mu.Unlock()
+		if ending && s.limit == nil {
+			s.limit = time.AfterFunc(s.grace, func() { close(s.over) })
+		}
 		if finished {
 			return err
-		}
-		if failed && over == nil {
-			timer := time.NewTimer(s.grace)
-			defer timer.Stop()
-			over = timer.C
 		}
 	}
 }
 
+// close closes the connection, without ceremony if nobody is there or the grace is over.
+func (s *server) close() {
+	defer s.limit.Stop()
+	s.mu.Lock()
+	end := s.conn.Close
+	if c, ok := s.conn.(cutter); ok && s.hostLost {
+		end = c.Cut
+	}
+	s.mu.Unlock()
+	closed := make(chan struct{})
+	go func() {
+		_ = end()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-s.over:
+	}
+}
+
+// receiveAll reads always, so that a host that polls or waits to send is not held up, until a message is refused.
 func (s *server) receiveAll() {
-	for {
+	for more := true; more; {
 		data, err := s.conn.Recv()
 		if err != nil {
 			s.mu.Lock()
@@ -163,7 +197,7 @@ func (s *server) receiveAll() {
 		}
 		v, err := workerchannel.Verify(data)
 		s.mu.Lock()
-		s.take(v, err)
+		more = s.take(v, err)
 		s.mu.Unlock()
 	}
 }

@@ -272,45 +272,6 @@ func TestHandlersWaitForAHostThatDoesNotReadResults(t *testing.T) {
 	})
 }
 
-func TestServeFailsWhenAnswersAreNotRead(t *testing.T) {
-	for name, round := range map[string]func(id uint64) []wc.Op{
-		"polls": func(uint64) []wc.Op { return []wc.Op{wc.PollStatus{JobID: 1 << 40}} },
-		"cancelled jobs": func(id uint64) []wc.Op {
-			return []wc.Op{wc.SpawnJob{JobID: id}, wc.CancelJob{JobID: id}, wc.DrainJob{JobID: id}, wc.FinalizeJob{JobID: id}}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := &server{
-				ctx: t.Context(), base: t.Context(), w: wc.NewWorker("w", 0), concurrency: 1, jobs: map[uint64]*Job{}, idle: make(chan *Job),
-				wake: make(chan struct{}, 1), notice: make(chan struct{}, 1), running: 1, // a handler that does not return
-			}
-			require.NoError(t, s.w.Announce())
-			before := heapBytes()
-			sent := uint64(0)
-			take := func(op wc.Op) {
-				sent++
-				text, err := wc.NewEnvelope(wc.NewHeader(sent, sent, 1, sent), op).AppendJSON(nil)
-				require.NoError(t, err)
-				s.take(wc.Verify(text))
-			}
-			take(wc.SpawnJob{JobID: 1 << 40})
-			for id := uint64(1); s.err == nil && sent < 2*maxUnread; id++ {
-				for _, op := range round(id) {
-					take(op)
-				}
-			}
-			assert.ErrorIs(t, s.err, ErrTooManyJobs)
-			assert.True(t, s.w.Closed())
-			assert.LessOrEqual(t, s.w.OutboxLen(), maxUnread+1)
-			assert.Less(t, heapBytes(), before+16<<20)
-			for range 100 {
-				take(wc.PollStatus{JobID: 1 << 40})
-			}
-			assert.LessOrEqual(t, s.w.OutboxLen(), maxUnread+1, "and nothing is answered any more")
-		})
-	}
-}
-
 func TestReportsAfterTheEndOfAJobAreIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var kept *Job

@@ -125,7 +125,14 @@ func TestServeDoesNotWaitForEverForHandlers(t *testing.T) {
 		h.spawn(1)
 		synctest.Wait()
 		_ = h.conn.Close()
-		assert.Equal(t, 3*time.Second, took(func() { assert.ErrorIs(t, <-h.served, ErrHostGone) }))
+		assert.Equal(t, 3*time.Second, took(func() {
+			err := <-h.served
+			assert.EqualError(t, err, "driver: host is gone: EOF (1 handler still running)")
+			var left *HandlersLeftError
+			require.ErrorAs(t, err, &left)
+			assert.Equal(t, 1, left.Running)
+			assert.ErrorIs(t, err, ErrHostGone)
+		}))
 		time.Sleep(2 * time.Hour) // the handler returns, and nothing is left
 	})
 }

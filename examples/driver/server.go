@@ -6,14 +6,15 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/workerchannel/workerchannel"
 )
 
-// How many messages may wait for a host that does not read. Results take at most 256 MiB, and 256 KiB for each handler; other
-// messages take less than 16 MiB.
+// How many messages may wait for a host that does not read. Results take at most 256 MiB, and 256 KiB for each handler;
+// other messages take less than 16 MiB.
 const (
 	maxOutbox  = 64             // before handlers have to wait, with what they report
 	maxResults = 1024           // before no other handler is called
@@ -38,6 +39,8 @@ type server struct {
 	wake   chan struct{} // capacity 1: there may be something to send
 	notice chan struct{} // capacity 1: it may be over
 	done   chan struct{} // closed when it is
+	over   chan struct{} // closed when the grace is
+	limit  *time.Timer   // which closes it; wait's
 	idle   chan *Job     // to goroutines that have run a handler
 
 	mu       sync.Mutex
@@ -48,10 +51,14 @@ type server struct {
 	waiting  int             // the bytes of the payloads of jobs that no handler has
 	begun    []*Job          // begun since the last message was made; the host is to be told unless they have ended already
 	running  int             // handlers that have not returned, and finalizers
+	open     int             // of jobs, those that have been begun
+	seen     uint64          // the number of the last message of the host
+	taken    uint64          // the number of the last message that was taken to be sent
 	sending  bool            // the transport has a message that it has not taken
 	room     chan struct{}   // closed when handlers may report; nil: none waits
 	err      error           // why Serve ends; nil: it does not, or the host has asked it to shut down
 	leaving  error           // why Serve drains; nil: it does not
+	failed   bool            // the host has sent what it must not
 	hostLost bool            // there is nobody to talk to
 }
 
@@ -64,7 +71,7 @@ func (s *server) next(text []byte) ([]byte, int) {
 	}
 	s.reportBegun()
 	messages := s.w.OutboxLen()
-	text, _, ok := s.w.AppendNext(text)
+	text, env, ok := s.w.AppendNext(text)
 	if s.room != nil && s.w.OutboxLen() < maxOutbox {
 		close(s.room)
 		s.room = nil
@@ -74,7 +81,7 @@ func (s *server) next(text []byte) ([]byte, int) {
 		s.look()
 		return text, 0
 	}
-	s.sending = true
+	s.sending, s.taken = true, env.SeqNo
 	return text, messages
 }
 
@@ -96,7 +103,7 @@ func (s *server) why() error {
 // finish completes the shutdown when nothing runs any more, and reports whether the worker has ended. What has begun is
 // reported before, or the host would take it for a job that can run elsewhere without being run twice.
 func (s *server) finish() bool {
-	if s.running == 0 && !s.w.Closed() && (s.err != nil || s.w.ShutdownRequested() || s.leaving != nil && !s.letting()) {
+	if s.running == 0 && !s.w.Closed() && (s.err != nil || s.w.ShutdownRequested() || s.leaving != nil && s.open == 0) {
 		s.reportBegun()
 		_ = s.w.CompleteShutdown() // announced and not closed, so it is accepted
 		notify(s.wake)
@@ -105,14 +112,17 @@ func (s *server) finish() bool {
 	return s.running == 0 && (quiet || s.hostLost)
 }
 
-// letting reports whether a job that was begun is still being cancelled.
-func (s *server) letting() bool {
-	for _, job := range s.jobs {
-		if job.begun {
-			return true
-		}
+// giveUp returns why Serve ends though something is left to be done.
+func (s *server) giveUp() error {
+	s.hostLost = true // nothing more is sent
+	err := s.why()
+	if err == nil {
+		err = fmt.Errorf("%w: it has not read the last messages within %v", ErrHostGone, s.grace)
 	}
-	return false
+	if s.running > 0 {
+		err = &HandlersLeftError{Running: s.running, Err: err}
+	}
+	return err
 }
 
 // checkContext makes Serve end if its context has ended. The handlers' contexts have ended at the same moment, and what
@@ -155,9 +165,10 @@ func (s *server) quit(why error) {
 	}
 }
 
-// fail makes Serve end and tells the host why, unless it has ended already.
+// fail makes Serve end and tells the host why, unless it has ended already. Nothing more is read.
 func (s *server) fail(why error) {
-	if s.w.Fail(plain(why.Error(), maxText)) == nil {
+	s.failed = true
+	if s.w.Fail(plain(strings.TrimPrefix(why.Error(), "driver: "), maxText)) == nil {
 		s.quit(why)
 	}
 }
@@ -172,13 +183,10 @@ func (s *server) hostGone(why error) {
 	s.look()
 }
 
-// take does what a message of the host asks for.
-func (s *server) take(v workerchannel.Verified, err error) {
+// take does what a message of the host asks for, and reports whether more can be taken in.
+func (s *server) take(v workerchannel.Verified, err error) (more bool) {
 	if err == nil {
-		if v.Envelope().Op.Type() == workerchannel.OpCancelJob {
-			s.reportBegun() // the host is to learn that the job has begun, which cannot be reported afterwards
-		}
-		err = s.w.HandleVerified(v)
+		err = s.handle(v)
 	}
 	switch {
 	case err != nil:
@@ -193,6 +201,31 @@ func (s *server) take(v workerchannel.Verified, err error) {
 	}
 	s.begin()
 	s.look()
+	select {
+	case <-s.done:
+		return false // Recv goes on after Close
+	default:
+		return !s.failed
+	}
+}
+
+// handle gives a message to the worker, but not a poll whose answer has not been sent yet: a host may poll any number
+// of times and not read.
+func (s *server) handle(v workerchannel.Verified) error {
+	env := v.Envelope()
+	if env.SeqNo <= s.seen {
+		return &workerchannel.SequenceError{LastSeen: s.seen, Actual: env.SeqNo}
+	}
+	s.seen = env.SeqNo
+	switch op := env.Op.(type) {
+	case workerchannel.CancelJob:
+		s.reportBegun() // the host is to learn that the job has begun, which cannot be reported afterwards
+	case workerchannel.PollStatus:
+		if job, _ := s.w.Job(op.JobID); job.LastSeqNo > s.taken {
+			return nil
+		}
+	}
+	return s.w.HandleVerified(v)
 }
 
 func (s *server) obey(op workerchannel.Op) {
@@ -252,6 +285,7 @@ func (s *server) begin() {
 		s.running++
 		s.waiting -= job.size
 		job.begun = true
+		s.open++
 		s.begun = append(s.begun, job)
 		notify(s.wake)
 		select {
@@ -335,6 +369,9 @@ func (s *server) finalized(job *Job) {
 
 func (s *server) forget(job *Job) {
 	delete(s.jobs, job.ID)
+	if job.begun {
+		s.open--
+	}
 	s.waiting -= job.size
 }
 
