@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -8,9 +9,18 @@ import (
 
 // A Conn is one end of a transport that carries messages whole, in order, each once. It is the same interface as
 // transporttest.Conn, which documents what it must do to the last detail: a transport that passes that harness can be
-// given to a Host and to Serve. If it also has a method Cut() error, a Host calls that in place of Close to end a worker
-// that is late or broken: it does what Close does, but without waiting for the other end. One goroutine sends, another
-// receives, and any may close, all at the same time.
+// given to a Host and to Serve. One goroutine sends, another receives, and any may close, all at the same time.
+//
+// Two more methods are used if a connection has them, so one that wraps another has to pass them on:
+//
+//   - Cut() error does what Close does, but without waiting for the other end. A Host calls it in place of Close to end
+//     a worker that is late or broken, and Serve if the host is gone or does not read.
+//   - Ping(ctx context.Context) error asks the other end for a sign of life that no program there needs to give, and
+//     returns nil when it has come. It returns an error when ctx ends or the connection is closed, which any may do at
+//     the same time, as another goroutine sends and another receives. With it, both ends notice that the other is gone
+//     though the connection has not ended, as when a machine loses its network: a Host pings a worker that has no
+//     calls, see Limits.Silence, and Serve the host, see WithKeepAlive. If Ping fails early, it is called again until
+//     the limit.
 type Conn interface {
 	// Send hands over one message. It may wait for the other end to receive, neither keeps nor changes msg, and
 	// returns an error once this end is closed.
@@ -26,9 +36,13 @@ type Conn interface {
 	Close() error
 }
 
-// A cutter is a Conn that can be closed without ceremony. A Host calls Cut in place of Close, which may wait for the
-// other end, to end a worker that is late or broken.
-type cutter interface{ Cut() error }
+// What a Conn may have besides.
+type (
+	cutter interface{ Cut() error }
+	pinger interface {
+		Ping(ctx context.Context) error
+	}
+)
 
 // ErrConnClosed is returned by Send and Recv of the connections of this package once their own end is closed.
 var ErrConnClosed = errors.New("driver: connection is closed")

@@ -22,7 +22,7 @@ var files = []string{
 	"hub.go",
 	"observe.go record.go log.go",
 	"scheduler.go balance.go leave.go staff.go orders.go backlog.go slot.go call.go region.go", // all workers
-	"send.go",
+	"send.go ping.go",
 	"chain.go capacity.go limits.go counters.go",
 	"process.go process_unix.go process_other.go lines.go conn.go", // transports
 	"errors.go text.go",

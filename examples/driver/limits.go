@@ -19,7 +19,7 @@ type Limits struct {
 	Cancel   time.Duration // to acknowledge a cancel; 10 s
 	Drain    time.Duration // for a cancelled handler to return; 30 s
 	Finalize time.Duration // to clean up after a cancelled job; 10 s
-	Silence  time.Duration // after which a worker that has calls is asked for a sign of life; 5 s
+	Silence  time.Duration // after which a worker is asked for a sign of life: if it has no calls by Ping, see Conn; 5 s
 	Answer   time.Duration // to give it; 10 s
 	Send     time.Duration // for the transport to take a message; 30 s
 	Shutdown time.Duration // to stop once it has no calls, and to end its connection then; 10 s
@@ -49,6 +49,7 @@ func (l *Limits) each(f func(d *time.Duration, byDefault time.Duration)) {
 
 // turns are the limits in turns, 0 being none.
 type turns struct {
+	limits Limits
 	length time.Duration // of a turn
 	core   workerchannel.Limits
 	silence, send, leave, close,
@@ -85,6 +86,7 @@ func (l Limits) turns() turns {
 		return n + 1 // the first turn may be almost over
 	}
 	return turns{
+		limits: l,
 		length: length,
 		core: workerchannel.Limits{
 			Boot: in(l.Boot), Cancel: in(l.Cancel), Drain: in(l.Drain), Finalize: in(l.Finalize), Poll: in(l.Answer), Shutdown: in(l.Shutdown),

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -47,6 +48,16 @@ func WithGrace(d time.Duration) ServeOption {
 // workers. Serve still returns the cause of the context's end. To bound the time, end the process.
 func WithDrain() ServeOption { return func(s *server) { s.drain = true } }
 
+// WithKeepAlive sets when Serve pings the host, if the connection has a method Ping (see Conn): when nothing has come
+// for the time silence. If nothing comes for the time answer then, no pong either, Serve returns ErrHostGone. 0 stands
+// for the default, which is that of Limits, 5 and 10 seconds; if one is negative, Serve does not ping.
+func WithKeepAlive(silence, answer time.Duration) ServeOption {
+	return func(s *server) {
+		s.silence = cmp.Or(silence, defaultLimits.Silence)
+		s.answer = cmp.Or(answer, defaultLimits.Answer)
+	}
+}
+
 // WithServeLogger has Serve log panics with their stacks. Without it they are only reported to the host.
 func WithServeLogger(log *slog.Logger) ServeOption { return func(s *server) { s.log = log } }
 
@@ -55,8 +66,8 @@ func WithServeLogger(log *slog.Logger) ServeOption { return func(s *server) { s.
 //
 //   - the cause of the end of ctx. The handlers' contexts end with the same cause. A handler that still returns a
 //     result is heard. The other jobs are left open, so that the host runs them elsewhere. See also WithDrain.
-//   - ErrHostGone, with the error of Recv or Send, or if the host has asked for the shutdown and does not
-//     read the last messages. The handlers' contexts end with it.
+//   - ErrHostGone, with the error of Recv or Send, or if the host has not answered a ping (see WithKeepAlive) or, when
+//     it has asked for the shutdown, does not read the last messages. The handlers' contexts end with it.
 //   - the error of workerchannel.Worker for a message that was refused, which the host hears, too.
 //   - ErrTooManyJobs if the host sends more than 16,384 that wait for a handler, or more than 256 MiB of
 //     payload for them, or lets 65,536 answers wait. Serve always reads, so that it hears of a cancel, and does not
@@ -87,6 +98,8 @@ func newServer(ctx context.Context, handler Handler, opts []ServeOption) (*serve
 		ctx: ctx, base: ctx, handler: handler,
 		concurrency: runtime.GOMAXPROCS(0),
 		grace:       10 * time.Second,
+		silence:     defaultLimits.Silence,
+		answer:      defaultLimits.Answer,
 		log:         slog.New(slog.DiscardHandler),
 		jobs:        map[uint64]*Job{},
 		wake:        make(chan struct{}, 1),
@@ -121,9 +134,15 @@ func (s *server) serve(conn Conn, id string) error {
 		return err
 	}
 	s.sayCapacity(s.concurrency)
+	s.pings = watchOver(conn, s.silence, s.answer, func() bool { return true }, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hostGone(fmt.Errorf("it has not answered a ping within %v", s.answer))
+	})
 	go s.receiveAll()
 	go s.sendAll()
 	err := s.wait()
+	s.pings.stop()
 	s.close()
 	return err
 }
@@ -195,6 +214,7 @@ func (s *server) receiveAll() {
 			s.mu.Unlock()
 			return
 		}
+		s.pings.hear()
 		v, err := workerchannel.Verify(data)
 		s.mu.Lock()
 		more = s.take(v, err)

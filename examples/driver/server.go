@@ -33,6 +33,8 @@ type server struct {
 	concurrency int
 	finalizer   func(*Job)
 	grace       time.Duration
+	silence     time.Duration // of WithKeepAlive
+	answer      time.Duration
 	drain       bool
 	log         *slog.Logger
 
@@ -42,6 +44,7 @@ type server struct {
 	over   chan struct{} // closed when the grace is
 	limit  *time.Timer   // which closes it; wait's
 	idle   chan *Job     // to goroutines that have run a handler
+	pings  *watchdog
 
 	mu       sync.Mutex
 	w        *workerchannel.Worker

@@ -22,6 +22,7 @@ type worker struct {
 
 	mu      sync.Mutex // of session; taken before hub.mu, never after it
 	session session
+	pings   *watchdog // while it has no calls; when it has, the session polls
 
 	wake     chan struct{} // capacity 1: there may be something to send
 	notice   chan struct{} // capacity 1: run is to look at why and ticking
@@ -59,12 +60,27 @@ func (w *worker) run() {
 	w.mu.Lock()
 	w.session.start()
 	w.mu.Unlock()
+	w.watchOver()
 	go w.receiveAll()
 	go w.sendAll()
 	w.wait()
 	w.mu.Lock()
 	w.session.finish()
 	w.mu.Unlock()
+}
+
+// watchOver has a worker pinged that has no calls.
+func (w *worker) watchOver() {
+	limits := w.session.turns.limits
+	w.pings = watchOver(w.conn, limits.Silence, limits.Answer, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return !w.session.busy()
+	}, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.session.kill(fmt.Errorf("driver: worker has not answered a ping within %v", limits.Answer))
+	})
 }
 
 // wait has the clock and closes the connection, and returns when its calls have returned or it is given up.
@@ -98,6 +114,7 @@ func (w *worker) wait() {
 		w.mu.Unlock()
 		if ending && !closing {
 			closing = true
+			w.pings.stop()
 			close(w.silenced)
 			end := w.conn.Close
 			if c, ok := w.conn.(cutter); ok && cutting {
@@ -131,6 +148,7 @@ func (w *worker) receiveAll() {
 			w.mu.Unlock()
 			return
 		}
+		w.pings.hear()
 		v, err := workerchannel.Verify(data)
 		w.mu.Lock()
 		if w.session.over {

@@ -31,11 +31,19 @@ import (
 	"github.com/workerchannel/workerchannel/examples/driver"
 )
 
-// New returns a connection that carries each message as a text frame over ws, which belongs to the connection from
-// then on. A message that is longer than driver.MaxLine ends it.
+// New returns a connection that carries each message as a text frame over ws, which belongs to the connection from then
+// on. A message that is longer than driver.MaxLine ends it.
 //
 // Close makes the closing handshake, so that what has been sent still arrives. If the peer does not answer, that takes
-// 5 seconds; so a driver.Host cuts the connection of a worker that it ends for being late. A peer that is gone without closing is noticed by TCP, and by the limits of a driver.Host.
+// 5 seconds; so a driver.Host cuts the connection of a worker that it ends for being late, and driver.Serve that of a
+// host that is gone. Both ping a peer from which nothing has come for some time, see driver.Limits and
+// driver.WithKeepAlive. A message must not take longer than that time and 5 seconds, for which coder/websocket lets the
+// answer to a ping wait behind it. A program in the browser does not ping; the browser answers pings.
+//
+// Leave compression off, as it is if the options of Accept and Dial do not set it. With it, coder/websocket (as of
+// v1.8.15) hands over what has arrived of a message when the connection is cut as if it were the whole. Such a message
+// is refused, as its JSON ends too early, so nobody acts on it; but then the peer seems to have broken the protocol,
+// where it has only gone.
 func New(ws *websocket.Conn) driver.Conn {
 	ws.SetReadLimit(driver.MaxLine)
 	return conn{ws}
@@ -56,3 +64,6 @@ func (c conn) Close() error { return c.ws.Close(websocket.StatusNormalClosure, "
 
 // Cut closes the connection without the closing handshake.
 func (c conn) Cut() error { return c.ws.CloseNow() }
+
+// Ping waits for the answer of the peer, which Recv takes in.
+func (c conn) Ping(ctx context.Context) error { return c.ws.Ping(ctx) }
