@@ -47,7 +47,8 @@
 //   - AtMostOnce: jobs that must not run twice, such as payments; what is known when a worker has ended
 //   - ProcessPerCall: jobs that leave something behind, so that each needs a process of its own
 //   - RollingUpdate: a new version of the worker while calls are made, by [Host.Replace]
-//   - WorkersThatConnect: workers that come by themselves, also from other machines, by [Host.Attach]
+//   - WorkersThatConnect: workers that come by themselves, also from other machines, and again when the host is gone, by
+//     [Host.Attach] and [ServeAgain]
 //
 // A host can have workers that it starts and others that connect, over several transports.
 //

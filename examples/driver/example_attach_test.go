@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 )
 
 // Workers that come by themselves, from this machine or others: the host listens, and a worker connects again when the host
-// is gone. Whoever can connect can be a worker, so beyond one machine use crypto/tls with certificates of the workers.
+// is gone. TCP notices a machine that is gone without a word after minutes; WebSockets (examples/driver/websocket) are pinged.
+// Whoever can connect can be a worker, so beyond one machine use crypto/tls with certificates of the workers.
 func Example_workersThatConnect() {
 	host, err := driver.NewHost(driver.WithNoWorkerAfter(30 * time.Second)) // then a call gets a *NoWorkerError
 	if err != nil {
@@ -54,23 +56,16 @@ func attachAll(host *driver.Host, listener net.Listener) {
 	}
 }
 
-// connect is the worker: it returns nil when the host has asked it to shut down, or the cause when ctx ends.
+// connect is the worker, which dials again when the host is gone. It returns nil when the host has asked it to shut down, or the
+// cause when ctx ends.
 func connect(ctx context.Context, address string) error {
-	for {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			err = driver.Serve(ctx, driver.Lines(conn), "", func(_ context.Context, job *driver.Job) ([]byte, error) {
-				return bytes.ToUpper(job.Payload), nil
-			})
-			if err == nil {
-				return nil // to wait for the host that comes next, go on here
-			}
+	return driver.ServeAgain(ctx, func(ctx context.Context) (driver.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, err
 		}
-		log.Print(err)
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(time.Second):
-		}
-	}
+		return driver.Lines(conn), nil
+	}, func(_ context.Context, job *driver.Job) ([]byte, error) {
+		return bytes.ToUpper(job.Payload), nil
+	}, driver.WithServeLogger(slog.Default())) // tells why it dials again
 }

@@ -16,7 +16,7 @@ import (
 var files = []string{
 	"doc.go",
 	"host.go do.go pool.go dial.go options.go stats.go snapshot.go", // what programs call
-	"serve.go server.go job.go",                                     // the worker's side
+	"serve.go again.go server.go job.go",                            // the worker's side
 	"worker.go",                                                     // goroutines
 	"session.go watch.go closing.go runlimit.go tell.go",            // one worker
 	"hub.go",

@@ -34,6 +34,12 @@ var defaultLimits = Limits{
 	Silence: 5 * time.Second, Answer: 10 * time.Second, Send: 30 * time.Second, Shutdown: 10 * time.Second, Close: 5 * time.Second,
 }
 
+// The times of WithBackoff without it, and of ServeAgain.
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 10 * time.Second
+)
+
 // each calls f with each limit and its default.
 func (l *Limits) each(f func(d *time.Duration, byDefault time.Duration)) {
 	f(&l.Boot, defaultLimits.Boot)

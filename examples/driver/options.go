@@ -181,8 +181,8 @@ func newConfig(opts []Option) (*config, error) {
 	c := &config{
 		rules:      rules{tries: 3, waiting: -1, attempts: 5, least: -1},
 		first:      1,
-		minBackoff: 100 * time.Millisecond,
-		maxBackoff: 10 * time.Second,
+		minBackoff: minBackoff,
+		maxBackoff: maxBackoff,
 		limits:     defaultLimits,
 		log:        slog.New(slog.DiscardHandler),
 		record:     recordNothing,

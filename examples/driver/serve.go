@@ -58,7 +58,8 @@ func WithKeepAlive(silence, answer time.Duration) ServeOption {
 	}
 }
 
-// WithServeLogger has Serve log panics with their stacks. Without it they are only reported to the host.
+// WithServeLogger has Serve log panics with their stacks, and ServeAgain why it dials again. Without it panics are only
+// reported to the host.
 func WithServeLogger(log *slog.Logger) ServeOption { return func(s *server) { s.log = log } }
 
 // Serve is a worker: it runs jobs of the host at the other end of the connection until the host asks it to shut down,

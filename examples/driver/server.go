@@ -55,6 +55,7 @@ type server struct {
 	begun    []*Job          // begun since the last message was made; the host is to be told unless they have ended already
 	running  int             // handlers that have not returned, and finalizers
 	open     int             // of jobs, those that have been begun
+	called   bool            // a handler has been
 	seen     uint64          // the number of the last message of the host
 	taken    uint64          // the number of the last message that was taken to be sent
 	sending  bool            // the transport has a message that it has not taken
@@ -289,6 +290,7 @@ func (s *server) begin() {
 		s.waiting -= job.size
 		job.begun = true
 		s.open++
+		s.called = true
 		s.begun = append(s.begun, job)
 		notify(s.wake)
 		select {

@@ -4,13 +4,11 @@
 //
 //	sub, err := natsconn.Accept(nc, "jobs", host.Attach)
 //
-// and a worker joins one:
+// and a worker joins one, and the next when that is gone:
 //
-//	conn, err := natsconn.Join(ctx, nc, "jobs")
-//	if err != nil {
-//		return err
-//	}
-//	return driver.Serve(ctx, conn, "", handler)
+//	return driver.ServeAgain(ctx, func(ctx context.Context) (driver.Conn, error) {
+//		return natsconn.Join(ctx, nc, "jobs")
+//	}, handler)
 //
 // NATS delivers a message at most once, and tells nobody that a peer is gone. So the frames of a connection are
 // numbered, and each end sends a beat from time to time: a frame that is lost, on a reconnect for example, ends the

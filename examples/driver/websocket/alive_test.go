@@ -207,6 +207,82 @@ func TestTheCallsOfAFrozenWorkerRunElsewhereWithoutTheClosingHandshake(t *testin
 	})
 }
 
+func TestABlackHoleBetweenRealSockets(t *testing.T) {
+	host, err := driver.NewHost(driver.WithLimits(driver.Limits{Silence: time.Second, Answer: time.Second}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ws, err := websocket.Accept(w, r, nil); err == nil {
+			_ = host.Attach(New(ws))
+		}
+	}))
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	p, dials := &proxy{}, atomic.Int64{}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil || dials.Add(1) > 1 {
+			return conn, err
+		}
+		listener, err := net.Listen("tcp", "localhost:0")
+		if err != nil {
+			return nil, err
+		}
+		defer listener.Close()
+		near, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		far, err := listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		p.carry(far, conn)
+		return near, nil
+	}
+	served := make(chan error, 1)
+	go func() {
+		served <- driver.ServeAgain(ctx, func(ctx context.Context) (driver.Conn, error) {
+			ws, _, err := websocket.Dial(ctx, server.URL, &websocket.DialOptions{HTTPClient: &http.Client{Transport: &http.Transport{DialContext: dial}}})
+			if err != nil {
+				return nil, err
+			}
+			return New(ws), nil
+		}, echo, driver.WithKeepAlive(time.Second, time.Second))
+	}()
+	if _, err := host.Do(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	host.Observe(func(e driver.Event) {
+		if e.Kind == driver.EventEnded {
+			select {
+			case ended <- e.Err:
+			default: // on a machine that stands still for a second, others end, too
+			}
+		}
+	})
+	p.hole.Store(true)
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("expected a reason")
+		}
+	case <-ctx.Done():
+		t.Error("the host does not notice it")
+	}
+	if _, err := host.Do(ctx, nil); err != nil { // the worker has noticed it and come again
+		t.Error(err)
+	}
+	cancel()
+	if err := <-served; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	_ = host.Stop(context.Background())
+}
+
 func TestNoCompressionByDefault(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ws, err := websocket.Accept(w, r, nil); err == nil {

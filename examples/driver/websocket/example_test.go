@@ -31,11 +31,14 @@ func Example() {
 	defer server.Close()
 
 	go func() { // the worker, which may be anywhere
-		ws, _, err := websocket.Dial(context.Background(), server.URL, nil)
-		if err != nil {
-			log.Fatal(err)
+		dial := func(ctx context.Context) (driver.Conn, error) { // again when the host is gone
+			ws, _, err := websocket.Dial(ctx, server.URL, nil)
+			if err != nil {
+				return nil, err
+			}
+			return wsconn.New(ws), nil
 		}
-		_ = driver.Serve(context.Background(), wsconn.New(ws), "", func(_ context.Context, job *driver.Job) ([]byte, error) {
+		_ = driver.ServeAgain(context.Background(), dial, func(_ context.Context, job *driver.Job) ([]byte, error) {
 			return bytes.ToUpper(job.Payload), nil
 		})
 	}()

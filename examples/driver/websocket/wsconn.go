@@ -11,16 +11,17 @@
 //		_ = host.Attach(wsconn.New(ws)) // closes it if the host has stopped
 //	})
 //
-// and a worker dials:
+// and a worker dials, again when the host is gone:
 //
-//	ws, _, err := websocket.Dial(ctx, "ws://localhost:8080/worker", nil)
-//	if err != nil {
-//		return err
-//	}
-//	return driver.Serve(ctx, wsconn.New(ws), "", handler)
+//	return driver.ServeAgain(ctx, func(ctx context.Context) (driver.Conn, error) {
+//		ws, _, err := websocket.Dial(ctx, "ws://localhost:8080/worker", nil)
+//		if err != nil {
+//			return nil, err
+//		}
+//		return wsconn.New(ws), nil
+//	}, handler)
 //
-// Whoever can connect can be the worker: check the request first. For a worker that connects again when the host is gone see
-// the example WorkersThatConnect of examples/driver.
+// Whoever can connect can be the worker: check the request first.
 package wsconn
 
 import (
