@@ -515,7 +515,7 @@ func TestPageFitsPhones(t *testing.T) {
 	p.openGate(all)
 	p.press("shutdown") // of the next worker, whose program does not run yet
 	p.Wait(inState("stopped"))
-	require.NotContains(t, p.text("log"), "worker is late")
+	require.NotContains(t, p.text("log"), "worker has not")
 	p.press("shutdown") // which starts one again
 	if *full {
 		p.Wait(complete)

@@ -63,7 +63,8 @@ func (s *session) breakOff(why error) {
 func (s *session) abandon() {
 	s.abandoned = true
 	s.decide(func(d *scheduler) { d.counts.Abandoned++ })
-	s.hub.events.line(slog.LevelWarn, "connection does not close", s.attrs()...)
+	late := s.turns.limits.late("Close", 0, nil)
+	s.hub.events.line(slog.LevelWarn, "connection does not close", append(s.attrs(), reasonAttr(late))...)
 }
 
 // leave has the scheduler decide about the calls that the worker still has.
@@ -97,11 +98,10 @@ func (s *session) finish() {
 	s.logEnd()
 }
 
-// Why a host ends a worker, beside a workerchannel.Overdue and the errors of workerchannel.Coordinator.
+// Why a host ends a worker, beside a lateError and the errors of workerchannel.Coordinator.
 var (
 	errSecondBootstrap = errors.New("driver: worker announced itself twice")
 	errEarly           = errors.New("driver: worker answered for a job that it had not been given")
-	errSendLate        = errors.New("driver: worker did not read a message within the limit")
 	errKilled          = errors.New("driver: host stopped before the worker had")
 	errLeft            = errors.New("driver: worker shut down")
 )

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -84,7 +85,8 @@ func (h *Host) startWorker(p *post) *worker {
 func (h *Host) dial() (Conn, error) {
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
-	if limit := h.config.limits.Boot; limit > 0 {
+	limit := h.config.limits.Boot
+	if limit > 0 {
 		var endLimit func()
 		ctx, endLimit = context.WithTimeout(ctx, limit)
 		defer endLimit()
@@ -109,6 +111,9 @@ func (h *Host) dial() (Conn, error) {
 	for {
 		select {
 		case d := <-got:
+			if d.err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				d.err = fmt.Errorf("driver: Dial has not returned within %v (Limits.Boot): %w", limit, d.err)
+			}
 			return d.conn, d.err
 		case <-stopping:
 			stopping = nil

@@ -1,6 +1,8 @@
 package driver
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/workerchannel/workerchannel"
@@ -41,16 +43,68 @@ const (
 )
 
 // each calls f with each limit and its default.
-func (l *Limits) each(f func(d *time.Duration, byDefault time.Duration)) {
-	f(&l.Boot, defaultLimits.Boot)
-	f(&l.Cancel, defaultLimits.Cancel)
-	f(&l.Drain, defaultLimits.Drain)
-	f(&l.Finalize, defaultLimits.Finalize)
-	f(&l.Silence, defaultLimits.Silence)
-	f(&l.Answer, defaultLimits.Answer)
-	f(&l.Send, defaultLimits.Send)
-	f(&l.Shutdown, defaultLimits.Shutdown)
-	f(&l.Close, defaultLimits.Close)
+func (l *Limits) each(f func(name string, d *time.Duration, byDefault time.Duration)) {
+	f("Boot", &l.Boot, defaultLimits.Boot)
+	f("Cancel", &l.Cancel, defaultLimits.Cancel)
+	f("Drain", &l.Drain, defaultLimits.Drain)
+	f("Finalize", &l.Finalize, defaultLimits.Finalize)
+	f("Silence", &l.Silence, defaultLimits.Silence)
+	f("Answer", &l.Answer, defaultLimits.Answer)
+	f("Send", &l.Send, defaultLimits.Send)
+	f("Shutdown", &l.Shutdown, defaultLimits.Shutdown)
+	f("Close", &l.Close, defaultLimits.Close)
+}
+
+// named returns the limit that is the field of that name.
+func (l Limits) named(limit string) (d time.Duration) {
+	l.each(func(name string, field *time.Duration, _ time.Duration) {
+		if name == limit {
+			d = *field
+		}
+	})
+	return d
+}
+
+// limitNames has the field of Limits for each request of the coordinator.
+var limitNames = map[workerchannel.OpType]string{
+	0:                              "Boot",
+	workerchannel.OpCancelJob:      "Cancel",
+	workerchannel.OpDrainJob:       "Drain",
+	workerchannel.OpFinalizeJob:    "Finalize",
+	workerchannel.OpPollStatus:     "Answer",
+	workerchannel.OpShutdownWorker: "Shutdown",
+}
+
+// A lateError says what has not happened within a limit.
+type lateError struct {
+	what   string
+	limit  string // the field of Limits
+	within time.Duration
+	cause  error // the workerchannel.Overdue; nil: none
+}
+
+func (e *lateError) Error() string {
+	return fmt.Sprintf("driver: %s within %v (Limits.%s)", e.what, e.within, e.limit)
+}
+
+func (e *lateError) Unwrap() error { return e.cause }
+
+// undone has what a worker that is late has not done, by the limit.
+var undone = map[string]string{
+	"Boot":     "worker has not announced itself",
+	"Cancel":   "worker has not acknowledged the cancel of job %d",
+	"Drain":    "worker has not returned from job %d, which is cancelled,",
+	"Finalize": "worker has not cleaned up after job %d, which is cancelled,",
+	"Answer":   "worker has not answered a poll of job %d",
+	"Send":     "worker has not read a message",
+	"Shutdown": "worker has not shut down",
+	"Close":    "connection has not closed",
+}
+
+// late returns the error of a worker that is late; the job is 0 if it is about none.
+func (l Limits) late(limit string, jobID uint64, cause error) *lateError {
+	what := strings.Replace(undone[limit], "%d", fmt.Sprint(jobID), 1)
+	return &lateError{what, limit, l.named(limit), cause}
 }
 
 // turns are the limits in turns, 0 being none.
@@ -64,7 +118,7 @@ type turns struct {
 
 // withDefaults returns the limits with the defaults in place of 0.
 func (l Limits) withDefaults() Limits {
-	l.each(func(d *time.Duration, byDefault time.Duration) {
+	l.each(func(_ string, d *time.Duration, byDefault time.Duration) {
 		if *d == 0 {
 			*d = byDefault
 		}
@@ -75,7 +129,7 @@ func (l Limits) withDefaults() Limits {
 // turns returns limits that have their defaults, in turns.
 func (l Limits) turns() turns {
 	shortest := 10 * time.Second
-	l.each(func(d *time.Duration, _ time.Duration) {
+	l.each(func(_ string, d *time.Duration, _ time.Duration) {
 		if *d > 0 {
 			shortest = min(shortest, *d)
 		}

@@ -1,5 +1,7 @@
 package driver
 
+import "fmt"
+
 // The clock of a handler (WithRunLimit) is one of real time, so that it is exact whatever the length of a turn. What a worker
 // reports too late, or never, is looked for in each turn.
 
@@ -13,7 +15,7 @@ func (s *session) limitRun(h *handed) {
 	h.clock.start(limit, func() {
 		s.decide(func(d *scheduler) {
 			if c := h.call; c.slot == s.slot && c.attempt == h.attempt && !c.returning {
-				d.cancelCall(c, ErrRunLimit, ErrRunLimit.Error())
+				d.cancelCall(c, ErrRunLimit, fmt.Sprintf("%v of %v", ErrRunLimit, limit))
 			}
 		})
 	})

@@ -38,6 +38,8 @@ type Due struct {
 	Since    uint64 // the turn of the session in which the time began
 	Deadline uint64 // the turn from which it is late; the host ends the worker some turns later if it has much to read
 	Overdue  bool
+	Waited   time.Duration // since then, to within a turn
+	Allowed  time.Duration // the limit
 }
 
 // A Pending is a call that has not ended.
@@ -119,7 +121,8 @@ func (s *session) snapshot(now time.Time, all *Snapshot, most int) Session {
 		states[job.JobID] = job
 	}
 	s.duties(func(limit string, r workerchannel.Overdue) {
-		one.Due = append(one.Due, Due{limit, r.JobID, r.Since, r.Deadline, one.Turn >= r.Deadline})
+		waited, allowed := time.Duration(one.Turn-r.Since)*s.turns.length, s.turns.limits.named(limit)
+		one.Due = append(one.Due, Due{limit, r.JobID, r.Since, r.Deadline, one.Turn >= r.Deadline, waited, allowed})
 	})
 	slices.SortFunc(one.Due, func(a, b Due) int {
 		return cmp.Or(cmp.Compare(a.Deadline, b.Deadline), cmp.Compare(a.JobID, b.JobID))
@@ -143,16 +146,6 @@ func (s *session) snapshot(now time.Time, all *Snapshot, most int) Session {
 	slices.SortStableFunc(all.Longest, func(a, b Pending) int { return cmp.Compare(b.Ran, a.Ran) })
 	all.Longest = all.Longest[:min(len(all.Longest), most, 5)]
 	return one
-}
-
-// limitNames has the field of Limits for each request of the coordinator.
-var limitNames = map[workerchannel.OpType]string{
-	0:                              "Boot",
-	workerchannel.OpCancelJob:      "Cancel",
-	workerchannel.OpDrainJob:       "Drain",
-	workerchannel.OpFinalizeJob:    "Finalize",
-	workerchannel.OpPollStatus:     "Answer",
-	workerchannel.OpShutdownWorker: "Shutdown",
 }
 
 // duties calls add with everything that the worker has to do within a limit. While its connection is being closed, that

@@ -66,9 +66,13 @@ func (s *session) logEnd() {
 		level = slog.LevelWarn
 	}
 	attrs := append(s.attrs(), reasonAttr(s.why))
-	var late workerchannel.Overdue
+	var late *lateError
 	if errors.As(s.why, &late) {
-		attrs = append(attrs, slog.String("operation", late.Request.String()), slog.Uint64("job", late.JobID), slog.Uint64("turn", late.Since))
+		attrs = append(attrs, slog.String("limit", late.limit))
+	}
+	var request workerchannel.Overdue
+	if errors.As(s.why, &request) && request.JobID != 0 { // no call has the number 0
+		attrs = append(attrs, slog.String("operation", request.Request.String()), slog.Uint64("job", request.JobID))
 	}
 	s.hub.events.line(level, "worker has ended", attrs...)
 }

@@ -49,9 +49,9 @@ func (s *session) nextTurn() {
 		}
 	case overdue && passed(late.Deadline, s.allowance()):
 		s.forOne = s.oneCall(late)
-		s.kill(late)
+		s.kill(s.turns.limits.late(limitNames[late.Request], late.JobID, late))
 	case s.sending && s.turns.send != 0 && passed(s.sendingSince, s.turns.send+s.allowance()):
-		s.kill(errSendLate)
+		s.kill(s.turns.limits.late("Send", 0, nil))
 	case !s.polled && passed(s.heard, s.turns.silence):
 		s.poll()
 	}

@@ -70,7 +70,7 @@ func TestWorkerThatHangsIsReplaced(t *testing.T) {
 	code, stderr := p.end()
 	assert.Zero(t, code)
 	requireResults(t, p.stdout.String(), 40, 2_500_000, 5761455)
-	assert.Contains(t, stderr, "worker is late: PollStatus")
+	assert.Contains(t, stderr, "worker has not answered a poll of job")
 	assert.Contains(t, stderr, "ran again in another worker")
 }
 

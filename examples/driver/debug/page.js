@@ -50,7 +50,6 @@ function bytes(n) {
 }
 
 const rate = n => n < 10 ? n.toFixed(1) : Math.round(n).toLocaleString("en");
-const turnsAndTime = (turns, s) => plural(turns, "turn") + ", " + seconds(turns * s.turn_seconds);
 
 // rates notes the counters, and returns what has been done in a second, over the last five looks.
 function rates(s) {
@@ -149,16 +148,15 @@ function showVerdict(s) {
 }
 
 function showDue(s) {
-  const list = s.due.filter(d => d.limit !== "Send" || d.waited > 1).slice(0, 20).map(d => {
+  const list = s.due.filter(d => d.limit !== "Send" || d.waited * 10 > d.allowed).slice(0, 20).map(d => {
     const kind = d.overdue || isSilent(d) ? "bad" : isSlow(d) ? "warn" : "";
-    const time = d.overdue
-      ? "overdue since " + turnsAndTime(d.waited - d.allowed, s)
-      : "due in " + turnsAndTime(d.left, s);
+    const left = d.allowed - d.waited; // it is overdue a little later
+    const time = (d.overdue ? "overdue for " : "due in ") + seconds(Math.max(0, d.overdue ? -left : left));
     const item = make("li", {class: kind || false},
       make("div", {class: "head"},
         make("span", {}, make("span", {class: "mark", "aria-hidden": "true"}, kind === "bad" ? "▲" : "◷"), " " + upper(named(d.worker, d.id)) + (isSilent(d) ? " does not answer: it has to " : " has to ") + d.text),
         make("span", {class: "time"}, time)),
-      make("progress", {max: Math.max(1, d.allowed), value: Math.min(d.waited, d.allowed), "aria-label": "turns that have passed of " + d.allowed}));
+      make("progress", {max: d.allowed, value: Math.min(d.waited, d.allowed), "aria-label": "what has passed of " + seconds(d.allowed) + ", Limits." + d.limit}));
     return item;
   });
   fill($("due"), list.length ? list : [make("li", {class: "empty"}, "Nothing is due: no worker owes the host an answer.")]);
@@ -177,7 +175,7 @@ function showWorkers(s) {
     make("td", {class: "id"}, w.id || "–"),
     make("td", {class: "s-" + (w.trouble ? "trouble" : w.status)}, make("span", {class: "mark", "aria-hidden": "true"}, marks[w.status] || "·"), " " + w.status + (w.status === "idle" && w.idle >= 1 ? " for " + seconds(w.idle) : "")),
     make("td", {class: "num count"}, String(w.calls)),
-    make("td", {class: "num dim heard"}, w.quiet ? plural(w.quiet, "turn") + " ago" : "this turn"),
+    make("td", {class: "num dim heard"}, seconds(w.quiet)),
   )) : [make("tr", {}, make("td", {class: "empty", colspan: 5}, "No worker is connected."))]);
   const which = $("which"), value = which.value;
   const numbers = new Map(events.map(e => [String(e.worker), ""]));
@@ -194,7 +192,7 @@ function showJobs(s) {
     make("td", {class: "num"}, (late.has(j.id) ? "▲ " : "") + j.id),
     make("td", {class: "num"}, j.worker ? String(j.worker) : "–"),
     make("td", {class: "phase p-" + j.phase}, words(j.phase) + (j.lost ? ", try " + (j.lost + 1) : "")),
-    make("td", {class: "num"}, plural(j.turns, "turn")),
+    make("td", {class: "num"}, seconds(j.in_phase)),
     make("td", {class: "num"}, seconds(j.seconds)),
     make("td", {class: "num"}, bytes(j.bytes)),
   )) : [make("tr", {}, make("td", {class: "empty", colspan: 6}, "No job is under way."))]);
@@ -213,10 +211,9 @@ function showLog() {
     && (!text || (job ? String(e.job) === job[1] : (e.kind + " " + described(e) + " " + (e.error || "")).toLowerCase().includes(text)));
   const list = all.filter(match);
   const rows = list.slice(-drawn).reverse().map(e => make("li", {class: e.bad ? "trouble" : e.kind},
-    make("span", {class: "when"}, new Date(e.time).toLocaleTimeString("en-GB")),
+    make("span", {class: "when", title: "turn " + e.turn}, new Date(e.time).toLocaleTimeString("en-GB")),
     make("span", {class: "arrow", title: e.kind}, arrows[e.kind] || "·"),
     make("span", {class: "who"}, "#" + e.worker),
-    make("span", {class: "turn"}, "turn " + e.turn),
     make("span", {class: "what"}, (e.bad && e.kind !== "ended" ? "▲ " : "") + described(e), e.error ? make("span", {class: "error"}, " [" + e.error + "]") : ""),
     make("span", {class: "size"}, e.bytes ? bytes(e.bytes) : ""),
   ));
@@ -233,7 +230,6 @@ function show(s) {
   if (s.last_event < last) events = []; // the program has been started again
   last = s.last_event;
   events = [...events, ...s.events].slice(-kept);
-  $("about").textContent = "What the host of this program and its workers do. A turn is " + (s.turn_seconds < 1 ? Math.round(s.turn_seconds * 1000) + " ms." : seconds(s.turn_seconds) + ".");
   $("privacy").textContent = s.payloads ? "Payloads are shown." : "Payloads are not shown, only their sizes.";
   showVerdict(s);
   showFacts(s);

@@ -122,7 +122,7 @@ func testPageNamesTheWorkerThatHangsBeforeItIsEnded(t *testing.T, b *chromium.Ta
 		ended <- err
 	}()
 	b.Wait(`/Worker 1 \(w-1\) does not answer. It has job 1/.test(document.querySelector("#verdict").innerText)`)
-	b.Wait(`/due in [\d,]+ turns?/.test(document.querySelector("#due li.bad").innerText)`)
+	b.Wait(`/due in (60 min|1 h)$/.test(document.querySelector("#due li.bad").innerText)`)
 	b.Wait(`document.querySelector("#workers tr.bad").innerText.includes("does not answer")`)
 	b.Wait(`document.querySelector("#jobs tr.bad").innerText.includes("running")`)
 	assert.Zero(t, host.Stats().WorkersKilled)
@@ -140,8 +140,8 @@ func testPageSaysWhyAWorkerWasEnded(t *testing.T, b *chromium.Tab) {
 	_, err := host.Do(t.Context(), []byte(secret))
 	assert.ErrorIs(t, err, driver.ErrGivenUp)
 	open(b, server.URL)
-	b.Wait(`document.querySelector("#log li.trouble").innerText.includes("worker is late: PollStatus of job 1")`)
-	b.Wait(`/^Worker 1 \(w-1\) ended .* ago: .*worker is late: PollStatus of job 1/.test(document.querySelector("#ended li.bad").innerText)`)
+	b.Wait(`document.querySelector("#log li.trouble").innerText.includes("worker has not answered a poll of job 1 within 10ms (Limits.Answer)")`)
+	b.Wait(`/^Worker 1 \(w-1\) ended .* ago: .*worker has not answered a poll of job 1 within 10ms \(Limits.Answer\)/.test(document.querySelector("#ended li.bad").innerText)`)
 	b.Wait(`document.querySelector("#verdict").innerText.includes("There is no worker")`)
 	assert.Empty(t, b.Troubles())
 }

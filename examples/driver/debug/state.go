@@ -14,7 +14,6 @@ import (
 // A state is what the page shows.
 type state struct {
 	Time        time.Time       `json:"time"`
-	TurnSeconds float64         `json:"turn_seconds"`
 	Stopping    bool            `json:"stopping"`
 	Counters    driver.Counters `json:"counters"`
 	Phases      []phase         `json:"phases"`
@@ -42,8 +41,7 @@ type worker struct {
 	Status  string  `json:"status"` // one word or two
 	Trouble bool    `json:"trouble"`
 	Calls   int     `json:"calls"`
-	Turn    uint64  `json:"turn"`
-	Quiet   uint64  `json:"quiet"` // turns since a message came
+	Quiet   float64 `json:"quiet"` // seconds since a message came, as far as something could be late
 	Outbox  int     `json:"outbox"`
 	Idle    float64 `json:"idle,omitempty"` // seconds for which it has had no job
 	Why     string  `json:"why,omitempty"`
@@ -58,17 +56,16 @@ type ended struct {
 	Why     string  `json:"why"`
 }
 
-// A due is something that a worker has to do. Times are in turns.
+// A due is something that a worker has to do. Times are in seconds.
 type due struct {
-	Worker  uint64 `json:"worker"`
-	ID      string `json:"id"`
-	Limit   string `json:"limit"`
-	Job     uint64 `json:"job,omitempty"`
-	Text    string `json:"text"`
-	Waited  uint64 `json:"waited"`
-	Allowed uint64 `json:"allowed"`
-	Left    uint64 `json:"left"`
-	Overdue bool   `json:"overdue"`
+	Worker  uint64  `json:"worker"`
+	ID      string  `json:"id"`
+	Limit   string  `json:"limit"` // the field of driver.Limits
+	Job     uint64  `json:"job,omitempty"`
+	Text    string  `json:"text"`
+	Waited  float64 `json:"waited"`
+	Allowed float64 `json:"allowed"`
+	Overdue bool    `json:"overdue"`
 }
 
 type job struct {
@@ -76,8 +73,8 @@ type job struct {
 	Region  uint64  `json:"region,omitempty"`
 	Worker  uint64  `json:"worker,omitempty"`
 	Phase   string  `json:"phase"`
-	Turns   uint64  `json:"turns"`   // in the phase
-	Seconds float64 `json:"seconds"` // since Do was called
+	InPhase float64 `json:"in_phase"` // seconds
+	Seconds float64 `json:"seconds"`  // since Do was called
 	Bytes   int     `json:"bytes"`
 	Lost    int     `json:"lost,omitempty"` // workers that have ended with it alone
 	Ran     float64 `json:"ran,omitempty"`  // seconds since the worker said that it runs it
@@ -89,7 +86,7 @@ func (h *handler) state(after uint64) state {
 	snapshot := h.host.Snapshot(maxListed)
 	stats := snapshot.Stats
 	s := state{
-		Time: time.Now(), TurnSeconds: snapshot.Turn.Seconds(), Stopping: stats.Stopping, Counters: stats.Counters,
+		Time: time.Now(), Stopping: stats.Stopping, Counters: stats.Counters,
 		Phases: []phase{{waiting, stats.Waiting}}, WorkersAll: len(stats.Workers), JobsAll: stats.Waiting + stats.Assigned,
 		Starting: stats.Starting, Ended: []ended{}, Workers: []worker{}, Due: []due{}, Jobs: []job{}, Longest: []job{}, Payloads: h.recent.payloads,
 	}
@@ -98,15 +95,16 @@ func (h *handler) state(after uint64) state {
 	}
 	for i := range snapshot.Sessions {
 		one := &snapshot.Sessions[i]
-		s.Workers = append(s.Workers, newWorker(one, s.Time, stats.Stopping))
+		turns := func(n uint64) float64 { return (time.Duration(n) * snapshot.Turn).Seconds() }
+		s.Workers = append(s.Workers, newWorker(one, s.Time, turns(one.Turn-one.Heard), stats.Stopping))
 		for _, d := range one.Due {
 			s.Due = append(s.Due, newDue(one, d))
 		}
 		for _, p := range one.Jobs {
 			j := newJob(p)
-			j.Phase, j.Turns = p.State.String(), one.Turn-p.Since
+			j.Phase, j.InPhase = p.State.String(), turns(one.Turn-p.Since)
 			if p.State == 0 {
-				j.Phase, j.Turns = "assigned", turns(p.Age, snapshot.Turn)
+				j.Phase, j.InPhase = "assigned", j.Seconds
 			}
 			s.Jobs = append(s.Jobs, j)
 		}
@@ -119,18 +117,16 @@ func (h *handler) state(after uint64) state {
 	}
 	for _, p := range snapshot.Waiting {
 		j := newJob(p)
-		j.Phase, j.Turns = waiting, turns(p.Age, snapshot.Turn)
+		j.Phase, j.InPhase = waiting, j.Seconds
 		s.Jobs = append(s.Jobs, j)
 	}
-	slices.SortStableFunc(s.Due, func(a, b due) int { return cmp.Compare(int64(a.Allowed-a.Waited), int64(b.Allowed-b.Waited)) })
+	slices.SortStableFunc(s.Due, func(a, b due) int { return cmp.Compare(a.Allowed-a.Waited, b.Allowed-b.Waited) })
 	s.Due = s.Due[:min(len(s.Due), maxListed)]
 	slices.SortFunc(s.Workers, func(a, b worker) int { return cmp.Compare(a.Number, b.Number) })
 	slices.SortFunc(s.Jobs, func(a, b job) int { return cmp.Compare(a.ID, b.ID) })
 	s.Events, s.LastEvent = h.recent.after(after, maxListed)
 	return s
 }
-
-func turns(d, turn time.Duration) uint64 { return uint64(max(d, 0) / turn) }
 
 func newJob(p driver.Pending) job {
 	return job{ID: p.ID, Region: p.RegionID, Worker: p.Worker, Seconds: p.Age.Seconds(), Bytes: p.Bytes, Lost: p.Lost, Ran: p.Ran.Seconds()}
@@ -147,8 +143,8 @@ func newEnded(e driver.WorkerEnd, now time.Time) ended {
 	return r
 }
 
-func newWorker(one *driver.Session, now time.Time, stopping bool) worker {
-	w := worker{Number: one.Number, ID: safetext.Printable(one.ID, 64), Calls: one.Calls, Turn: one.Turn, Quiet: one.Turn - one.Heard, Outbox: one.Outbox}
+func newWorker(one *driver.Session, now time.Time, quiet float64, stopping bool) worker {
+	w := worker{Number: one.Number, ID: safetext.Printable(one.ID, 64), Calls: one.Calls, Quiet: quiet, Outbox: one.Outbox}
 	if one.Why != nil {
 		w.Why = safetext.Printable(one.Why.Error(), maxLine)
 	}
@@ -195,12 +191,8 @@ func newDue(one *driver.Session, d driver.Due) due {
 	if d.JobID != 0 {
 		text = fmt.Sprintf(text, d.JobID)
 	}
-	r := due{
+	return due{
 		Worker: one.Number, ID: safetext.Printable(one.ID, 64), Limit: d.Limit, Job: d.JobID, Text: text,
-		Waited: one.Turn - d.Since, Allowed: d.Deadline - d.Since, Overdue: d.Overdue,
+		Waited: d.Waited.Seconds(), Allowed: d.Allowed.Seconds(), Overdue: d.Overdue,
 	}
-	if !d.Overdue {
-		r.Left = d.Deadline - one.Turn
-	}
-	return r
 }
