@@ -30,6 +30,11 @@ type coordinator interface {
 	Requests() iter.Seq[workerchannel.Overdue]
 }
 
+// A refuser also records a message that the session refuses by itself.
+type refuser interface {
+	Refuse(env *workerchannel.Envelope, reason string)
+}
+
 // A recordFunc returns a coordinator that records its calls, and what ends the record.
 type recordFunc func(*workerchannel.Coordinator, workerchannel.Limits) (coordinator, func())
 

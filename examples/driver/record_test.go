@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -93,6 +95,47 @@ func TestSessionsOfAHostAreRecordedAndReplayed(t *testing.T) {
 			for _, call := range []string{"expect_worker", "spawn_job", "cancel_job", "poll_status", "worker_lost", "unreadable", "advance_turn"} {
 				assert.NotZero(t, calls[call], call)
 			}
+		})
+	}
+}
+
+func TestAJournalSaysWhyTheHostRefusedWhatTheCoordinatorWouldAccept(t *testing.T) {
+	for name, c := range map[string]struct {
+		play func(*peer)
+		want string
+	}{
+		"announces itself again": {func(p *peer) {
+			p.begin()
+			p.send(p.message(10, wc.BootstrapReady{WorkerID: p.half.ID()}))
+			p.hang()
+		}, `BootstrapReady  [RefusedByHost: reason "driver: worker announced itself twice"]`},
+		"answers before it has the job": {func(p *peer) {
+			p.announce()
+			p.sleep(time.Second) // until the host gives it as many as the window
+			p.spawned()
+			p.sleep(time.Second) // the coordinator has all three jobs, and the next message is not taken
+			p.send(p.message(10, wc.JobCompleted{JobID: 3, Outcome: wc.OutcomeOk{Payload: bytes.Repeat([]byte("lie "), 100)}}))
+			p.deaf()
+		}, `JobCompleted job 3: ok, 400 bytes  [RefusedByHost: reason "driver: worker answered for a job that it had not been given"]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "journal")
+			w, err := journal.Create(file, journal.Options{})
+			require.NoError(t, err)
+			withHost(t, func(t *testing.T, h *Host) {
+				for _, answer := range []<-chan result{do(h, t.Context(), "a"), do(h, t.Context(), "b"), do(h, t.Context(), "c")} {
+					require.NoError(t, (<-answer).err)
+				}
+				require.Equal(t, uint64(1), h.Stats().WorkersKilled)
+			}, WithJournal(w), WithWindow(3), WithLimits(testLimits), WithWorkers(1, play(t, c.play, serving(echo))))
+			require.NoError(t, w.Close())
+			out, err := exec.Command("go", "run", "github.com/workerchannel/workerchannel/examples/inspect", "-failed", file).CombinedOutput()
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit, "something was refused")
+			assert.Contains(t, string(out), c.want)
+			out, err = exec.Command("go", "run", "github.com/workerchannel/workerchannel/examples/replay", file).CombinedOutput()
+			assert.NoError(t, err)
+			assert.Contains(t, string(out), " 0 divergences\n")
 		})
 	}
 }

@@ -130,14 +130,12 @@ func (s *session) take(v workerchannel.Verified, size int) {
 		return
 	}
 	env := v.Envelope()
-	if s.booted && env.Op.Type() == workerchannel.OpBootstrapReady {
-		s.tell(EventRefused, &env, size, errSecondBootstrap)
-		s.breakOff(errSecondBootstrap) // under whatever id: the channel belongs to one worker
-		return
-	}
-	if s.early(env.Op) {
-		s.tell(EventRefused, &env, size, errEarly)
-		s.breakOff(errEarly) // the coordinator cannot know which of its messages have left
+	if why := s.refusal(env.Op); why != nil {
+		if r, ok := s.c.(refuser); ok {
+			r.Refuse(&env, why.Error())
+		}
+		s.tell(EventRefused, &env, size, why)
+		s.breakOff(why)
 		return
 	}
 	switch err := s.c.HandleVerified(v); {
@@ -160,11 +158,16 @@ func (s *session) take(v workerchannel.Verified, size int) {
 	s.settle()
 }
 
-// early reports whether a message is about a job that the worker has not been given yet.
-func (s *session) early(op workerchannel.Op) bool {
+// refusal returns why a message is refused that the coordinator would accept; nil: it is not.
+func (s *session) refusal(op workerchannel.Op) error {
+	if s.booted && op.Type() == workerchannel.OpBootstrapReady {
+		return errSecondBootstrap // under whatever id: the channel belongs to one worker
+	}
 	jobID, _ := workerchannel.JobOf(op) // no call has the number 0
-	job, ok := s.c.Job(jobID)
-	return ok && !job.State.Terminal() && job.Tag.(*handed).position == 0
+	if job, ok := s.c.Job(jobID); ok && !job.State.Terminal() && job.Tag.(*handed).position == 0 {
+		return errEarly // the coordinator cannot know which of its messages have left
+	}
+	return nil
 }
 
 // accepted shows a message that was accepted to those who look.

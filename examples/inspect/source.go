@@ -246,6 +246,9 @@ func (r *reader) event(ev *journal.Event) error {
 		}
 	case "handle_inbound":
 		e.verdict, e.toHost = accepted, ev.ByHost
+	case "refuse":
+		e.verdict, e.toHost = refused, ev.ByHost
+		e.wrong = describeError(map[string]any{"kind": "RefusedByHost", "reason": ev.Argument("reason")})
 	case "unreadable":
 		e.verdict, e.toHost = unreadable, ev.ByHost
 	case "drain_outbox":

@@ -27,6 +27,7 @@ func without[R any](make func(R, *object), results ...string) call[R] {
 var coordinatorCalls = map[string]call[*Recorder]{
 	"handle_inbound": {func(r *Recorder, in *object) *wc.Envelope { return handleAgain(r, in) }, []string{"error"}},
 	"unreadable":     {func(r *Recorder, in *object) *wc.Envelope { return unreadAgain(r, &r.to, in, r.end) }, []string{"error"}},
+	"refuse":         {refuseAgain, nil},
 	"spawn_job": without(func(r *Recorder, in *object) {
 		_ = r.SpawnJob(wc.SpawnJob{
 			JobID: in.number("job_id"), RegionID: in.number("region_id"), TaskID: in.number("task_id"),
@@ -107,6 +108,15 @@ func handleAgain(r receiver, in *object) *wc.Envelope {
 	return &env
 }
 
+func refuseAgain(r *Recorder, in *object) *wc.Envelope {
+	env, reason := in.envelope("wire"), in.str("reason")
+	if in.err != nil {
+		return nil
+	}
+	r.Refuse(env, reason)
+	return env
+}
+
 // unreadAgain gives an unreadable message to the receiver if the journal has all of it, and believes it otherwise.
 func unreadAgain(r receiver, to *recording, in *object, end func(error)) *wc.Envelope {
 	size := in.number("bytes")
@@ -140,6 +150,20 @@ func (o *object) message(name string) []byte {
 		return raw
 	}
 	return []byte(o.str(name))
+}
+
+// envelope returns a message that arrived, as packed does if that is how it stands there; nil after a failure.
+func (o *object) envelope(name string) *wc.Envelope {
+	if _, packed := o.members["packed"]; packed {
+		env, _ := o.packed(name)
+		return env
+	}
+	env := new(wc.Envelope)
+	if err := env.UnmarshalJSON(o.message(name)); err != nil {
+		o.fail(name, err)
+		return nil
+	}
+	return env
 }
 
 // packed returns a message whose payload stands in base64 or as a digest. In place of a digest, the payload is that many

@@ -26,6 +26,12 @@
 // outbox, and the next deadline (due), as far as these have changed; at the beginning they are 0, "" and null. The calls
 // that change nothing, a Reap of no job and a DrainOutbox of no message, are left out.
 //
+// A program may refuse a message for a reason of its own, and not give it to its coordinator: a driver.Host does so with an
+// answer that comes too early. Recorder.Refuse writes a step that has the message and the reason, and that replaying passes
+// over, since the coordinator never had the message:
+//
+//	{"session":1,"step":9,"call":"refuse","wire":{...},"reason":"driver: worker announced itself twice","crc":"..."}
+//
 // [RecordSession] and [RecordWorkerSession] write one whole session as one line, in the form of the conformance data
 // (PROTOCOL section 12), which other implementations can replay. There, each step has the whole state after it, so its
 // size grows with the number of tracked jobs: it is for tests and short sessions.

@@ -167,6 +167,10 @@ func everyCall(t *testing.T, r *Recorder, w *WorkerRecorder) {
 	verified, err := wc.Verify(encode(t, late))
 	require.NoError(t, err)
 	assert.ErrorIs(t, r.HandleVerified(verified), wc.ErrWorkerSessionMismatch)
+	r.Refuse(&late, "not \xff now\n")
+	late.Op = wc.JobCompleted{JobID: last, Outcome: wc.OutcomeOk{Payload: bytes.Repeat([]byte{7}, 2*packOver)}}
+	late.ReplayHash = wc.ReplayHash(late.Header, late.WorkerID, late.Op)
+	r.Refuse(&late, "")
 	late.ReplayHash++
 	assert.ErrorIs(t, r.HandleInbound(&late), wc.ErrReplayHashMismatch)
 	_, err = r.Receive([]byte(" " + strings.Replace(string(encode(t, late)), ",", "\n,\r", 1)))
@@ -198,7 +202,7 @@ func exchange(t *testing.T, r *Recorder, w *WorkerRecorder) {
 
 // requireReplays requires that a journal replays without divergence, and that it has every call.
 func requireReplays(t *testing.T, journal []byte, calls []string) {
-	called := map[string]bool{"unreadable": !isStream(journal)}
+	called := map[string]bool{"unreadable": !isStream(journal), "refuse": !isStream(journal)}
 	w := NewWalker(func(e *Event) error {
 		called[e.Call] = true
 		for _, d := range e.Divergences {

@@ -77,6 +77,14 @@ func (r *Recorder) HandleVerified(v wc.Verified) error {
 	return err
 }
 
+// Refuse records, as refuse, a message that arrived and was not given to the coordinator, because the program refused it for
+// a reason of its own. Replaying passes over it. In a whole session it is not recorded.
+func (r *Recorder) Refuse(env *wc.Envelope, reason string) {
+	if r.to.refused(env, reason) {
+		r.finish()
+	}
+}
+
 // SpawnJob is recorded as spawn_job.
 func (r *Recorder) SpawnJob(job wc.SpawnJob) error { return r.SpawnTagged(job, nil) }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	wc "github.com/workerchannel/workerchannel"
 )
@@ -160,16 +161,39 @@ func (r *recording) received(data []byte, env *wc.Envelope, err error) bool {
 	if r.closed {
 		return false
 	}
-	l := r.step("handle_inbound")
+	r.step("handle_inbound")
+	r.wire(data, env, err == nil)
+	return true
+}
+
+// wire writes a message that arrived, with its payload packed if that may be and is worth it.
+func (r *recording) wire(data []byte, env *wc.Envelope, pack bool) {
+	l := &r.line
 	switch {
 	case r.full:
 		l.text(`,"wire":`, string(data))
-	case err == nil && len(data) > packOver && r.packed(env):
+	case pack && len(data) > packOver && r.packed(env):
 	case bytes.IndexByte(data, '\n') >= 0 || bytes.IndexByte(data, '\r') >= 0:
 		l.text(`,"wire":`, string(data))
 	default:
 		l.raw(`,"wire":`, data)
 	}
+}
+
+// refused writes the step of a message that the program did not give to its half. Whole sessions have no such steps: other
+// implementations would not know them.
+func (r *recording) refused(env *wc.Envelope, reason string) bool {
+	if r.closed || r.full {
+		return false
+	}
+	data, err := env.AppendJSON(r.scratch[:0])
+	r.scratch = data
+	if err != nil {
+		return false
+	}
+	r.step("refuse")
+	r.wire(data, env, true)
+	r.line.text(`,"reason":`, strings.ToValidUTF8(reason, "\ufffd"))
 	return true
 }
 

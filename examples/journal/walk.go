@@ -349,16 +349,12 @@ func (w *Walker) complete(s *walked) {
 	if data := in.members["error"]; len(data) > 0 && data[0] == '{' {
 		e.Error, _ = plain(data).(map[string]any)
 	}
-	if e.Envelope == nil && e.Call == "handle_inbound" {
-		var env wc.Envelope
-		if _, packed := in.members["packed"]; packed {
-			e.Envelope, _ = in.packed("wire")
-		} else if env.UnmarshalJSON(in.message("wire")) == nil {
-			e.Envelope = &env
-		}
+	arrived := e.Call == "handle_inbound" || e.Call == "refuse"
+	if e.Envelope == nil && arrived {
+		e.Envelope = in.envelope("wire")
 	}
 	switch e.Call {
-	case "handle_inbound":
+	case "handle_inbound", "refuse":
 		e.Bytes = len(in.members["wire"])
 	case "unreadable":
 		_ = json.Unmarshal(in.members["bytes"], &e.Bytes)
