@@ -1,6 +1,10 @@
 package driver
 
-import "time"
+import (
+	"strings"
+	"sync"
+	"time"
+)
 
 // A call is one call of Host.Do.
 type call struct {
@@ -35,7 +39,7 @@ type call struct {
 	// The Host's.
 	done     chan struct{} // closed when the call is settled
 	left     chan struct{} // if atOnce: closed when it is cancelled and not settled
-	progress chan string   // nil: nobody wants it
+	progress *details      // nil: nobody wants it
 	made     time.Time     // when Do was called
 	runLimit time.Duration // 0 or less: none
 	first    handed        // to the first worker that has it
@@ -61,22 +65,58 @@ type handed struct {
 	limited  bool      // its clock has been started
 }
 
-// deliver gives a detail to the caller, and makes room for it if the caller is slow.
-func (c *call) deliver(detail string) {
-	if c.progress == nil {
+// details are what the job of a call has reported and its caller has not taken yet, the oldest first. They are bounded in
+// bytes, as a worker may report anything at any rate. Those of a caller who does not want them are nil.
+type details struct {
+	mu    sync.Mutex
+	list  []string
+	bytes int           // with detailCost for each
+	some  chan struct{} // capacity 1: list may not be empty
+}
+
+const (
+	detailCost = 32        // the memory that an entry of list takes, about, beside its text
+	maxDetails = 129 << 10 // 8 of the longest
+)
+
+// add adds a detail, in place of the oldest if there are too many. It does not wait for the caller.
+func (d *details) add(detail string) {
+	if d == nil {
 		return
 	}
-	for {
-		select {
-		case c.progress <- detail:
-			return
-		default:
-		}
-		select {
-		case <-c.progress:
-		default:
-		}
+	detail = strings.Clone(plain(detail, maxText)) // or a part would keep the whole
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.list = append(d.list, detail)
+	d.bytes += len(detail) + detailCost
+	for d.bytes > maxDetails {
+		d.first()
 	}
+	notify(d.some)
+}
+
+// take takes the oldest detail out, if there is one.
+func (d *details) take() (detail string, ok bool) {
+	if d == nil {
+		return "", false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.list) == 0 {
+		return "", false
+	}
+	if detail = d.first(); len(d.list) > 0 {
+		notify(d.some)
+	}
+	return detail, true
+}
+
+func (d *details) first() string {
+	detail := d.list[0]
+	d.list[0] = ""
+	d.list = d.list[1:]
+	d.bytes -= len(detail) + detailCost
+	return detail
 }
 
 // A runClock is the clock of a handler.

@@ -21,8 +21,10 @@ type callOptions struct {
 }
 
 // WithProgress has f called with each detail that the job reports, in the goroutine that called Do and before Do
-// returns. If f is slow, the oldest of the details that wait are dropped. A job that runs again reports again. The
-// text is the worker's: quote it before it goes to a terminal.
+// returns. A detail is cut to 16 KiB, as Job.Progress does. If f is slow, details wait: the last 8 at least, and more if
+// they are short, up to 129 KiB of text and 32 bytes for each. The oldest of more are dropped; the last one always comes,
+// unless Do returns at once. A job that runs again reports again. The text is the worker's: quote it before it goes to a
+// terminal.
 func WithProgress(f func(detail string)) CallOption {
 	return func(o *callOptions) { o.progress = f }
 }
@@ -91,8 +93,10 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	if o.atOnce {
 		c.payload, c.atOnce, c.left = slices.Clone(payload), true, make(chan struct{})
 	}
+	var progress chan struct{} // nil: nobody wants it
 	if o.progress != nil {
-		c.progress = make(chan string, 8)
+		progress = make(chan struct{}, 1)
+		c.progress = &details{some: progress}
 	}
 	if err := h.submit(c, o.region); err != nil {
 		return nil, err
@@ -104,13 +108,15 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	defer stop()
 	for {
 		select {
-		case detail := <-c.progress:
-			o.progress(detail)
+		case <-progress:
+			if detail, ok := c.progress.take(); ok {
+				o.progress(detail)
+			}
 		case <-c.left:
 			return nil, &CancelError{Cause: c.cancel}
 		case <-c.done:
-			for len(c.progress) > 0 {
-				o.progress(<-c.progress)
+			for detail, ok := c.progress.take(); ok; detail, ok = c.progress.take() {
+				o.progress(detail)
 			}
 			return c.result.payload, c.result.err
 		}

@@ -127,7 +127,7 @@ func TestDoDeliversProgressBeforeItReturns(t *testing.T) {
 
 func TestSlowProgressDoesNotHoldUpOtherCalls(t *testing.T) {
 	handler := func(_ context.Context, job *Job) ([]byte, error) {
-		for i := range 1000 * len(job.Payload) {
+		for i := range 10_000 * len(job.Payload) {
 			job.Progress(fmt.Sprint(i))
 		}
 		return nil, nil
@@ -140,7 +140,7 @@ func TestSlowProgressDoesNotHoldUpOtherCalls(t *testing.T) {
 		require.NoError(t, err)
 		close(release)
 		require.NoError(t, (<-slow).err)
-		assert.Equal(t, "999", last, "the oldest are dropped")
+		assert.Equal(t, "9999", last, "the oldest are dropped")
 	}, WithWorkers(1, play(t, serving(handler, WithConcurrency(2)))))
 }
 

@@ -207,7 +207,7 @@ func (s *session) observe(op workerchannel.Op) {
 			s.limitRun(h)
 		}
 		if op.Detail != nil {
-			h.call.deliver(*op.Detail)
+			h.call.progress.add(*op.Detail)
 		}
 	case workerchannel.CancelAcknowledged:
 		if h := s.handed(op.JobID); h != nil { // it has none if a shutdown is requested

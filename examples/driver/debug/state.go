@@ -13,21 +13,21 @@ import (
 
 // A state is what the page shows.
 type state struct {
-	Time        time.Time       `json:"time"`
-	Stopping    bool            `json:"stopping"`
-	Counters    driver.Counters `json:"counters"`
-	Phases      []phase         `json:"phases"`
-	Workers     []worker        `json:"workers"`
-	WorkersAll  int             `json:"workers_all"`
-	Starting    int             `json:"starting"` // workers that the host starts and that are not ready
-	Ended       []ended         `json:"ended"`    // the workers that ended last, the latest first
-	Due         []due           `json:"due"`
-	Jobs        []job           `json:"jobs"`
-	JobsAll     int             `json:"jobs_all"`
-	Longest     []job           `json:"longest"` // those that run, the one that has run longest first
-	Events      []event         `json:"events"`
-	LastEvent   uint64          `json:"last_event"`
-	Payloads    bool            `json:"payloads"`
+	Time       time.Time       `json:"time"`
+	Stopping   bool            `json:"stopping"`
+	Counters   driver.Counters `json:"counters"`
+	Phases     []phase         `json:"phases"`
+	Workers    []worker        `json:"workers"`
+	WorkersAll int             `json:"workers_all"`
+	Starting   int             `json:"starting"` // workers that the host starts and that are not ready
+	Ended      []ended         `json:"ended"`    // the workers that ended last, the latest first
+	Due        []due           `json:"due"`
+	Jobs       []job           `json:"jobs"`
+	JobsAll    int             `json:"jobs_all"`
+	Longest    []job           `json:"longest"` // those that run, the one that has run longest first
+	Events     []event         `json:"events"`
+	LastEvent  uint64          `json:"last_event"`
+	Payloads   bool            `json:"payloads"`
 }
 
 type phase struct {
