@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	maxKept = 16 << 20 // bytes of payloads and texts in all
-	maxText = 1 << 10  // bytes that are kept of a text
-	maxLine = 500      // bytes of a text on the page
+	maxKept   = 16 << 20 // bytes in all
+	eventCost = 512      // bytes that an event takes beside its texts and payload, at most
+	maxText   = 1 << 10  // bytes that are kept of a text
+	maxLine   = 500      // bytes of a text on the page
 )
 
 // recent keeps the last events of a host.
@@ -26,9 +27,9 @@ type recent struct {
 	turn     time.Duration
 
 	mu   sync.Mutex
-	list []event // oldest first
-	last uint64  // the number of the last event
-	size int     // of all payloads and texts
+	list []*event // oldest first
+	last uint64   // the number of the last event
+	size int      // of all events
 }
 
 // An event is what is kept of a driver.Event, and how it goes to the page.
@@ -48,12 +49,12 @@ type event struct {
 
 	envelope wc.Envelope // shortened
 	blank    int         // the size of a payload that was left out
-	kept     int
+	kept     int         // the memory that it takes
 }
 
 // add is called by the host.
 func (r *recent) add(e driver.Event) {
-	one := event{Time: time.Now(), Kind: e.Kind.String(), Worker: e.Worker, Turn: e.Turn, Bytes: e.Size}
+	one := &event{Time: time.Now(), Kind: e.Kind.String(), Worker: e.Worker, Turn: e.Turn, Bytes: e.Size}
 	if e.Err != nil {
 		one.Error = safetext.Printable(e.Err.Error(), maxLine)
 	}
@@ -71,7 +72,7 @@ func (r *recent) add(e driver.Event) {
 			one.Job = &id
 		}
 		one.Bad = one.Bad || bad(op)
-		r.shorten(&one, e.Envelope)
+		r.shorten(one, e.Envelope)
 	} else if e.Kind == driver.EventRefused {
 		one.Text = strconv.Itoa(e.Size) + " bytes that are no message"
 	}
@@ -79,14 +80,18 @@ func (r *recent) add(e driver.Event) {
 	defer r.mu.Unlock()
 	r.last++
 	one.Number = r.last
+	one.kept += eventCost + taken(one.Text) + taken(one.Error) + taken(one.Payload)
 	r.list = append(r.list, one)
 	r.size += one.kept
 	for len(r.list) > r.most || r.size > maxKept && len(r.list) > 1 {
 		r.size -= r.list[0].kept
-		r.list[0] = event{}
+		r.list[0] = nil
 		r.list = r.list[1:]
 	}
 }
+
+// taken returns the memory that a text takes, at most: the runtime rounds up.
+func taken(text string) int { return len(text) + len(text)/8 }
 
 // bad reports whether a message says that something went wrong.
 func bad(op wc.Op) bool {
@@ -112,7 +117,7 @@ func (r *recent) shorten(one *event, env wc.Envelope) {
 		} else {
 			s = strings.Clone(s) // it may be a part of a long message
 		}
-		one.kept += len(s)
+		one.kept += taken(s)
 		return s
 	}
 	optional := func(s *string) *string {
@@ -132,8 +137,9 @@ func (r *recent) shorten(one *event, env wc.Envelope) {
 		if len(p) > shown {
 			one.Payload += "…"
 		}
-		one.kept += len(p)
-		return append([]byte{}, p...)
+		p = append([]byte{}, p...)
+		one.kept += cap(p)
+		return p
 	}
 	env.WorkerID = optional(env.WorkerID)
 	switch op := env.Op.(type) {
@@ -175,14 +181,14 @@ func (r *recent) shorten(one *event, env wc.Envelope) {
 }
 
 // after returns the events since one, the last ones if there are too many, and the number of the last.
-func (r *recent) after(n uint64, most int) (list []event, last uint64) {
+func (r *recent) after(n uint64, most int) (list []*event, last uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n > r.last {
 		n = 0 // it was of another run of the program
 	}
 	list = r.list[len(r.list)-int(min(r.last-n, uint64(len(r.list)), uint64(most))):]
-	return append([]event{}, list...), r.last
+	return append([]*event{}, list...), r.last
 }
 
 func (r *recent) name() string {

@@ -25,7 +25,7 @@ type state struct {
 	Jobs       []job           `json:"jobs"`
 	JobsAll    int             `json:"jobs_all"`
 	Longest    []job           `json:"longest"` // those that run, the one that has run longest first
-	Events     []event         `json:"events"`
+	Events     []*event        `json:"events"`
 	LastEvent  uint64          `json:"last_event"`
 	Payloads   bool            `json:"payloads"`
 }
