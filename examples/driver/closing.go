@@ -21,10 +21,14 @@ type closing struct {
 
 // endOfInput notes why nothing more comes.
 func (s *session) endOfInput(err error) {
-	if s.left {
-		err = errLeft
+	switch {
+	case s.left:
+		s.end(errLeft)
+	case errors.Is(err, ErrBroken) || errors.Is(err, ErrLineTooLong):
+		s.breakOff(err)
+	default:
+		s.end(err)
 	}
-	s.end(err)
 }
 
 // end has the connection closed.

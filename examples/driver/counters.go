@@ -22,7 +22,7 @@ type Counters struct {
 
 	WorkersStarted uint64 // connections, whether dialed or attached
 	WorkersEnded   uint64 // connections whose worker left, for whatever reason
-	WorkersKilled  uint64 // those that the host ended because they were late or broken, or did not stop in time
+	WorkersKilled  uint64 // those that the host ended because they were late or broken (see ErrBroken), or did not stop in time
 	DialFailures   uint64 // calls of Dial that returned an error
 	Abandoned      uint64 // connections whose calls did not return though they had been closed
 

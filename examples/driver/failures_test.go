@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -104,6 +106,55 @@ func TestJobsOfABadWorkerRunElsewhere(t *testing.T) {
 		})
 	}
 }
+
+func TestAWorkerThatBreaksTheTransportCountsAsKilled(t *testing.T) {
+	writes := func(text string) func() Conn {
+		return func() Conn {
+			host, worker := net.Pipe()
+			go func() {
+				_, _ = io.WriteString(worker, text)
+				_ = worker.Close()
+			}()
+			return Lines(host)
+		}
+	}
+	for name, c := range map[string]struct {
+		open func() Conn
+		why  error
+		cut  bool
+	}{
+		"a line that is too long": {writes(strings.Repeat("x", MaxLine+lineBuffer) + "\n"), ErrLineTooLong, true},
+		"a broken frame":          {func() Conn { return endsWith(fmt.Errorf("%w: a frame of 7 bits", ErrBroken)) }, ErrBroken, true},
+		"half a line":             {writes("half"), ErrHalfLine, false},
+		"death":                   {writes(""), io.EOF, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cut := 0
+			withHost(t, func(t *testing.T, h *Host) {
+				require.NoError(t, h.Attach(cutConn{c.open(), &cut}))
+				time.Sleep(2 * time.Hour)
+				s := h.Stats()
+				require.Len(t, s.Ended, 1)
+				assert.ErrorIs(t, s.Ended[0].Err, c.why)
+				assert.Equal(t, c.cut, s.WorkersKilled == 1)
+				assert.Equal(t, c.cut, cut == 1)
+			}, WithLimits(testLimits))
+		})
+	}
+}
+
+// endsWith returns a connection whose Recv fails.
+func endsWith(err error) Conn {
+	conn, _ := Pipe(0)
+	return endedConn{conn, err}
+}
+
+type endedConn struct {
+	Conn
+	err error
+}
+
+func (c endedConn) Recv() ([]byte, error) { return nil, c.err }
 
 func TestNothingIsBelievedAfterAMessageThatWasRefused(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {

@@ -31,14 +31,14 @@ import (
 	"github.com/workerchannel/workerchannel/examples/driver"
 )
 
-// Errors of Send and Recv. After one of them the connection is at its end.
+// Errors of Send and Recv. After one of them the connection is at its end. The last two are each a driver.ErrBroken.
 var (
 	ErrClosed   = errors.New("natsconn: connection is closed")
 	ErrEnded    = errors.New("natsconn: peer has closed the connection")
 	ErrLost     = errors.New("natsconn: a frame is lost")
 	ErrSilent   = errors.New("natsconn: peer is silent")
-	ErrTooLong  = errors.New("natsconn: message is longer than driver.MaxLine")
-	ErrBadFrame = errors.New("natsconn: frame is malformed")
+	ErrTooLong  = fmt.Errorf("%w: natsconn: message is longer than driver.MaxLine", driver.ErrBroken)
+	ErrBadFrame = fmt.Errorf("%w: natsconn: frame is malformed", driver.ErrBroken)
 )
 
 // An Option configures a connection.

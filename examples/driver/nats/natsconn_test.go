@@ -135,6 +135,11 @@ func TestWhatDoesNotFitEndsTheConnection(t *testing.T) {
 			}
 		})
 	}
+	for _, err := range []error{ErrTooLong, ErrBadFrame} {
+		if !errors.Is(err, driver.ErrBroken) {
+			t.Errorf("a host must know that the peer is to blame for %q", err)
+		}
+	}
 }
 
 func TestLargestPayloadFitsAServerOfDefaultSettings(t *testing.T) {

@@ -26,6 +26,8 @@ package wsconn
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/coder/websocket"
 
@@ -58,6 +60,9 @@ func (c conn) Send(msg []byte) error {
 
 func (c conn) Recv() ([]byte, error) {
 	_, msg, err := c.ws.Read(context.Background())
+	if errors.Is(err, websocket.ErrMessageTooBig) {
+		err = fmt.Errorf("%w: %w", driver.ErrBroken, err)
+	}
 	return msg, err
 }
 

@@ -48,8 +48,8 @@ func TestTooLongAMessageEndsTheConnection(t *testing.T) {
 	defer host.Close()
 	defer worker.Close()
 	go func() { _ = worker.Send(bytes.Repeat([]byte{'x'}, driver.MaxLine+1)) }()
-	if msg, err := host.Recv(); !errors.Is(err, websocket.ErrMessageTooBig) {
-		t.Fatalf("expected ErrMessageTooBig, got %d bytes and %v", len(msg), err)
+	if msg, err := host.Recv(); !errors.Is(err, websocket.ErrMessageTooBig) || !errors.Is(err, driver.ErrBroken) {
+		t.Fatalf("expected ErrMessageTooBig and driver.ErrBroken, got %d bytes and %v", len(msg), err)
 	}
 }
 
