@@ -36,8 +36,11 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 	s.endRelief(w, nil)
 	s.close(w)
 	w.left = true
-	s.slots = slices.DeleteFunc(s.slots, func(other *slot) bool { return other == w })
-	s.unempty(w)
+	last := len(s.slots) - 1
+	s.slots[w.index] = s.slots[last]
+	s.slots[w.index].index = w.index
+	s.slots[last] = nil
+	s.slots = s.slots[:last]
 	if w.dialed && w.post == nil {
 		s.staff.leaving--
 		for _, other := range s.slots {
@@ -162,19 +165,21 @@ func (s *scheduler) placeSuspects() {
 		return
 	}
 	s.recheck = false
-	if len(s.backlog.suspects) == 0 && s.emptying == 0 {
-		return
-	}
-	var busy []*slot
-	for _, w := range s.slots {
-		c := s.backlog.suspects.first()
-		switch {
-		case c != nil && w.empty() && !w.rest[c.id]:
+	for l := s.vacant.first; l != nil && len(s.backlog.suspects) > 0; {
+		w, c := l.of, s.backlog.suspects.first()
+		if l = l.next; !w.rest[c.id] {
 			s.backlog.remove(c)
 			w.suspect = c
 			s.unempty(w)
 			s.assign(c, w)
-		case w.able && w.suspect == nil:
+		}
+	}
+	if s.emptying == min(len(s.backlog.suspects), s.shared) {
+		return
+	}
+	var busy []*slot
+	for _, w := range s.slots {
+		if w.shared == 1 {
 			busy = append(busy, w)
 		}
 	}

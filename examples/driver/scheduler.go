@@ -32,8 +32,9 @@ type scheduler struct {
 	rules
 	lastID   uint64
 	backlog  backlog
-	slots    []*slot // the workers, in the order in which they joined
+	slots    []*slot // the workers
 	places   ranking
+	vacant   chain[*slot] // those that have no calls and could be given one
 	behind   chain[*slot] // the workers at which calls wait, the one that has ended no call for the longest time first
 	handlers int          // of the workers that are ready
 	ready    int          // these workers, but those that are leaving
@@ -41,7 +42,8 @@ type scheduler struct {
 	usual    int          // the capacity that a worker said last
 	excess   int          // calls that wait at workers
 	staff    staff
-	emptying int    // the workers that are
+	shared   int    // the workers that are
+	emptying int    // of these
 	recheck  bool   // a suspect may find an empty worker now
 	ended    uint64 // calls that workers have ended
 	pace     pace
@@ -93,8 +95,15 @@ func (s *scheduler) submit(c *call) error {
 
 // cancelCall cancels a call: at once if it waits, otherwise through the handshake. The first cause counts.
 func (s *scheduler) cancelCall(c *call, cause error, reason string) {
+	if s.beginCancel(c, cause, reason) {
+		s.dispatch()
+	}
+}
+
+// beginCancel cancels a call that was not cancelled before. The caller calls dispatch then.
+func (s *scheduler) beginCancel(c *call, cause error, reason string) (begun bool) {
 	if c.settled || c.cancel != nil {
-		return
+		return false
 	}
 	c.cancel, c.reason = cause, reason
 	if c.slot == nil {
@@ -110,17 +119,17 @@ func (s *scheduler) cancelCall(c *call, cause error, reason string) {
 			s.effects.left = append(s.effects.left, c)
 		}
 	}
-	s.dispatch()
+	return true
 }
 
 // cancelRegion cancels the calls of a region, and returns how many were not cancelled before.
 func (s *scheduler) cancelRegion(r *Region, cause error, reason string) (cancelled int) {
 	for _, c := range sortedCalls(r.calls) {
-		if c.cancel == nil {
-			s.cancelCall(c, cause, reason)
+		if s.beginCancel(c, cause, reason) {
 			cancelled++
 		}
 	}
+	s.dispatch()
 	return cancelled
 }
 
@@ -138,11 +147,11 @@ func (s *scheduler) closeRegion(r *Region, cause error, reason string) (cancelle
 // join adds a worker, which is not ready yet, for a post; nil: it has come by itself.
 func (s *scheduler) join(p *post) *slot {
 	w := &slot{post: p, dialed: p != nil, calls: map[uint64]*call{}, rest: map[uint64]bool{}}
-	w.behind.of = w
+	w.behind.of, w.vacant.of = w, w
 	if p != nil {
 		p.worker = w
 	}
-	s.slots = append(s.slots, w)
+	w.index, s.slots = len(s.slots), append(s.slots, w)
 	s.counts.WorkersStarted++
 	return w
 }
@@ -215,7 +224,9 @@ func (s *scheduler) count(w *slot) {
 			s.effects.dry = true
 		}
 	}
-	w.able = able
+	if w.able = able; !able {
+		s.unempty(w)
+	}
 }
 
 // workerEnding has a worker get no more calls. What it has been given is decided when it has left.
@@ -416,10 +427,19 @@ func (s *scheduler) arrange(w *slot) {
 	}
 	s.excess += excess - w.waiting
 	w.waiting = excess
-	wasIdle := w.idle
-	if w.idle = w.empty(); w.idle && !wasIdle {
+	switch vacant := w.empty(); {
+	case !vacant:
+		w.vacant.remove()
+	case w.vacant.chain == nil:
+		s.vacant.append(&w.vacant)
 		s.effects.idle = append(s.effects.idle, w)
 	}
+	shared := 0
+	if w.able && w.suspect == nil {
+		shared = 1
+	}
+	s.shared += shared - w.shared
+	w.shared = shared
 	switch {
 	case excess == 0:
 		w.behind.remove()

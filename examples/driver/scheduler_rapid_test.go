@@ -253,7 +253,17 @@ func checkScheduler(t *rapid.T, s *scheduler, all []*call, settled map[*call]int
 		}
 	}
 	handlers, ready, excess, untold, reserved := 0, 0, 0, 0, map[*slot]int{}
-	for _, w := range s.slots {
+	vacant, shared, emptying := 0, 0, 0
+	for i, w := range s.slots {
+		vacant += btoi(w.empty())
+		shared += btoi(w.able && w.suspect == nil)
+		emptying += btoi(w.emptying)
+		if w.index != i || w.empty() && w.vacant.chain == nil {
+			t.Fatal("a worker cannot be found")
+		}
+		if c := s.backlog.suspects.first(); c != nil && w.empty() && !w.rest[c.id] {
+			t.Fatal("a suspect waits though a worker has no calls")
+		}
 		unbegun, returning := 0, 0
 		for _, c := range w.calls {
 			if c.returning && !c.begun {
@@ -291,6 +301,13 @@ func checkScheduler(t *rapid.T, s *scheduler, all []*call, settled map[*call]int
 	if handlers != s.handlers || ready != s.ready || excess != s.excess || untold != s.staff.untold {
 		t.Fatalf("%d handlers, %d ready, %d calls that wait there, %d untold; %d, %d, %d and %d are counted",
 			handlers, ready, excess, untold, s.handlers, s.ready, s.excess, s.staff.untold)
+	}
+	if vacant != s.vacant.len || shared != s.shared || emptying != s.emptying {
+		t.Fatalf("%d workers have no calls, %d are shared, %d get none; %d, %d and %d are counted",
+			vacant, shared, emptying, s.vacant.len, s.shared, s.emptying)
+	}
+	if want := min(len(s.backlog.suspects), shared); emptying != want {
+		t.Fatalf("%d workers get no calls for suspects, expected %d", emptying, want)
 	}
 	if s.backlog.next() != nil && s.room() != nil {
 		t.Fatal("a call waits though a worker has room")

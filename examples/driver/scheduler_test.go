@@ -133,6 +133,26 @@ func TestSchedulerEmptiesTheWorkerWithTheFewestCallsForASuspect(t *testing.T) {
 	assert.Equal(t, a, later.slot, "no suspect waits")
 }
 
+func TestSchedulerEmptiesAnotherWorkerForASuspectIfOneTakesNoMoreCalls(t *testing.T) {
+	for name, ends := range map[string]func(*scheduler, *slot){
+		"leaving": func(s *scheduler, w *slot) { s.workerCapacity(w, 0) },
+		"ending":  (*scheduler).workerEnding,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScheduler(rules{window: 2})
+			a, b, c := readySlot(s), readySlot(s), readySlot(s)
+			for range 5 {
+				submitted(t, s)
+			}
+			s.crash(c) // it had one
+			require.Equal(t, []bool{true, false}, []bool{a.emptying, b.emptying})
+			ends(s, a)
+			assert.Equal(t, []bool{false, true}, []bool{a.emptying, b.emptying})
+			assert.Equal(t, 1, s.emptying)
+		})
+	}
+}
+
 func TestSchedulerWithOneTryGivesUpWhatMayHaveBegunWhoeverWasGuilty(t *testing.T) {
 	for how, want := range map[ending][]bool{endedByItself: {true, true, false}, endedForOne: {true, true, false}, endedInOrder: {true, false, false}} {
 		s := newScheduler(rules{tries: 1})

@@ -16,7 +16,7 @@ type slot struct {
 	relief                *post // whose worker will relieve it; nil: none
 	ended                 int   // calls that it has ended
 	old                   bool  // it has the age at which it is to be replaced
-	idle                  bool  // it has no calls
+	index                 int   // in scheduler.slots
 	waiting               int   // calls that wait there
 	ready, stopping, left bool
 	able                  bool // it is ready and takes calls
@@ -29,6 +29,7 @@ type slot struct {
 	unbegun   chain[*call]     // those that it is not known to have begun, and that are not being cancelled, in the order in which it got them
 	returning int              // those that are being taken back and are not known to have begun
 	suspect   *call            // the one that it has to run alone; nil: none
+	shared    int              // 1: it is able, and has no suspect; 0: otherwise
 	emptying  bool             // it gets no calls until it has none, for a suspect
 	rest      map[uint64]bool  // the calls that have been taken back, whose handshake is not over
 
@@ -37,6 +38,7 @@ type slot struct {
 
 	place         link[*slot] // in scheduler.places
 	behind        link[*slot] // in scheduler.behind
+	vacant        link[*slot] // in scheduler.vacant
 	orders, spare []order     // not yet taken by takeOrders; taken before
 
 	// The Host's.
