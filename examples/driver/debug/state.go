@@ -102,7 +102,7 @@ func (h *handler) state(after uint64) state {
 		}
 		for _, p := range one.Jobs {
 			j := newJob(p)
-			j.Phase, j.InPhase = p.State.String(), turns(one.Turn-p.Since)
+			j.Phase, j.InPhase = p.State.String(), min(turns(one.Turn-p.Since), j.Seconds) // a turn may just have passed
 			if p.State == 0 {
 				j.Phase, j.InPhase = "assigned", j.Seconds
 			}
