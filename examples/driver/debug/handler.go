@@ -77,7 +77,7 @@ type handler struct {
 // Handler returns a handler that shows the host. Its path must end in a slash, such as "/debug/workers/". From now on, for
 // as long as the host runs, the last messages are kept. It may be called again, for other options.
 func Handler(host *driver.Host, opts ...Option) http.Handler {
-	h := &handler{host: host, hosts: map[string]bool{}, recent: recent{most: 1000, turn: host.Snapshot(0).Turn}}
+	h := &handler{host: host, hosts: map[string]bool{}, recent: recent{most: 1000}}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(h)

@@ -24,7 +24,6 @@ const (
 type recent struct {
 	most     int
 	payloads bool
-	turn     time.Duration
 
 	mu   sync.Mutex
 	list []*event // oldest first
