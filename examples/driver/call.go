@@ -65,8 +65,8 @@ type handed struct {
 	limited  bool      // its clock has been started
 }
 
-// details are what the job of a call has reported and its caller has not taken yet, the oldest first. They are bounded in
-// bytes, as a worker may report anything at any rate. Those of a caller who does not want them are nil.
+// details are what the job of a call has reported and its caller has not taken yet, the oldest first. They are bounded
+// in bytes, as a worker may report anything at any rate. Those of a caller who does not want them are nil.
 type details struct {
 	mu    sync.Mutex
 	list  []string

@@ -21,10 +21,10 @@ type callOptions struct {
 }
 
 // WithProgress has f called with each detail that the job reports, in the goroutine that called Do and before Do
-// returns. A detail is cut to 16 KiB, as Job.Progress does. If f is slow, details wait: the last 8 at least, and more if
-// they are short, up to 129 KiB of text and 32 bytes for each. The oldest of more are dropped; the last one always comes,
-// unless Do returns at once. A job that runs again reports again. The text is the worker's: quote it before it goes to a
-// terminal.
+// returns. A detail is cut to 16 KiB, as Job.Progress does. If f is slow, details wait: the last 8 at least, and more
+// if they are short, up to 129 KiB for the call, where each counts 32 bytes beside its text. The oldest of more are
+// dropped; the last one always comes, unless Do returns at once. A job that runs again reports again. The text is the
+// worker's: quote it before it goes to a terminal.
 func WithProgress(f func(detail string)) CallOption {
 	return func(o *callOptions) { o.progress = f }
 }

@@ -212,8 +212,9 @@ func TestStepsOfOne(t *testing.T) {
 	massEnds[*stepsOf](t, *stepsN)
 }
 
-// A step is a statement of the driver or the core that is carried out, as the tool that measures coverage counts them. It does
-// not see how much copy moves, so what may get long must not be a list in which elements are inserted or deleted.
+// A step is a statement of the driver or the core that is carried out, as the tool that measures coverage counts them.
+// It does not see how much copy moves, so what may get long must not be a list in which elements are inserted or
+// deleted.
 func TestTheEndOfManyCallsTakesStepsInProportion(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the driver")

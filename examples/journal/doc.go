@@ -26,9 +26,9 @@
 // outbox, and the next deadline (due), as far as these have changed; at the beginning they are 0, "" and null. The calls
 // that change nothing, a Reap of no job and a DrainOutbox of no message, are left out.
 //
-// A program may refuse a message for a reason of its own, and not give it to its coordinator: a driver.Host does so with an
-// answer that comes too early. Recorder.Refuse writes a step that has the message and the reason, and that replaying passes
-// over, since the coordinator never had the message:
+// A program may refuse a message for a reason of its own, and not give it to its coordinator: a driver.Host does so
+// with an answer that comes too early. Recorder.Refuse writes a step that has the message and the reason, and that
+// replaying passes over, since the coordinator never had the message:
 //
 //	{"session":1,"step":9,"call":"refuse","wire":{...},"reason":"driver: worker announced itself twice","crc":"..."}
 //

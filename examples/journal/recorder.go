@@ -77,8 +77,8 @@ func (r *Recorder) HandleVerified(v wc.Verified) error {
 	return err
 }
 
-// Refuse records, as refuse, a message that arrived and was not given to the coordinator, because the program refused it for
-// a reason of its own. Replaying passes over it. In a whole session it is not recorded.
+// Refuse records, as refuse, a message that arrived and was not given to the coordinator, because the program refused
+// it for a reason of its own. Replaying passes over it. In a whole session it is not recorded.
 func (r *Recorder) Refuse(env *wc.Envelope, reason string) {
 	if r.to.refused(env, reason) {
 		r.finish()

@@ -180,8 +180,8 @@ func (r *recording) wire(data []byte, env *wc.Envelope, pack bool) {
 	}
 }
 
-// refused writes the step of a message that the program did not give to its half. Whole sessions have no such steps: other
-// implementations would not know them.
+// refused writes the step of a message that the program did not give to its half. Whole sessions have no such steps:
+// other implementations would not know them.
 func (r *recording) refused(env *wc.Envelope, reason string) bool {
 	if r.closed || r.full {
 		return false

@@ -64,8 +64,8 @@ func AllowHosts(names ...string) Option {
 // ShowPayloads shows the first bytes of payloads on the page, and has messages.jsonl contain them whole.
 func ShowPayloads() Option { return func(h *handler) { h.recent.payloads = true } }
 
-// Keep sets how many messages are kept, 1,000 without this option. All together they take at most 16 MiB of memory, so of
-// the shortest about 30,000 are kept. Less than 1 stands for 1.
+// Keep sets how many messages are kept, 1,000 without this option. All together they take at most 16 MiB of memory, so
+// of the shortest about 30,000 are kept. Less than 1 stands for 1.
 func Keep(n int) Option { return func(h *handler) { h.recent.most = max(n, 1) } }
 
 type handler struct {
