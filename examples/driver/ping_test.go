@@ -122,7 +122,7 @@ func TestAnIdleWorkerThatDoesNotAnswerAPingIsCut(t *testing.T) {
 				c.answer.Store(&answer)
 				assert.Equal(t, 15*time.Second, took(func() { <-c.closed }))
 				synctest.Wait()
-				assert.EqualError(t, end.Err, "driver: worker has not answered a ping within 10s")
+				assert.EqualError(t, end.Err, "driver: worker has not answered a ping within 10s (Limits.Answer)")
 				assert.Empty(t, h.Stats().Workers)
 				assert.Equal(t, uint64(1), h.Stats().WorkersKilled)
 				time.Sleep(2 * time.Hour) // until Ping has returned in every case

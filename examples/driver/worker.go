@@ -79,7 +79,7 @@ func (w *worker) watchOver() {
 	}, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.session.kill(fmt.Errorf("driver: worker has not answered a ping within %v", limits.Answer))
+		w.session.kill(&lateError{"worker has not answered a ping", "Answer", limits.Answer, nil})
 	})
 }
 

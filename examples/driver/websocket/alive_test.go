@@ -160,7 +160,7 @@ func TestBothEndsOfAnIdleConnectionNoticeThatTheOtherIsGone(t *testing.T) {
 		if _, err := n.host.Do(ctx, nil); err != nil {
 			t.Error(err)
 		}
-		if why == nil || why.Error() != "driver: worker has not answered a ping within 10s" {
+		if why == nil || why.Error() != "driver: worker has not answered a ping within 10s (Limits.Answer)" {
 			t.Errorf("expected that the worker has not answered a ping, got %v", why)
 		}
 		cancel()
