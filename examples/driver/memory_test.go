@@ -107,7 +107,7 @@ func TestAWorkerThatDoesNotReadCostsBoundedMemory(t *testing.T) {
 	}, WithWindow(200), WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) { p.announce(); p.deaf() }, serving(echo))))
 }
 
-var full = flag.Bool("full", false, "test transports with more and longer messages, and a host with a larger flood and more workers that exit; takes about a minute")
+var full = flag.Bool("full", false, "test transports with more and longer messages, and a host with a larger flood and more workers that exit, and count the steps of many calls that end; takes about two minutes")
 
 func TestAFloodOfDiagnosticsIsLoggedWithinBounds(t *testing.T) {
 	if testing.Short() {

@@ -216,8 +216,8 @@ func TestStepsOfOne(t *testing.T) {
 // It does not see how much copy moves, so what may get long must not be a list in which elements are inserted or
 // deleted.
 func TestTheEndOfManyCallsTakesStepsInProportion(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles the driver")
+	if !*full {
+		t.Skip("compiles the driver once more; run it with -full")
 	}
 	program := filepath.Join(t.TempDir(), "driver.test")
 	out, err := exec.Command("go", "test", "-c", "-o", program, "-covermode=atomic", "-coverpkg=.,github.com/workerchannel/workerchannel", ".").CombinedOutput()
