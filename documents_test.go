@@ -40,6 +40,7 @@ func TestReadmesCodeIsTheCompiledOne(t *testing.T) {
 	shown := regexp.MustCompile("(?ms)^```go\n(.*?)^```\n")
 	for document, files := range map[string][]string{
 		"README.md":                        {"examples/driver/readme_test.go", "example_test.go"},
+		"docs/larger-data.md":              {"examples/driver/example_larger_test.go"},
 		"examples/journal/README.md":       {"examples/journal/example_test.go"},
 		"examples/transporttest/README.md": {"examples/transporttest/example_test.go"},
 	} {

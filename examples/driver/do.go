@@ -70,12 +70,12 @@ func InRegion(r *Region) CallOption {
 // worker as the reason. Do still returns the result if that came first.
 //
 // The error is a *JobError, *PanicError, *CancelError, *GivenUpError, *NoWorkerError, ErrBusy, ErrStopped,
-// ErrRegionClosed, ErrOptions for a region of another host, or a *workerchannel.PayloadError if the payload is larger than
-// workerchannel.MaxPayloadBytes. Look for these before context.DeadlineExceeded and other causes, which the reason in a
+// ErrRegionClosed, ErrOptions for a region of another host, or wraps a *workerchannel.PayloadError if the payload is larger
+// than workerchannel.MaxPayloadBytes. Look for these before context.DeadlineExceeded and other causes, which the reason in a
 // *GivenUpError or *NoWorkerError may wrap, too.
 func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]byte, error) {
 	if len(payload) > workerchannel.MaxPayloadBytes {
-		return nil, &workerchannel.PayloadError{Size: len(payload), Max: workerchannel.MaxPayloadBytes}
+		return nil, fmt.Errorf("%w: see docs/larger-data.md", &workerchannel.PayloadError{Size: len(payload), Max: workerchannel.MaxPayloadBytes})
 	}
 	var o callOptions
 	for _, opt := range opts {

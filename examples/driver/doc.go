@@ -47,6 +47,7 @@
 //   - AtMostOnce: jobs that must not run twice, such as payments; what is known when a worker has ended
 //   - ProcessPerCall: jobs that leave something behind, so that each needs a process of its own
 //   - RollingUpdate: a new version of the worker while calls are made, by [Host.Replace]
+//   - LargerData: files for what does not fit into a payload, which are removed whoever dies
 //   - WorkersThatConnect: workers that come by themselves, also from other machines, and again when the host is gone, by
 //     [Host.Attach] and [ServeAgain]
 //
@@ -57,6 +58,11 @@
 // [WithJournal] records every session so that it can be replayed (examples/journal) and looked at (examples/inspect).
 // [WithLogger] logs messages and ends as attributes and readable lines. Package examples/driver/debug is a page that shows it
 // live, by [Host.Snapshot] and [Host.Observe].
+//
+// # Calls with names and types
+//
+// Package examples/driver/rpc makes jobs of calls such as rpc.Call[int](ctx, host, "add", args), with the deadline and metadata
+// of ctx.
 //
 // # Other transports
 //

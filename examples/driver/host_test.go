@@ -57,7 +57,7 @@ func TestDoReturnsAnErrorThatSaysWhich(t *testing.T) {
 			"coded":    &JobError{"E42", "no\x1b[31m"},
 			"plain":    &JobError{CodeFailed, "bad \uFFFD text"},
 			"long":     &JobError{CodeFailed, strings.Repeat("x", maxText)},
-			"large":    &JobError{CodeTooLarge, "the result has 262145 bytes, the limit is 262144"},
+			"large":    &JobError{CodeTooLarge, "the result has 262145 bytes, the limit is 262144: see docs/larger-data.md"},
 			"panic":    &PanicError{"oh \uFFFD"},
 			"goexit":   &PanicError{"the handler called runtime.Goexit"},
 			"given up": &CancelError{Reason: "tired"},
@@ -68,6 +68,7 @@ func TestDoReturnsAnErrorThatSaysWhich(t *testing.T) {
 		}
 		_, err := h.Do(t.Context(), make([]byte, wc.MaxPayloadBytes+1))
 		assert.ErrorIs(t, err, wc.ErrPayloadTooLarge)
+		assert.EqualError(t, err, "workerchannel: payload too large: 262145 bytes, the limit is 262144: see docs/larger-data.md")
 		data, err := h.Do(t.Context(), nil)
 		assert.NoError(t, err, "the worker lives")
 		assert.Empty(t, data)

@@ -124,7 +124,7 @@ func outcomeOf(result []byte, err error) workerchannel.Outcome {
 		return outcomeOfError(err)
 	}
 	if len(result) > workerchannel.MaxPayloadBytes {
-		text := fmt.Sprintf("the result has %d bytes, the limit is %d", len(result), workerchannel.MaxPayloadBytes)
+		text := fmt.Sprintf("the result has %d bytes, the limit is %d: see docs/larger-data.md", len(result), workerchannel.MaxPayloadBytes)
 		return workerchannel.OutcomeErr{Code: CodeTooLarge, Message: text}
 	}
 	return workerchannel.OutcomeOk{Payload: result}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -137,4 +139,59 @@ func TestEachCallHasAProcessOfItsOwn(t *testing.T) {
 		assert.Equal(t, uint64(103), s.WorkersStarted)
 		assert.Zero(t, s.WorkersKilled+s.Retries)
 	})
+}
+
+// entries returns the names in a directory.
+func entries(t *testing.T, dir string) (names []string) {
+	list, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, entry := range list {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+func TestLargerDataSurvivesAWorkerThatDiesInTheMiddle(t *testing.T) {
+	spool, err := openSpool(t.TempDir())
+	require.NoError(t, err)
+	var died atomic.Int32
+	host := newHost(t, driver.WithWorkers(1, func(context.Context) (driver.Conn, error) {
+		host, worker := driver.Pipe(0)
+		go driver.Serve(context.Background(), worker, "", func(ctx context.Context, job *driver.Job) ([]byte, error) {
+			if died.Add(1) > 1 {
+				return shoutFile(ctx, job)
+			}
+			assert.NoError(t, os.WriteFile(filepath.Join(string(job.Payload), "out"), []byte("HALF OF SOMETHING THAT IS LONGER"), 0o600))
+			return nil, worker.Close()
+		})
+		return host, nil
+	}))
+	result, err := spool.do(t.Context(), host, []byte("hello"))
+	assert.NoError(t, err)
+	assert.Equal(t, "HELLO", string(result))
+	assert.Equal(t, int32(2), died.Load())
+	assert.Empty(t, entries(t, string(spool)))
+}
+
+func TestLargerDataIsRemovedWhoeverDies(t *testing.T) {
+	dir := t.TempDir()
+	spool, err := openSpool(dir)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	host := newHost(t, driver.WithWorkers(1, serving(func(ctx context.Context, job *driver.Job) ([]byte, error) {
+		assert.Len(t, entries(t, dir), 1)
+		cancel()
+		<-ctx.Done()
+		return shoutFile(ctx, job) // it has time to return
+	})), driver.WithTries(1))
+	_, err = spool.do(ctx, host, []byte("hello"))
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.Empty(t, entries(t, dir), "the call has failed")
+
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "call-1"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "call-1", "in"), nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "README"), nil, 0o600))
+	_, err = openSpool(dir)
+	assert.NoError(t, err)
+	assert.Equal(t, []string{"README"}, entries(t, dir), "the host has died, and been started again")
 }

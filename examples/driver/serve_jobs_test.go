@@ -128,7 +128,7 @@ func TestServeReportsWhatCannotBeSentAsAnError(t *testing.T) {
 	}{
 		"result too large": {
 			func(context.Context, *Job) ([]byte, error) { return make([]byte, wc.MaxPayloadBytes+1), nil },
-			wc.OutcomeErr{Code: CodeTooLarge, Message: "the result has 262145 bytes, the limit is 262144"},
+			wc.OutcomeErr{Code: CodeTooLarge, Message: "the result has 262145 bytes, the limit is 262144: see docs/larger-data.md"},
 		},
 		"largest result": {
 			func(context.Context, *Job) ([]byte, error) { return make([]byte, wc.MaxPayloadBytes), nil },
