@@ -7,5 +7,6 @@
 //   - c: the worker in C99, without dependencies
 //   - go: the core of this repository behind the commands of examples/conform
 //
-// The page docs/writing-a-peer.md says how to write another.
+// The page docs/writing-a-peer.md says how to write another. The files rpc.py and rpc.js are workers that answer the typed
+// calls of examples/driver/rpc, as docs/rpc.md specifies them.
 package peers

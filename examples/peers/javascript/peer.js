@@ -3,31 +3,13 @@
 //	go run ./examples/conform worker -- node examples/peers/javascript/peer.js worker
 
 import { isUtf8 } from "node:buffer";
-import { writeSync } from "node:fs";
 import { Socket, connect } from "node:net";
 import { argv, env, stdin } from "node:process";
 
 import { ProtocolError, writeOp, writeOutcome } from "../../browser/web/envelope.js";
 import { WorkerHalf } from "../../browser/web/worker-half.js";
 import { Coordinator } from "./coordinator.js";
-
-// lines yields the lines of a stream as bytes. node:readline would also split at carriage returns.
-async function* lines(stream) {
-  let rest = [];
-  for await (let chunk of stream) {
-    for (let end; (end = chunk.indexOf(10)) >= 0; chunk = chunk.subarray(end + 1)) {
-      yield Buffer.concat([...rest, chunk.subarray(0, end)]);
-      rest = [];
-    }
-    rest.push(chunk);
-  }
-}
-
-// text decodes a message. A byte-order mark stays, so that it is refused.
-function text(bytes) {
-  if (!isUtf8(bytes)) throw new ProtocolError("Malformed", { cause: "not UTF-8" });
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-}
+import { lines, text, writeAll } from "./stdio.js";
 
 const outcomes = {
   Ok: (payload) => ({ status: "Ok", payload }),
@@ -98,17 +80,6 @@ function pipes() {
   const at = address.lastIndexOf(":");
   const stream = connect(Number(address.slice(at + 1)), address.slice(0, at));
   return { commands: stream, reply: (line) => stream.write(line) };
-}
-
-// writeAll writes at once: process.stdout may do it later, after the reply.
-function writeAll(fd, line) {
-  for (let rest = Buffer.from(line); rest.length > 0;) {
-    try {
-      rest = rest.subarray(writeSync(fd, rest));
-    } catch (error) {
-      if (error.code !== "EAGAIN") throw error;
-    }
-  }
 }
 
 async function main(half) {
