@@ -13,12 +13,13 @@ import (
 // good are headers, and what they say.
 var good = map[string]header{
 	`{"method":"f"}`: {Method: "f"},
-	" {\t\"method\" : \"f\" \r, \"timeout_ms\" : 0 , \"meta\" : { } } \r":    {Method: "f", Timeout: new(int64), Meta: map[string]string{}},
-	`{"meta":{"a":"b","":"\u0000\ud83d\ude00\"","é":"é"},"method":"\u0066"}`: {Method: "f", Meta: map[string]string{"a": "b", "": "\x00😀\"", "é": "é"}},
-	`{"method":"f","timeout_ms":9223372036854775807}`:                        {Method: "f", Timeout: ptr(int64(1<<63 - 1))},
-	`{"METHOD":1,"x":[{"method":"g"},1e999,null],"method":"f","Meta":3}`:     {Method: "f"},
-	`{"method":"g","method":"f","meta":{"a":"1"},"meta":{"a":"2","a":"3"}}`:  {Method: "f", Meta: map[string]string{"a": "3"}},
-	`{"method":"` + "\xff" + `\ud800"}`:                                      {Method: "\uFFFD\uFFFD"},
+	" {\t\"method\" : \"f\" \r, \"timeout_ms\" : 0 , \"meta\" : { } } \r":           {Method: "f", Timeout: new(int64), Meta: map[string]string{}},
+	`{"meta":{"a":"b","":"\u0000\ud83d\ude00\"","é":"é"},"method":"\u0066"}`:        {Method: "f", Meta: map[string]string{"a": "b", "": "\x00😀\"", "é": "é"}},
+	`{"method":"f","timeout_ms":9223372036854775807}`:                               {Method: "f", Timeout: ptr(int64(1<<63 - 1))},
+	`{"METHOD":1,"x":[{"method":"g"},1e999,null],"method":"f","Meta":3}`:            {Method: "f"},
+	`{"method":"g","method":"f","meta":{"a":"1","b":"2"},"meta":{"a":"2","a":"3"}}`: {Method: "f", Meta: map[string]string{"a": "3"}},
+	"{\"method\":\"a\xff\"}":            {Method: "a\uFFFD"},
+	`{"method":"` + "\xff" + `\ud800"}`: {Method: "\uFFFD\uFFFD"},
 }
 
 func ptr[T any](v T) *T { return &v }
