@@ -40,7 +40,7 @@ func NewMux() *Mux {
 //
 // The context of f has the metadata of the call, and its deadline: see [Mux.Handler]. If f returns an error that has, or
 // wraps one that has, a method Code() string, the caller gets a *driver.JobError with this code and the text of the whole
-// error. What becomes of other errors, and of a panic, says [driver.Handler].
+// error. [driver.Handler] says what becomes of other errors and of a panic.
 func Handle[In, Out any](m *Mux, method string, f func(ctx context.Context, in In) (Out, error)) {
 	if method == "" || !utf8.ValidString(method) || f == nil {
 		panic(fmt.Sprintf("rpc: Handle: the method %q has no name that is UTF-8, or its function is nil", method))

@@ -147,7 +147,7 @@ func readBody[T any](body []byte) (v T, err error) {
 		body = []byte("null")
 	}
 	if err := json.Unmarshal(body, &v); err != nil {
-		return v, fmt.Errorf("the body is not a %v: %w", reflect.TypeFor[T](), err)
+		return *new(T), fmt.Errorf("the body is not a %v: %w", reflect.TypeFor[T](), err)
 	}
 	return v, nil
 }

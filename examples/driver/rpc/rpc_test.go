@@ -145,8 +145,11 @@ func TestAResultOfAnotherTypeIsAnError(t *testing.T) {
 	host := newHost(t, one(same[any]))
 	_, err := rpc.Call[int](t.Context(), host, "f", "one")
 	assert.EqualError(t, err, `rpc: result of "f": the body is not a int: json: cannot unmarshal string into Go value of type int`)
-	var type_ *json.UnmarshalTypeError
-	assert.ErrorAs(t, err, &type_)
+	var wrong *json.UnmarshalTypeError
+	assert.ErrorAs(t, err, &wrong)
+	got, err := rpc.Call[pair](t.Context(), host, "f", map[string]any{"A": 1, "B": "2"})
+	assert.ErrorAs(t, err, &wrong)
+	assert.Zero(t, got)
 }
 
 type coded string
