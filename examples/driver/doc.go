@@ -61,8 +61,8 @@
 //
 // # Calls with names and types
 //
-// Package examples/driver/rpc makes jobs of calls such as rpc.Call[int](ctx, host, "add", args), with the deadline and metadata
-// of ctx.
+// Package examples/driver/rpc makes jobs of calls such as rpc.Call[int](ctx, host, "add", args), with the deadline and
+// metadata of ctx.
 //
 // # Other transports
 //

@@ -12,8 +12,8 @@ import (
 	"github.com/workerchannel/workerchannel/examples/driver"
 )
 
-// Data that is larger than a payload: a directory that host and workers share, with a file for what a worker gets and one
-// for what it makes of it. docs/larger-data.md says what becomes of them, and what else can be done.
+// Data that is larger than a payload: a directory that host and workers share, with a file for what a worker gets and
+// one for what it makes of it. docs/larger-data.md says what becomes of them, and what else can be done.
 func Example_largerData() {
 	dir, err := os.MkdirTemp("", "spool") // a program has the same directory whenever it starts
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/workerchannel/workerchannel/examples/driver/rpc"
 )
 
-// BenchmarkCall is a call of 64 bytes over an in-memory pipe, by Do alone and by Call: with a body as it is, with one that
-// is JSON of 64 bytes, and with a deadline and metadata.
+// BenchmarkCall is a call of 64 bytes over an in-memory pipe, by Do alone and by Call: with a body as it is, with one
+// that is JSON of 64 bytes, and with a deadline and metadata.
 func BenchmarkCall(b *testing.B) {
 	type text struct{ Text string }
 	mux := rpc.NewMux()

@@ -12,12 +12,12 @@ import (
 )
 
 // Call has a worker run a method and returns its result. It waits, cancels and runs again as [driver.Host.Do] does, and
-// takes the same options. The input nil is an empty body, a []byte is the body as it is, and any other value goes as JSON.
-// The result is read as the inputs of [Handle] are. The deadline and the metadata of ctx go with the call.
+// takes the same options. The input nil is an empty body, a []byte is the body as it is, and any other value goes as
+// JSON. The result is read as the inputs of [Handle] are. The deadline and the metadata of ctx go with the call.
 //
-// The error is one of those of Do, or says that the input has no JSON or the result is not an Out. If the deadline of ctx
-// has ended the call it is a *driver.CancelError that wraps context.DeadlineExceeded, whichever side has noticed it first,
-// and also if the deadline has a cause of its own.
+// The error is one of those of Do, or says that the input has no JSON or the result is not an Out. If the deadline of
+// ctx has ended the call it is a *driver.CancelError that wraps context.DeadlineExceeded, whichever side has noticed it
+// first, and also if the deadline has a cause of its own.
 func Call[Out any](ctx context.Context, h *driver.Host, method string, in any, opts ...driver.CallOption) (out Out, err error) {
 	first := header{Method: method, Meta: scopeOf(ctx).meta}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -80,8 +80,8 @@ func scopeOf(ctx context.Context) scope {
 	return s
 }
 
-// WithMeta returns a context whose calls carry a pair of metadata, such as a traceparent, beside those of ctx. It replaces
-// a value that the key has. What is not well-formed UTF-8 arrives as U+FFFD.
+// WithMeta returns a context whose calls carry a pair of metadata, such as a traceparent, beside those of ctx. It
+// replaces a value that the key has. What is not well-formed UTF-8 arrives as U+FFFD.
 func WithMeta(ctx context.Context, key, value string) context.Context {
 	s := scope{scopeOf(ctx).job, map[string]string{}}
 	maps.Copy(s.meta, scopeOf(ctx).meta)
@@ -89,6 +89,6 @@ func WithMeta(ctx context.Context, key, value string) context.Context {
 	return context.WithValue(ctx, scopeKey{}, s)
 }
 
-// Meta returns a copy of the metadata of ctx; nil if there is none. In a method it is what the caller has sent, and calls
-// that the method makes with its context carry it on.
+// Meta returns a copy of the metadata of ctx; nil if there is none. In a method it is what the caller has sent, and
+// calls that the method makes with its context carry it on.
 func Meta(ctx context.Context) map[string]string { return maps.Clone(scopeOf(ctx).meta) }

@@ -1,5 +1,5 @@
-// Package rpc makes typed calls by name over package driver: [Call] in a host, and a [Mux] of methods in a worker. What driver
-// promises holds for these calls, too. A method may run more than once, unless driver.WithTries is 1.
+// Package rpc makes typed calls by name over package driver: [Call] in a host, and a [Mux] of methods in a worker. What
+// driver promises holds for these calls, too. A method may run more than once, unless driver.WithTries is 1.
 //
 //	mux := rpc.NewMux()
 //	rpc.Handle(mux, "add", func(ctx context.Context, in Pair) (int, error) { return in.A + in.B, nil })

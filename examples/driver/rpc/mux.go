@@ -35,12 +35,12 @@ func NewMux() *Mux {
 // Handle registers a method, also while calls are made. It panics if the name is empty, not well-formed UTF-8 or taken,
 // or if f is nil.
 //
-// The body of a call is JSON of an In, and an empty one is read as null. But if In is []byte, it is the body as it is, and
-// the function's own. The body of the result is made of an Out as [Call] makes that of an input.
+// The body of a call is JSON of an In, and an empty one is read as null. But if In is []byte, it is the body as it is,
+// and the function's own. The body of the result is made of an Out as [Call] makes that of an input.
 //
-// The context of f has the metadata of the call, and its deadline: see [Mux.Handler]. If f returns an error that has, or
-// wraps one that has, a method Code() string, the caller gets a *driver.JobError with this code and the text of the whole
-// error. [driver.Handler] says what becomes of other errors and of a panic.
+// The context of f has the metadata of the call, and its deadline: see [Mux.Handler]. If f returns an error that has,
+// or wraps one that has, a method Code() string, the caller gets a *driver.JobError with this code and the text of the
+// whole error. [driver.Handler] says what becomes of other errors and of a panic.
 func Handle[In, Out any](m *Mux, method string, f func(ctx context.Context, in In) (Out, error)) {
 	if method == "" || !utf8.ValidString(method) || f == nil {
 		panic(fmt.Sprintf("rpc: Handle: the method %q has no name that is UTF-8, or its function is nil", method))
@@ -65,9 +65,9 @@ func Handle[In, Out any](m *Mux, method string, f func(ctx context.Context, in I
 
 // Handler returns the handler for [driver.Serve].
 //
-// The context of a method ends when the host cancels the job, and when the time is over that the caller had. Clocks of two
-// machines differ, so that time is sent, and counted from when the method begins: the context's deadline is later than the
-// caller's by as long as the call has waited. The host's cancel is not.
+// The context of a method ends when the host cancels the job, and when the time is over that the caller had. Clocks of
+// two machines differ, so that time is sent, and counted from when the method begins: the context's deadline is later
+// than the caller's by as long as the call has waited. The host's cancel is not.
 func (m *Mux) Handler() driver.Handler {
 	return func(ctx context.Context, job *driver.Job) ([]byte, error) {
 		h, body, err := split(job.Payload)

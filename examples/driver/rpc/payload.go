@@ -46,8 +46,8 @@ func split(payload []byte) (h header, body []byte, err error) {
 	return h, body, r.err
 }
 
-// A reader reads a header. With encoding/json that would take as long as the rest of what Call adds to Do, and METHOD would
-// be a method.
+// A reader reads a header. With encoding/json that would take as long as the rest of what Call adds to Do, and METHOD
+// would be a method.
 type reader struct {
 	rest []byte
 	err  error // what was the first not to be as expected
