@@ -40,8 +40,9 @@ func TestPeersAnswerCallsByName(t *testing.T) {
 			require.NoError(t, err)
 			answers(t, host)
 			assert.NoError(t, host.Stop(context.Background()))
-			assert.Zero(t, host.Stats().WorkersKilled, "it has left in order")
-			assert.Equal(t, uint64(1), host.Stats().WorkersStarted)
+			if ends := host.Stats().Ended; assert.Len(t, ends, 1) {
+				assert.NoError(t, ends[0].Err, "it has left in order")
+			}
 		})
 	}
 }
@@ -110,23 +111,67 @@ func answers(t *testing.T, host *driver.Host) {
 	_, err = rpc.Call[any](later{ctx, time.Now().Add(20 * time.Millisecond)}, host, "wait", nil) // the worker ends it
 	assert.IsType(t, &driver.CancelError{}, err)
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
-	cancelled, cancel := context.WithCancel(ctx) // the host ends four that run and one that waits
-	waiting := make(chan string, 5)              // the fifth may begin when one of the others has ended
-	ended := make(chan error)
-	for range 5 {
-		go func() {
-			_, err := rpc.Call[any](cancelled, host, "wait", nil, rpc.OnProgress(func(s string) { waiting <- s }))
-			ended <- err
-		}()
-	}
-	for range 4 {
-		assert.Equal(t, "waiting", <-waiting)
-	}
-	cancel()
-	for range 5 {
-		assert.ErrorIs(t, <-ended, context.Canceled)
-	}
+	cancels(t, host)
 	sum, err = rpc.Call[int](ctx, host, "add", map[string]int{"A": 7, "B": 9223372036854})
 	assert.NoError(t, err)
 	assert.Equal(t, 9223372036861, sum)
+}
+
+// cancels has the worker let go of a job that waits, of some that run, and of one that takes its time.
+func cancels(t *testing.T, host *driver.Host) {
+	given, draining, drained := make(chan bool, 100), make(chan bool, 100), make(chan bool, 100)
+	defer host.Observe(func(e driver.Event) {
+		if e.Kind != driver.EventSent && e.Kind != driver.EventReceived {
+			return
+		}
+		switch e.Envelope.Op.Type() {
+		case wc.OpSpawnJob:
+			given <- true
+		case wc.OpDrainJob:
+			draining <- true
+		case wc.OpDrainCompleted:
+			drained <- true
+		}
+	})()
+	waiting := make(chan string, 100)
+	ended := make(chan error, 100)
+	call := func(method string) (cancel func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			_, err := rpc.Call[any](ctx, host, method, nil, rpc.OnProgress(func(s string) { waiting <- s }))
+			ended <- err
+		}()
+		<-given
+		return cancel
+	}
+	var running [4]func()
+	for i := range running {
+		running[i] = call("wait")
+	}
+	fifth := call("wait") // in advance
+	for range running {
+		assert.Equal(t, "waiting", <-waiting)
+	}
+	fifth()
+	assert.ErrorIs(t, <-ended, context.Canceled)
+	for _, cancel := range running {
+		cancel()
+		assert.ErrorIs(t, <-ended, context.Canceled)
+	}
+	assert.Empty(t, waiting, "the fifth is not begun")
+	for range 5 {
+		<-draining
+		<-drained
+	}
+
+	cancel := call("hold")
+	<-waiting
+	cancel()
+	<-draining
+	_, err := rpc.Call[any](t.Context(), host, "meta", nil)
+	assert.NoError(t, err)
+	assert.Empty(t, drained, "it has not let go")
+	_, err = rpc.Call[any](t.Context(), host, "release", nil)
+	assert.NoError(t, err)
+	assert.ErrorIs(t, <-ended, context.Canceled)
 }

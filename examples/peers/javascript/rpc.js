@@ -148,6 +148,7 @@ async function serve(run, concurrency = 4) {
   exit(); // the host is gone
 }
 
+let release;
 const methods = {
   async add(call) {
     const [a, b] = call.input((pair) => [pair.A, pair.B].map((n) => {
@@ -166,6 +167,11 @@ const methods = {
     call.signal.onabort = () => reject(call.signal.reason);
     call.progress("waiting");
   }),
+  hold: (call) => new Promise((resolve) => { // lets go only when it is told to, not when it is cancelled
+    release = resolve;
+    call.progress("waiting");
+  }),
+  release: async () => release(),
   async find(call) {
     throw new Failed("no_such_user", `no user ${call.input()}`);
   },

@@ -93,11 +93,12 @@ async def serve(run, concurrency=4):
                 send()
 
     def look(job_id):  # whether a job that is being cancelled, or that has completed, has no task any more
-        if tasks[job_id].done() and half.state(job_id) == "Draining":
+        job = half.jobs.get(job_id)
+        if job is None:
+            del tasks[job_id]
+        elif job["state"] == "Draining" and tasks[job_id].done():
             half.complete_drain(job_id)
             send()
-        elif half.state(job_id) is None:
-            del tasks[job_id]
 
     half.announce()
     half.say_capacity(concurrency)
@@ -127,7 +128,8 @@ async def serve(run, concurrency=4):
                         task.cancel()  # another worker has it run
                 await asyncio.gather(*tasks.values(), return_exceptions=True)
                 half.complete_shutdown()
-                break
+                send()
+                return
         send()
 
 
@@ -159,6 +161,21 @@ async def wait(call):
     await asyncio.Event().wait()
 
 
+released = asyncio.Event()
+
+
+async def hold(call):  # lets go only when it is told to, not when it is cancelled
+    call.progress("waiting")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await released.wait()
+
+
+async def release(call):
+    released.set()
+
+
 async def find(call):
     raise Failed("no_such_user", f"no user {call.input()!r}")
 
@@ -172,5 +189,5 @@ async def large(call):
 
 
 if __name__ == "__main__":
-    methods = {f.__name__: f for f in (add, reverse, meta, count, wait, find, crash, large)}
+    methods = {f.__name__: f for f in (add, reverse, meta, count, wait, hold, release, find, crash, large)}
     asyncio.run(serve(lambda payload, report: answer(methods, payload, report)))
