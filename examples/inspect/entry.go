@@ -47,6 +47,7 @@ type entry struct {
 	wrong       string // why it was refused
 	err         error  // of a capture
 	divergences []journal.Divergence
+	text        []byte // the beginning of a message that is unreadable, if it is known; until describe
 	says        string // what the message or the call says
 	led         string // what it led to
 }
@@ -66,6 +67,12 @@ func (e *entry) describe(reason any) {
 		}
 	case e.verdict == unreadable || e.call == "unreadable":
 		e.says = fmt.Sprintf("%d bytes that are no message", e.size)
+		if shown := e.text[:min(len(e.text), 100)]; len(shown) > 0 {
+			e.says += ": " + safetext.Excerpt(shown)
+			if len(shown) < e.size {
+				e.says += "…"
+			}
+		}
 	default:
 		e.says = strings.ReplaceAll(e.call, "_", " ")
 		if e.jobID != nil {

@@ -11,7 +11,7 @@
 //	line  verdict      turn  bytes   seq  message
 //	   1  valid          0     213     1  w-1 → JobCompleted job 7: ok, 5 bytes  (job 7: running → completed)
 //	   2  invalid        0     213     2  w-1 → JobCompleted job 8: ok, 5 bytes  [replay digest mismatch: expected 5, got 6]
-//	   3  unreadable     0     180        180 bytes that are no message  [malformed message: at byte 17: a colon is needed]
+//	   3  unreadable     0      18        18 bytes that are no message: "listening on :8080"  [malformed message: at byte 0: expected an object]
 //
 // A message of a capture is valid if it passes validation (PROTOCOL section 5), invalid if it can be read but does not
 // pass, and unreadable if it is not an envelope (section 3) or its line is longer than 8 MiB. A message of a journal was

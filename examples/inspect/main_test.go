@@ -96,7 +96,7 @@ func TestOutputForPeopleSaysWhatMessagesSay(t *testing.T) {
 		`     6  valid           2 N    1  "\x1b[2J\nxxxxxxxxx`,
 		"     7  invalid         2 N    6  worker → DrainCompleted job 18446744073709551615  [" + described(wc.ErrMissingWorkerIdentity) + "]",
 		"     8  unreadable      2 N       0 bytes that are no message  [" + described(wc.ErrMalformed) + ": at byte 0: ",
-		"     9  unreadable      2 N       8 bytes that are no message  [" + described(wc.ErrMalformed) + ": at byte 6: ",
+		"     9  unreadable      2 N       8 bytes that are no message: \"{\\\"op\\\":1}\"  [" + described(wc.ErrMalformed) + ": at byte 6: ",
 	} {
 		line := strings.Split(out, "\n")[i]
 		line = regexp.MustCompile(`^( +\d+  \w+ +\d+) +\d+  ( {3}\d|  {3})  `).ReplaceAllString(line, "$1 N $2  ")
@@ -124,7 +124,7 @@ func TestLineThatIsNotHexadecimalIsReportedInItsPlace(t *testing.T) {
 		"inspect: line 4: an odd number of hexadecimal digits\n", notes)
 
 	out, notes := inspectText(t, 1, in, "-hex")
-	assert.Contains(t, out, "     3  unreadable      0      4        4 bytes that are no message  [not hexadecimal at byte 3 of the line]\n")
+	assert.Contains(t, out, "     3  unreadable      0      4        4 bytes that are no message: \"7b7g\"  [not hexadecimal at byte 3 of the line]\n")
 	assert.Empty(t, notes)
 }
 

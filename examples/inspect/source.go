@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -183,7 +184,7 @@ func (r *reader) capture(name string, lines *bufio.Reader) error {
 			e.err = env.UnmarshalJSON(line)
 		}
 		if e.err != nil {
-			e.verdict = unreadable
+			e.verdict, e.text = unreadable, line
 		} else if e.env, e.err = env, env.Validate(); e.err != nil {
 			e.verdict = invalid
 		}
@@ -251,6 +252,8 @@ func (r *reader) event(ev *journal.Event) error {
 		e.wrong = describeError(map[string]any{"kind": "RefusedByHost", "reason": ev.Argument("reason")})
 	case "unreadable":
 		e.verdict, e.toHost = unreadable, ev.ByHost
+		head, _ := ev.Argument("head").(string)
+		e.text, _ = base64.StdEncoding.DecodeString(head)
 	case "drain_outbox":
 		e.verdict, e.toHost = sent, !ev.ByHost
 		if ev.Envelope != nil {

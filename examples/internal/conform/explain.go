@@ -61,7 +61,7 @@ func explainMessage(want, got []byte) string {
 	}
 	g, err := wc.Verify(got)
 	if err != nil {
-		return err.Error()
+		return safetext.Unreadable(got, err)
 	}
 	we, ge := w.Envelope(), g.Envelope()
 	if we.Header != ge.Header {
