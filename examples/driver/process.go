@@ -125,16 +125,3 @@ func (p *process) killRest() {
 		killGroup(p.cmd.Process.Pid)
 	}
 }
-
-// original are the standard files of this process. Without a reference the garbage collector would close them.
-var original = [...]*os.File{os.Stdin, os.Stdout}
-
-// Stdio returns a connection that carries messages as lines over the standard input and output of this process, for
-// the worker that Start has started. From then on os.Stdout is the standard error, so that what the program or a
-// library prints does not come between the messages. Call it once, before anything is printed.
-func Stdio() Conn {
-	in, out := unblocked(original[0]), unblocked(original[1])
-	os.Stdout = os.Stderr
-	survivePipe()
-	return newLines(in, out, func() error { return errors.Join(in.Close(), out.Close()) })
-}

@@ -30,6 +30,9 @@ import (
 // workerEnv makes the test program a worker process of the given kind.
 const workerEnv = "WORKERCHANNEL_DRIVER_TEST_WORKER"
 
+// argumentEnv is what the process is to know.
+const argumentEnv = "WORKERCHANNEL_DRIVER_TEST_ARGUMENT"
+
 func TestMain(m *testing.M) {
 	if kind := os.Getenv(workerEnv); kind != "" {
 		processes[kind]()
@@ -89,10 +92,11 @@ var processes = map[string]func(){
 		}
 	},
 	"leaves a grandchild": func() {
-		serveProcess(func(context.Context, *Job) ([]byte, error) {
+		conn := Stdio()
+		_ = Serve(context.Background(), conn, "", func(context.Context, *Job) ([]byte, error) {
 			child := exec.Command("sleep", "1000")
-			child.Stdout = os.NewFile(1, "the messages")
-			child.Stdin = os.Stdin
+			child.Stdout = channelOf(conn)
+			child.Stderr = os.Stderr
 			if err := child.Start(); err != nil {
 				return nil, err
 			}
@@ -115,7 +119,12 @@ var processes = map[string]func(){
 			time.Sleep(50 * time.Millisecond)
 		}
 	},
-	"garbage":     func() { announced(Stdio()); fmt.Fprintln(original[1], "\x1b[2Jdebug: got here"); time.Sleep(time.Hour) },
+	"garbage": func() {
+		conn := Stdio()
+		announced(conn)
+		fmt.Fprintln(channelOf(conn), "\x1b[2Jdebug: got here")
+		time.Sleep(time.Hour)
+	},
 	"half a line": func() { fmt.Print(`{"version":1,`) },
 	"an endless line": func() {
 		for {
@@ -133,6 +142,9 @@ var processes = map[string]func(){
 	"exits":  func() { os.Exit(7) },
 	"relays": relay,
 }
+
+// channelOf returns the file over which a process sends messages.
+func channelOf(stdio Conn) *os.File { return stdio.(*lines).w.(*os.File) }
 
 // announced returns a worker that is ready.
 func announced(conn Conn) *wc.Worker {

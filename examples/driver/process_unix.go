@@ -22,20 +22,6 @@ func leadGroup(cmd *exec.Cmd) bool {
 // must be called before the leader is reaped, or right after.
 func killGroup(id int) { _ = syscall.Kill(-id, syscall.SIGKILL) }
 
-// survivePipe has a write to the standard output return an error when its reader has gone, instead of ending the
-// process. Processes that this one starts do not inherit it.
+// survivePipe has a write to the standard output or error return an error when its reader has gone, instead of ending
+// the process. Processes that this one starts do not inherit it.
 func survivePipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
-
-// unblocked returns a file for the same pipe or socket whose Close makes a pending Read return. Other files, which
-// may be shared with other programs, it returns as they are.
-func unblocked(f *os.File) *os.File {
-	info, err := f.Stat()
-	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
-		return f
-	}
-	fd := int(f.Fd())
-	if syscall.SetNonblock(fd, true) != nil {
-		return f
-	}
-	return os.NewFile(uintptr(fd), f.Name())
-}

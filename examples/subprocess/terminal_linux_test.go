@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,6 +90,25 @@ func TestControlCAtTheTerminalEndsTheProgramWithOneSummary(t *testing.T) {
 	}
 }
 
+// holdPipes holds the pipes of a worker open until the end of the test, but for its standard error: those over which
+// messages go are among them.
+func holdPipes(t *testing.T, pid int) {
+	held := 0
+	stderr, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", pid))
+	require.NoError(t, err)
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	require.NoError(t, err)
+	for _, file := range files {
+		if name, _ := os.Readlink(file); strings.HasPrefix(name, "pipe:") && name != stderr {
+			f, err := os.OpenFile(file, os.O_RDWR, 0)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = f.Close() })
+			held++
+		}
+	}
+	require.GreaterOrEqual(t, held, 2)
+}
+
 // A process that holds the worker's standard output open, as one that the worker has started can.
 func TestHeldStandardOutputDoesNotHideTheDeathOfTheWorker(t *testing.T) {
 	t.Parallel()
@@ -97,9 +117,7 @@ func TestHeldStandardOutputDoesNotHideTheDeathOfTheWorker(t *testing.T) {
 	}
 	p := start(t, "-v -jobs 40 -size 2500000")
 	pid := p.worker()
-	held, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", pid), os.O_WRONLY, 0)
-	require.NoError(t, err)
-	defer held.Close()
+	holdPipes(t, pid)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	code, stderr := p.end()
 	assert.Zero(t, code)
