@@ -2,6 +2,7 @@ package driver
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 )
 
@@ -24,7 +25,7 @@ func (s *session) endOfInput(err error) {
 	switch {
 	case s.left:
 		s.end(errLeft)
-	case errors.Is(err, ErrBroken) || errors.Is(err, ErrLineTooLong):
+	case errors.Is(err, ErrBroken) || errors.Is(err, ErrLineTooLong) || errors.Is(err, ErrPreamble):
 		s.breakOff(err)
 	default:
 		s.end(err)
@@ -100,6 +101,13 @@ func (s *session) finish() {
 	s.noteEnd()
 	s.tellEnd()
 	s.logEnd()
+}
+
+// explain adds to why the worker has ended how its process did, unless it left in order or why says so already.
+func (s *session) explain(how string) {
+	if how != "" && !errors.Is(s.why, errLeft) && !errors.As(s.why, new(exitError)) {
+		s.why = fmt.Errorf("%w; %s", s.why, how)
+	}
 }
 
 // Why a host ends a worker, beside a lateError and the errors of workerchannel.Coordinator.

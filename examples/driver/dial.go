@@ -138,6 +138,9 @@ func (h *Host) discard(conn Conn) {
 	}()
 	var late <-chan time.Time
 	if limit := h.config.limits.Close; limit > 0 {
+		if p, ok := conn.(*process); ok {
+			limit += p.term
+		}
 		timer := time.NewTimer(limit)
 		defer timer.Stop()
 		late = timer.C

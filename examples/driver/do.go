@@ -60,10 +60,10 @@ func InRegion(r *Region) CallOption {
 // When ctx ends, the job is cancelled: at once if it waits, otherwise Do returns when the worker has let go of it or
 // its connection has ended. With [Limits] that takes at most
 //
-//	Send × (messages that wait to be sent to the worker + 1) + Cancel + Drain + Finalize + Close
+//	Send × (messages that wait to be sent to the worker + 1) + Cancel + Drain + Finalize + Term + Close
 //	+ 1 s for each MiB that is under way to it + 5 turns (a turn is a tenth of the shortest limit)
 //
-// which is 87.5 s by default if nothing else waits to be sent, and as long as the handler takes to return if worker and
+// where Term is the time of WithTerm, by default 0. That is 87.5 s by default if nothing else waits to be sent, and as long as the handler takes to return if worker and
 // transport are well. A worker whose handler does not return although its context has ended is ended after Limits.Drain. When
 // Do returns, nothing of the job runs any more if the worker is a process of Start; elsewhere a handler that ignores its context
 // may still run when the connection has ended. With ReturnAtOnce Do returns when ctx ends. The text of ctx's cause goes to the

@@ -64,6 +64,12 @@
 // Package examples/driver/rpc makes jobs of calls such as rpc.Call[int](ctx, host, "add", args), with the deadline and
 // metadata of ctx.
 //
+// # Worker processes
+//
+// A process that [Start] has started may print what it likes: [Stdio] takes the standard files for messages alone, what comes
+// before the first message is logged, and the last lines of the standard error are in the error that says how it ended.
+// [WithTerm] lets it remove its files. The page docs/processes.md of the repository says what containers and systemd must do.
+//
 // # Other transports
 //
 // Anything with the methods of [Conn] will do; examples/transporttest tests it. Modules of their own, so that their

@@ -25,7 +25,7 @@ var (
 
 	// ErrBroken is in an error of Recv if the connection ends because of what the peer has sent: a message that is too
 	// long, or a frame that the transport does not allow. A Host cuts the connection, and counts the worker in
-	// Counters.WorkersKilled. It takes ErrLineTooLong for one, too.
+	// Counters.WorkersKilled. It takes ErrLineTooLong and ErrPreamble for one, too.
 	ErrBroken = errors.New("driver: peer broke the transport")
 
 	// ErrTooManyJobs is returned by Serve, and told to the host, when too many jobs wait for a handler, or too many answers for
@@ -99,6 +99,15 @@ func (e *GivenUpError) Is(target error) bool { return target == ErrGivenUp }
 
 // Unwrap returns Last.
 func (e *GivenUpError) Unwrap() error { return e.Last }
+
+// An unreadableError says what a worker sent that is not a message.
+type unreadableError struct {
+	text string
+	err  error // of package workerchannel
+}
+
+func (e *unreadableError) Error() string { return "driver: worker broke the protocol: " + e.text }
+func (e *unreadableError) Unwrap() error { return e.err }
 
 // A NoWorkerError says that as many attempts in a row as WithAttempts allows were of no use, or that no worker was ready for
 // the time of WithNoWorkerAfter.

@@ -12,7 +12,8 @@ import (
 // that is late is ended, and its calls run elsewhere. No time is cut short, and each may become longer by about a tenth
 // of the shortest of them, or by a few milliseconds.
 //
-// A worker that is late is ended without ceremony: its connection is cut, see Conn.
+// A worker that is late is ended without ceremony: its connection is cut, see Conn. A process for which WithTerm sets a
+// time has that in addition to Close.
 //
 // A worker may in addition take a second for each MiB that was sent to it and that it has not shown to have reached:
 // it may still be reading.

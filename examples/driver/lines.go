@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // MaxLine is the length of the longest line that Lines reads, in bytes. A message with the largest payload has less
 // than 1.1 MiB.
 const MaxLine = 2 << 20
 
-// Errors of Recv of the connections that Lines, Start and Stdio return.
+// Errors of Recv of the connections that Lines, Start and Stdio return. Their texts have the first bytes of the line.
 var (
 	ErrLineTooLong = errors.New("driver: peer wrote a line that is longer than MaxLine")
 	ErrHalfLine    = errors.New("driver: peer stopped in the middle of a line")
@@ -96,7 +98,7 @@ func (l *lines) read() ([]byte, error) {
 	for errors.Is(err, bufio.ErrBufferFull) {
 		whole = append(whole, line...)
 		if line, err = l.r.ReadSlice('\n'); len(whole)+len(line) > MaxLine+1 {
-			return nil, ErrLineTooLong
+			return nil, fmt.Errorf("%w: %s", ErrLineTooLong, safetext.Excerpt(append(whole, line...)))
 		}
 	}
 	whole = append(whole, line...)
@@ -107,7 +109,7 @@ func (l *lines) read() ([]byte, error) {
 		}
 		return bytes.Clone(whole[:len(whole)-1]), nil
 	case len(whole) > 0:
-		return nil, fmt.Errorf("%w: %w", ErrHalfLine, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrHalfLine, safetext.Excerpt(whole), err)
 	}
 	return nil, err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -57,6 +58,11 @@ func WithKeepAlive(silence, answer time.Duration) ServeOption {
 		s.answer = cmp.Or(answer, defaultLimits.Answer)
 	}
 }
+
+// WithGroupKill has Serve kill the process group of this process, and so itself, in place of returning ErrHostGone, if the
+// process leads its group, as one that Start has started does: then nothing stays that a handler has started and whose
+// host was killed. Serve logs why first. It does not return then, so that nothing that is deferred runs.
+func WithGroupKill() ServeOption { return func(s *server) { s.groupKill = true } }
 
 // WithServeLogger has Serve log panics with their stacks, and ServeAgain why it dials again. Without it panics are only
 // reported to the host.
@@ -145,6 +151,10 @@ func (s *server) serve(conn Conn, id string) error {
 	err := s.wait()
 	s.pings.stop()
 	s.close()
+	if s.groupKill && errors.Is(err, ErrHostGone) {
+		s.log.Error("host is gone, so the process group ends", "reason", err.Error())
+		killOwnGroup()
+	}
 	return err
 }
 

@@ -36,6 +36,7 @@ type server struct {
 	silence     time.Duration // of WithKeepAlive
 	answer      time.Duration
 	drain       bool
+	groupKill   bool
 	log         *slog.Logger
 
 	wake   chan struct{} // capacity 1: there may be something to send

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // A session is what a host knows about one worker: its coordinator, the clocks beside it, and why it ends. It has no
@@ -182,6 +183,7 @@ func (s *session) refuse(data []byte, why error) {
 		return
 	}
 	_, _ = s.c.Receive(data) // refused for the same reason, and has changed nothing
+	why = &unreadableError{safetext.Unreadable(data, why), why}
 	s.tell(EventRefused, nil, len(data), why)
 	s.breakOff(why)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // tell makes an event, if somebody observes the host. A nil envelope stands for none.
@@ -48,7 +49,15 @@ func (s *session) noteEnd() {
 	*ends = append(*ends, end)
 }
 
-func reasonAttr(err error) slog.Attr { return slog.String("reason", printable(err.Error())) }
+// reasonAttr has room for the last words of a process.
+func reasonAttr(err error) slog.Attr {
+	return slog.String("reason", safetext.Printable(err.Error(), 1<<10))
+}
+
+// logPreamble logs a line that the worker has printed before its first message.
+func (s *session) logPreamble(line []byte) {
+	s.said.line(slog.LevelInfo, "worker prints", append(s.attrs(), slog.String("line", printable(string(line))))...)
+}
 
 // attrs name the worker in a log.
 func (s *session) attrs() []slog.Attr {

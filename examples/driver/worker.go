@@ -45,8 +45,12 @@ func newWorker(h *hub, killed <-chan struct{}, conn Conn, number uint64, s *slot
 		gone:     make(chan struct{}),
 	}
 	s.wake = func() { notify(w.wake) }
+	turns := h.turns
+	if p, ok := conn.(*process); ok && turns.close > 0 {
+		turns.close += uint64((p.term + turns.length - 1) / turns.length)
+	}
 	w.session = session{
-		hub: h, turns: h.turns, number: number, slot: s,
+		hub: h, turns: turns, number: number, slot: s,
 		said:     &limitedLog{log: h.log, budgets: []*budget{newWorkerBudget(), h.said}, total: &h.suppressed},
 		reports:  &limitedLog{log: h.log, budgets: []*budget{newWorkerBudget(), h.reports}, total: &h.suppressed},
 		notify:   func() { notify(w.notice) },
@@ -61,10 +65,19 @@ func (w *worker) run() {
 	w.session.start()
 	w.mu.Unlock()
 	w.watchOver()
+	p, isProcess := w.conn.(*process)
+	if isProcess {
+		p.preamble.log = w.session.logPreamble
+	}
 	go w.receiveAll()
 	go w.sendAll()
 	w.wait()
+	how := ""
+	if isProcess {
+		how = p.ending()
+	}
 	w.mu.Lock()
+	w.session.explain(how)
 	w.session.finish()
 	w.mu.Unlock()
 }

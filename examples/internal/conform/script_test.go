@@ -58,3 +58,9 @@ func TestChecksHaveNamesSectionsAndPromises(t *testing.T) {
 		}
 	}
 }
+
+func TestAMessageThatCannotBeReadIsShown(t *testing.T) {
+	want, err := wc.NewEnvelope(wc.Header{SeqNo: 1}, wc.PollStatus{JobID: 1}).AppendJSON(nil)
+	require.NoError(t, err)
+	assert.Equal(t, `"listening on :8080" is not a message: at byte 0: expected an object`, explainMessage(want, []byte("listening on :8080")))
+}
