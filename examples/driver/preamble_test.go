@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -102,6 +103,18 @@ func TestAProcessThatPrintsTooMuchBeforeItsFirstMessageIsEnded(t *testing.T) {
 		}
 		require.NoError(t, conn.Close())
 	}
+}
+
+func TestAProcessThatPrintsTooMuchCountsAsKilled(t *testing.T) {
+	var h *Host
+	var n atomic.Int32
+	dials := []Dial{printing(t, "prints first", strings.Repeat("x\n", mostPreamble+1)), starting(t, "good")}
+	withStoppedProcesses(t, func(host *Host) {
+		h = host
+		requireResult(t, h, "1", "1")
+	}, WithWorkers(1, func(ctx context.Context) (Conn, error) { return dials[min(n.Add(1), 2)-1](ctx) }))
+	assert.Equal(t, uint64(1), h.Stats().WorkersKilled)
+	assert.EqualError(t, h.Stats().Ended[0].Err, ErrPreamble.Error()+`: "x"`)
 }
 
 func TestAProcessThatOnlyPrintsIsToldByItsEnd(t *testing.T) {

@@ -59,9 +59,9 @@ func WithKeepAlive(silence, answer time.Duration) ServeOption {
 	}
 }
 
-// WithGroupKill has Serve kill the process group of this process, and so itself, in place of returning ErrHostGone, if the
-// process leads its group, as one that Start has started does: then nothing stays that a handler has started and whose
-// host was killed. Serve logs why first. It does not return then, so that nothing that is deferred runs.
+// WithGroupKill has Serve kill the process group of this process, and so itself, in place of returning ErrHostGone, if
+// the process leads its group, as one that Start has started does: then nothing stays that a handler has started and
+// whose host was killed. Serve logs why first. It does not return then, so that nothing that is deferred runs.
 func WithGroupKill() ServeOption { return func(s *server) { s.groupKill = true } }
 
 // WithServeLogger has Serve log panics with their stacks, and ServeAgain why it dials again. Without it panics are only
