@@ -63,16 +63,17 @@ func InRegion(r *Region) CallOption {
 //	Send × (messages that wait to be sent to the worker + 1) + Cancel + Drain + Finalize + Term + Close
 //	+ 1 s for each MiB that is under way to it + 5 turns (a turn is a tenth of the shortest limit)
 //
-// where Term is the time of WithTerm, by default 0. That is 87.5 s by default if nothing else waits to be sent, and as long as the handler takes to return if worker and
-// transport are well. A worker whose handler does not return although its context has ended is ended after Limits.Drain. When
-// Do returns, nothing of the job runs any more if the worker is a process of Start; elsewhere a handler that ignores its context
-// may still run when the connection has ended. With ReturnAtOnce Do returns when ctx ends. The text of ctx's cause goes to the
-// worker as the reason. Do still returns the result if that came first.
+// where Term is the time of WithTerm, by default 0. That is 87.5 s by default if nothing else waits to be sent, and as
+// long as the handler takes to return if worker and transport are well. A worker whose handler does not return although
+// its context has ended is ended after Limits.Drain. When Do returns, nothing of the job runs any more if the worker is
+// a process of Start; elsewhere a handler that ignores its context may still run when the connection has ended. With
+// ReturnAtOnce Do returns when ctx ends. The text of ctx's cause goes to the worker as the reason. Do still returns the
+// result if that came first.
 //
 // The error is a *JobError, *PanicError, *CancelError, *GivenUpError, *NoWorkerError, ErrBusy, ErrStopped,
-// ErrRegionClosed, ErrOptions for a region of another host, or wraps a *workerchannel.PayloadError if the payload is larger
-// than workerchannel.MaxPayloadBytes. Look for these before context.DeadlineExceeded and other causes, which the reason in a
-// *GivenUpError or *NoWorkerError may wrap, too.
+// ErrRegionClosed, ErrOptions for a region of another host, or wraps a *workerchannel.PayloadError if the payload is
+// larger than workerchannel.MaxPayloadBytes. Look for these before context.DeadlineExceeded and other causes, which the
+// reason in a *GivenUpError or *NoWorkerError may wrap, too.
 func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]byte, error) {
 	if len(payload) > workerchannel.MaxPayloadBytes {
 		return nil, fmt.Errorf("%w: see docs/larger-data.md", &workerchannel.PayloadError{Size: len(payload), Max: workerchannel.MaxPayloadBytes})

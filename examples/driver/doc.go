@@ -56,8 +56,8 @@
 // # What happens in it
 //
 // [WithJournal] records every session so that it can be replayed (examples/journal) and looked at (examples/inspect).
-// [WithLogger] logs messages and ends as attributes and readable lines. Package examples/driver/debug is a page that shows it
-// live, by [Host.Snapshot] and [Host.Observe].
+// [WithLogger] logs messages and ends as attributes and readable lines. Package examples/driver/debug is a page that
+// shows it live, by [Host.Snapshot] and [Host.Observe].
 //
 // # Calls with names and types
 //
@@ -66,9 +66,10 @@
 //
 // # Worker processes
 //
-// A process that [Start] has started may print what it likes: [Stdio] takes the standard files for messages alone, what comes
-// before the first message is logged, and the last lines of the standard error are in the error that says how it ended.
-// [WithTerm] lets it remove its files. The page docs/processes.md of the repository says what containers and systemd must do.
+// A process that [Start] has started may print what it likes: [Stdio] takes the standard files for messages alone, what
+// comes before the first message is logged, and the last lines of the standard error are in the error that says how it
+// ended. [WithTerm] lets it remove its files. The page docs/processes.md of the repository says what containers and
+// systemd must do.
 //
 // # Other transports
 //

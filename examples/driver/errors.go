@@ -23,8 +23,8 @@ var (
 	// ErrHostGone is returned by Serve, with the reason, when the connection ends without a shutdown.
 	ErrHostGone = errors.New("driver: host is gone")
 
-	// ErrBroken is in an error of Recv if the connection ends because of what the peer has sent: a message that is too
-	// long, or a frame that the transport does not allow. A Host cuts the connection, and counts the worker in
+	// ErrBroken is in an error of Recv if the connection ends because of what the peer has sent: a message that is
+	// too long, or a frame that the transport does not allow. A Host cuts the connection, and counts the worker in
 	// Counters.WorkersKilled. It takes ErrLineTooLong and ErrPreamble for one, too.
 	ErrBroken = errors.New("driver: peer broke the transport")
 

@@ -34,8 +34,8 @@ func (w *lastWords) collect(r io.Reader) {
 	}
 }
 
-// String returns the last lines, quoted, on one line; "" if nothing was written. A Go program says first why it ends, and
-// then where, so that the line that does is shown as well.
+// String returns the last lines, quoted, on one line; "" if nothing was written. A Go program says first why it ends,
+// and then where, so that the line that does is shown as well.
 func (w *lastWords) String() string {
 	const most = 8
 	var lines []string

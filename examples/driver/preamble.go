@@ -27,7 +27,8 @@ type preamble struct {
 	log   func(line []byte) // nil: nobody wants to know
 }
 
-// message returns what is a message of a line, if anything is. After the first message all lines are that are not blank.
+// message returns what is a message of a line, if anything is. After the first message all lines are that are not
+// blank.
 func (p *preamble) message(line []byte) (msg []byte, ok bool, err error) {
 	blank := len(bytes.TrimSpace(line)) == 0
 	if p.over {

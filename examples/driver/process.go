@@ -18,9 +18,9 @@ const exitDelay = time.Second
 // A StartOption configures Start.
 type StartOption func(*process)
 
-// WithTerm has a process that is ended, late or not, get SIGTERM first, with its group, and SIGKILL if any of them still
-// runs after the time d, so that it can remove a lock file. A host waits for that in addition to Limits.Close, before it
-// runs the calls elsewhere. Systems without SIGTERM have it killed at once, as without this option.
+// WithTerm has a process that is ended, late or not, get SIGTERM first, with its group, and SIGKILL if any of them
+// still runs after the time d, so that it can remove a lock file. A host waits for that in addition to Limits.Close,
+// before it runs the calls elsewhere. Systems without SIGTERM have it killed at once, as without this option.
 func WithTerm(d time.Duration) StartOption { return func(p *process) { p.term = d } }
 
 // Start starts a process and returns a connection that carries messages as lines over its standard input and output.
@@ -28,16 +28,17 @@ func WithTerm(d time.Duration) StartOption { return func(p *process) { p.term = 
 // what it has written and then an error that says how it ended. A process that it has started and that holds its
 // standard output open does not delay that.
 //
-// Lines that come before the first message, and are no JSON object with an integer as its version, such as a banner, are
-// skipped: a Host logs them. More than 100 of them, or than 64 KiB, are ErrPreamble. Later a line may only be blank.
+// Lines that come before the first message, and are no JSON object with an integer as its version, such as a banner,
+// are skipped: a Host logs them. More than 100 of them, or than 64 KiB, are ErrPreamble. Later a line may only be
+// blank.
 //
 // On Unix the process leads a process group of its own, so that an interrupt at the terminal does not reach it, and the
 // whole group is killed; if cmd.SysProcAttr has it join another group, or be in the foreground, only the process is.
 //
 // cmd.Stdin and cmd.Stdout must be nil. Its standard error is where cmd.Stderr says; a file, such as os.Stderr, costs
-// nothing, and any other writer a goroutine. If it is nil, a goroutine keeps the last 4 KiB, and the last lines are in the
-// error that says how the process ended. Do not use a cmd of exec.CommandContext whose context ends before the worker is
-// to.
+// nothing, and any other writer a goroutine. If it is nil, a goroutine keeps the last 4 KiB, and the last lines are in
+// the error that says how the process ended. Do not use a cmd of exec.CommandContext whose context ends before the
+// worker is to.
 func Start(cmd *exec.Cmd, opts ...StartOption) (Conn, error) {
 	p := &process{cmd: cmd, due: make(chan struct{}), exited: make(chan struct{}), heard: make(chan struct{})}
 	for _, opt := range opts {

@@ -44,8 +44,8 @@ func terminate(process *os.Process, group bool) bool {
 	return true
 }
 
-// killOwnGroup kills the process group that this process leads, and so itself. There is no group of its id unless it leads
-// one. The end of process 1, whose group has no id for Kill, ends all others anyway.
+// killOwnGroup kills the process group that this process leads, and so itself. There is no group of its id unless it
+// leads one. The end of process 1, whose group has no id for Kill, ends all others anyway.
 func killOwnGroup() {
 	if pid := os.Getpid(); pid > 1 {
 		killGroup(pid)

@@ -10,10 +10,10 @@ import (
 // original are the standard files of this process. Without a reference the garbage collector would close them.
 var original = [...]*os.File{os.Stdin, os.Stdout}
 
-// Stdio returns a connection that carries messages as lines over the standard input and output of this process, for
-// the worker that Start has started. Call it once, and early: from then on the standard input is empty, and what the
-// program, a library, C code or a child prints to the standard output goes to the standard error, so that it does not come
-// between the messages. No child inherits the connection.
+// Stdio returns a connection that carries messages as lines over the standard input and output of this process, for the
+// worker that Start has started. Call it once, and early: from then on the standard input is empty, and what the
+// program, a library, C code or a child prints to the standard output goes to the standard error, so that it does not
+// come between the messages. No child inherits the connection.
 //
 // If a program, such as a test of a worker, has put pipes or sockets in the place of both os.Stdin and os.Stdout, the
 // connection is over these, and the standard files of the process stay what they are.

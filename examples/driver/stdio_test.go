@@ -238,7 +238,8 @@ func TestStdioTakesPipesThatStandInForTheStandardFiles(t *testing.T) {
 	assert.Equal(t, [...]uint64{before[0].Ino, before[1].Ino}, [...]uint64{after[0].Ino, after[1].Ino}, "0 and 1 are what they were")
 }
 
-// A program may have put something in the place of os.Stdout so that what is printed does not come between the messages.
+// A program may have put something in the place of os.Stdout so that what is printed does not come between the
+// messages.
 func TestStdioTakesNothingElseThatStandsInForTheStandardFiles(t *testing.T) {
 	withProcesses(t, func(h *Host) {
 		requireResult(t, h, "package fmt", "")

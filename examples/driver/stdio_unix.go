@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// takeStdio moves the standard input and output to descriptors that children do not inherit. In their places it puts the
-// null device and the standard error, so that whoever knows them by their numbers 0 and 1 does no harm.
+// takeStdio moves the standard input and output to descriptors that children do not inherit. In their places it puts
+// the null device and the standard error, so that whoever knows them by their numbers 0 and 1 does no harm.
 func takeStdio() (in, out *os.File, err error) {
 	syscall.ForkLock.RLock() // a child that is started meanwhile would inherit what is not marked yet
 	defer syscall.ForkLock.RUnlock()
@@ -29,8 +29,8 @@ func takeStdio() (in, out *os.File, err error) {
 	return in, out, errors.Join(dup2(null, 0), dup2(2, 1))
 }
 
-// moved returns a file of its own for what a descriptor stands for. If that is a pipe or a socket, Close makes a pending
-// Read return. Other files, which may be shared with other programs, stay as they are.
+// moved returns a file of its own for what a descriptor stands for. If that is a pipe or a socket, Close makes a
+// pending Read return. Other files, which may be shared with other programs, stay as they are.
 func moved(fd int, name string) (*os.File, error) {
 	fd, err := syscall.Dup(fd)
 	if err != nil {

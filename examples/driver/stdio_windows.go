@@ -7,8 +7,8 @@ import (
 )
 
 // takeStdio moves the standard input and output to files of their own, which children do not inherit. Whoever has the
-// files of package os, such as a logger, or asks the system for them, gets the null device and the standard error in their
-// places.
+// files of package os, such as a logger, or asks the system for them, gets the null device and the standard error in
+// their places.
 func takeStdio() (in, out *os.File, err error) {
 	null, err := syscall.Open(os.DevNull, syscall.O_RDWR, 0)
 	if err != nil {
