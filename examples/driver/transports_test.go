@@ -75,6 +75,7 @@ func socketPair() (a, b io.ReadWriteCloser, err error) {
 		return nil, nil, err
 	}
 	for _, fd := range fds {
+		syscall.CloseOnExec(fd) // or a worker would hold the host's end
 		err = errors.Join(err, syscall.SetNonblock(fd, true))
 	}
 	return os.NewFile(uintptr(fds[0]), "a"), os.NewFile(uintptr(fds[1]), "b"), err
