@@ -15,8 +15,7 @@ const (
 	bytesPreamble = 64 << 10
 )
 
-// ErrPreamble is returned by Recv of the connections of Start, with the last line, for a process that prints too much
-// before its first message.
+// ErrPreamble is why a Host ends a worker of Start, with the last line, that prints too much before its first message.
 var ErrPreamble = errors.New("driver: process printed more than 100 lines or 64 KiB before its first message")
 
 // A preamble is what a process prints before its first message: a banner, the lines of a logger, a byte-order mark.
@@ -24,7 +23,7 @@ type preamble struct {
 	over  bool // the first message has come
 	lines int
 	bytes int
-	log   func(line []byte) // nil: nobody wants to know
+	log   func(line []byte) // the host's; nil: there is none, and all lines are messages
 }
 
 // message returns what is a message of a line, if anything is. After the first message all lines are that are not
@@ -43,7 +42,7 @@ func (p *preamble) message(line []byte) (msg []byte, ok bool, err error) {
 	switch {
 	case p.lines > mostPreamble || p.bytes > bytesPreamble:
 		return nil, false, fmt.Errorf("%w: %s", ErrPreamble, safetext.Excerpt(line))
-	case !blank && p.log != nil:
+	case !blank:
 		p.log(line)
 	}
 	return nil, false, nil

@@ -91,6 +91,7 @@ func TestAProcessThatPrintsTooMuchBeforeItsFirstMessageIsEnded(t *testing.T) {
 	} {
 		conn, err := printing(t, "prints first", c.text)(t.Context())
 		require.NoError(t, err)
+		conn.(*process).preamble.log = func([]byte) {}
 		message, err := conn.Recv()
 		if c.ok {
 			require.NoError(t, err)
@@ -124,6 +125,7 @@ func TestAProcessThatOnlyPrintsIsToldByItsEnd(t *testing.T) {
 	} {
 		conn, err := printing(t, "only prints", text)(t.Context())
 		require.NoError(t, err)
+		conn.(*process).preamble.log = func([]byte) {}
 		_, err = conn.Recv()
 		assert.EqualError(t, err, want)
 		require.NoError(t, conn.Close())
@@ -174,4 +176,18 @@ func TestLinesShowTheLineThatTheyCannotRead(t *testing.T) {
 		assert.True(t, strings.HasPrefix(err.Error(), want), "%v", err)
 		assert.Less(t, len(err.Error()), 600)
 	}
+}
+
+func TestEveryLineIsAMessageWithoutAHost(t *testing.T) {
+	const text = "my worker 1.0\n\n{\"version\":1}\n \n"
+	conn, err := printing(t, "only prints", text)(t.Context())
+	require.NoError(t, err)
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		message, err := conn.Recv()
+		require.NoError(t, err)
+		assert.Equal(t, line, string(message))
+	}
+	_, err = conn.Recv()
+	assert.EqualError(t, err, "driver: process has ended: exit status 3")
+	require.NoError(t, conn.Close())
 }

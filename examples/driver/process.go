@@ -28,9 +28,9 @@ func WithTerm(d time.Duration) StartOption { return func(p *process) { p.term = 
 // what it has written and then an error that says how it ended. A process that it has started and that holds its
 // standard output open does not delay that.
 //
-// Lines that come before the first message, and are no JSON object with an integer as its version, such as a banner,
-// are skipped: a Host logs them. More than 100 of them, or than 64 KiB, are ErrPreamble. Later a line may only be
-// blank.
+// Every line is a message. But a Host logs and skips the lines that come before the first message and are no JSON
+// object with an integer as its version, such as a banner, and later blank lines. More than 100 of them before the
+// first message, or than 64 KiB, are ErrPreamble. It does so only if Dial returns the connection as it is.
 //
 // On Unix the process leads a process group of its own, so that an interrupt at the terminal does not reach it, and the
 // whole group is killed; if cmd.SysProcAttr has it join another group, or be in the foreground, only the process is.
@@ -155,6 +155,9 @@ func (p *process) Recv() ([]byte, error) {
 		if err != nil {
 			p.ended = p.explain(err)
 			break
+		}
+		if p.preamble.log == nil {
+			return line, nil
 		}
 		var ok bool
 		if line, ok, p.ended = p.preamble.message(line); ok {

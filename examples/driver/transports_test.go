@@ -4,7 +4,6 @@ package driver
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -83,9 +82,6 @@ func socketPair() (a, b io.ReadWriteCloser, err error) {
 
 const relayEnv = "WORKERCHANNEL_DRIVER_TEST_RELAY"
 
-// firstMessage is sent before those of the harness, as what comes before a message is skipped.
-const firstMessage = `{"version":1}`
-
 // relay is a process that carries messages between its Stdio and the socket of the test that has started it, at
 // which the test has the worker's end.
 func relay() {
@@ -95,7 +91,6 @@ func relay() {
 		os.Exit(1)
 	}
 	worker := Lines(socket)
-	_ = host.Send([]byte(firstMessage))
 	carry := func(from, to Conn) {
 		for {
 			msg, err := from.Recv()
@@ -131,9 +126,6 @@ func TestProcessesPassTheHarness(t *testing.T) {
 		socket, err := l.Accept()
 		if err != nil {
 			return nil, nil, nil, errors.Join(err, host.Close())
-		}
-		if first, err := host.Recv(); err != nil || string(first) != firstMessage {
-			return nil, nil, nil, errors.Join(fmt.Errorf("the first message is %q: %w", first, err), host.Close(), socket.Close())
 		}
 		return host, relayed{Lines(socket), host.(*process)}, nil, nil
 	}, transporttest.WithText(), transporttest.WithBudget(harnessBudget()/3), transporttest.WithKill(func(_, worker transporttest.Conn) {
