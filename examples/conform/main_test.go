@@ -46,6 +46,11 @@ func TestReferencePassesEveryCheck(t *testing.T) {
 		for _, c := range conform.Checks(half) {
 			assert.Contains(t, out, " "+c.Name+" ")
 		}
+		rule := map[string]string{
+			conform.WorkerHalf:      "data/rule-8                    section 10  the direction is checked before the sequence number\n",
+			conform.CoordinatorHalf: "data/rule-3                    section 7   an id that ends again becomes the latest\n",
+		}[half]
+		assert.Contains(t, out, "ok          "+rule, "the name of the rule")
 	}
 }
 

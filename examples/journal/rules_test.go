@@ -118,7 +118,7 @@ var hostRules = []struct {
 		}
 		s.Reap()
 	}},
-	{"the 1,024 latest ids of ended workers are remembered", wc.Limits{}, func(s *hostScript) {
+	{"an id that ends again becomes the latest", wc.Limits{}, func(s *hostScript) {
 		for i := range 1024 {
 			s.RetireWorker(fmt.Sprint("w-", i))
 		}
@@ -477,18 +477,23 @@ var workerRules = []struct {
 	}},
 }
 
-// TestRulesAreRecorded keeps the sessions of the rules, one a line, which a peer in any language can replay.
+// TestRulesAreRecorded keeps the sessions of the rules, one a line with the rule's name, which a peer in any language can
+// replay.
 func TestRulesAreRecorded(t *testing.T) {
 	var hosts, workers bytes.Buffer
 	for _, rule := range hostRules {
-		s := &hostScript{RecordSession(&hosts, wc.NewCoordinator(7, wc.WithLimits(rule.limits)), Setup{Limits: rule.limits}), map[string]uint64{}}
+		var session bytes.Buffer
+		s := &hostScript{RecordSession(&session, wc.NewCoordinator(7, wc.WithLimits(rule.limits)), Setup{Limits: rule.limits}), map[string]uint64{}}
 		rule.play(s)
 		require.NoError(t, s.Close(), rule.name)
+		fmt.Fprintf(&hosts, `{"rule":%q,%s`, rule.name, session.Bytes()[1:])
 	}
 	for _, rule := range workerRules {
-		s := &workerScript{RecordWorkerSession(&workers, wc.NewWorker("w", 7)), 0}
+		var session bytes.Buffer
+		s := &workerScript{RecordWorkerSession(&session, wc.NewWorker("w", 7)), 0}
 		rule.play(s)
 		require.NoError(t, s.Close(), rule.name)
+		fmt.Fprintf(&workers, `{"rule":%q,%s`, rule.name, session.Bytes()[1:])
 	}
 	for file, recorded := range map[string][]byte{"../../testdata/rules.jsonl": hosts.Bytes(), "../../testdata/worker_rules.jsonl": workers.Bytes()} {
 		if *update {

@@ -3,6 +3,7 @@ package conform
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -17,39 +18,47 @@ import (
 // does, which the tests of the repository compare with the data.
 func DataChecks(half, dir string) ([]Check, error) {
 	documents := Check{"data/documents", "3", "texts near an envelope are taken or refused", nil}
-	err := readLines(filepath.Join(dir, "documents.jsonl"), func(line data) error {
-		text, err := hex.DecodeString(line.str("hex"))
-		if err != nil {
+	envelopes := Check{"data/envelopes", "5", "envelopes are read and validated", nil}
+	receive := func(text []byte) []step {
+		return []step{{command: firstCommand(half)}, {command: "receive", message: text}}
+	}
+	var journals []Check
+	prefix, section := "worker_", "10"
+	if half == CoordinatorHalf {
+		prefix, section = "", "7"
+	}
+	journal := func(name string) func(data) error {
+		n := 0
+		return func(line data) error {
+			n++
+			about := cmp.Or(line.str("rule"), "the calls of a journal have the same results")
+			steps, err := journalSteps(half, line)
+			journals = append(journals, Check{"data/" + name + "-" + strconv.Itoa(n), section, about, steps})
 			return err
 		}
-		// A line feed is white space, or must be refused; so is, or must, a carriage return.
-		text = bytes.ReplaceAll(text, []byte("\n"), []byte("\r"))
-		documents.steps = append(documents.steps, step{command: firstCommand(half)}, step{command: "receive", message: text})
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
-	envelopes := Check{"data/envelopes", "5", "envelopes are read and validated", nil}
-	err = readLines(filepath.Join(dir, "envelopes.jsonl"), func(line data) error {
-		envelopes.steps = append(envelopes.steps, step{command: firstCommand(half)}, step{command: "receive", message: []byte(line.str("wire"))})
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	for _, file := range []struct {
+		name string
+		each func(data) error
+	}{
+		{"documents", func(line data) error {
+			text, err := hex.DecodeString(line.str("hex"))
+			// A line feed is white space, or must be refused; so is, or must, a carriage return.
+			documents.steps = append(documents.steps, receive(bytes.ReplaceAll(text, []byte("\n"), []byte("\r")))...)
+			return err
+		}},
+		{"envelopes", func(line data) error {
+			envelopes.steps = append(envelopes.steps, receive([]byte(line.str("wire")))...)
+			return nil
+		}},
+		{prefix + "sessions", journal("session")},
+		{prefix + "rules", journal("rule")},
+	} {
+		if err := readLines(filepath.Join(dir, file.name+".jsonl"), file.each); err != nil {
+			return nil, err
+		}
 	}
-	file, section := "worker_sessions.jsonl", "10"
-	if half == CoordinatorHalf {
-		file, section = "sessions.jsonl", "7"
-	}
-	checks := []Check{documents, envelopes}
-	err = readLines(filepath.Join(dir, file), func(line data) error {
-		c := Check{"data/session-" + strconv.Itoa(len(checks)-1), section, "the calls of a journal have the same results", nil}
-		c.steps, err = journalSteps(half, line)
-		checks = append(checks, c)
-		return err
-	})
-	return checks, err
+	return append([]Check{documents, envelopes}, journals...), nil
 }
 
 // A data is a JSON object of the data, whose numbers keep all their digits.
