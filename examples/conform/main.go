@@ -11,9 +11,9 @@
 // answers on file descriptor 4. That takes some twenty lines in the program: docs/writing-a-peer.md says how, and
 // lists the commands.
 //
-// Each check is one line, with the section of PROTOCOL.md; of one that fails, what was sent, wanted and got. The exit
-// status is 1 if a check failed, and 2 for wrong usage or a program that cannot be started. What cannot be checked
-// this way is listed at the end.
+// Each check is one line, with the section of PROTOCOL.md; of one that fails, what was sent, wanted and got, to the byte:
+// -full and -json print it whole. The exit status is 1 if a check failed, and 2 for wrong usage or a program that cannot be
+// started or ends before it has obeyed a command. What cannot be checked this way is listed at the end.
 package main
 
 import (
@@ -24,9 +24,12 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/workerchannel/workerchannel/examples/internal/conform"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -41,6 +44,7 @@ type options struct {
 	data    string
 	list    bool
 	json    bool
+	full    bool
 	filter  *regexp.Regexp
 	command conform.Command
 }
@@ -75,6 +79,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	}
 	flags.BoolVar(&o.list, "list", false, "list the checks and make none")
 	flags.BoolVar(&o.json, "json", false, "print a JSON object a line")
+	flags.BoolVar(&o.full, "full", false, "print long messages whole, as -json does")
 	flags.StringVar(&o.data, "data", "", "check also with the conformance data in this `directory`, testdata of the repository")
 	filter := flags.String("run", "", "make only the checks whose names match this `regexp`")
 	flags.DurationVar(&o.command.Timeout, "timeout", conform.DefaultTimeout, "how long the program may take for one command")
@@ -131,7 +136,7 @@ func check(o *options, out io.Writer) (failed bool, err error) {
 	if len(checks) == 0 {
 		return false, errors.New("-run matches no check; -list lists them")
 	}
-	p := printer{out: out, json: o.json}
+	p := printer{out: out, json: o.json, full: o.full}
 	if o.list {
 		for _, c := range checks {
 			p.listed(c)
@@ -165,7 +170,7 @@ func check(o *options, out io.Writer) (failed bool, err error) {
 // A printer prints results for people, or as JSON.
 type printer struct {
 	out                  io.Writer
-	json                 bool
+	json, full           bool
 	made, failed, missed int
 	err                  error // the first error of out
 }
@@ -176,12 +181,15 @@ func (p *printer) printf(format string, args ...any) {
 	}
 }
 
+// object prints a JSON object, in which what is not printable is escaped.
 func (p *printer) object(o any) {
-	e := json.NewEncoder(p.out)
+	var text strings.Builder
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(o); p.err == nil {
 		p.err = err
 	}
+	p.printf("%s\n", safetext.Escape(strings.TrimSuffix(text.String(), "\n")))
 }
 
 // A line is a check in JSON.
@@ -192,7 +200,7 @@ type line struct {
 	Result  string `json:"result,omitempty"` // ok, failed or not checked
 
 	Step   int      `json:"step,omitempty"`
-	After  []string `json:"after,omitempty"`
+	After  []string `json:"after,omitempty"` // this and the next three to the byte: see conform.Exact
 	Sent   string   `json:"sent,omitempty"`
 	Wanted string   `json:"wanted,omitempty"`
 	Got    string   `json:"got,omitempty"`
@@ -214,8 +222,15 @@ func (p *printer) result(r conform.Result) {
 	case f != nil:
 		p.failed++
 		verdict = "failed"
-		l.Step, l.After = f.Step, f.After
-		l.Sent, l.Wanted, l.Got, l.Why = f.Sent, f.Wanted, f.Got, f.Why
+		l.Step, l.Why = f.Step, f.Why
+		for _, step := range f.After {
+			l.After = append(l.After, p.text(step))
+		}
+		wanted, got := f.Wanted, f.Got
+		if f.Err == nil && !p.json && !p.full {
+			wanted, got = conform.CutBoth(wanted, got)
+		}
+		l.Sent, l.Wanted, l.Got = p.text(f.Sent), p.exact(wanted), p.exact(got)
 	case r.Missing != "":
 		p.missed++
 		verdict = "not checked"
@@ -240,6 +255,21 @@ func (p *printer) result(r conform.Result) {
 	if f != nil {
 		p.printf("            in step %d of the check\n", f.Step)
 	}
+}
+
+// text returns a text as reports have it, cut unless they are to have it whole.
+func (p *printer) text(s string) string {
+	if !p.json && !p.full {
+		s = conform.Cut(s)
+	}
+	return p.exact(s)
+}
+
+func (p *printer) exact(s string) string {
+	if p.json {
+		return conform.Exact(s, func(rune) bool { return true }) // JSON has all
+	}
+	return conform.Exact(s, strconv.IsPrint)
 }
 
 func (p *printer) summary(half string, took time.Duration) {

@@ -1,29 +1,43 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
 	"log"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	wc "github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/internal/conform"
 )
 
-// peerEnv makes the test binary a program under test: this half of the reference.
+// peerEnv makes the test binary a program under test: this half of the reference, one that ends, or one that answers every
+// command with this reply.
 const peerEnv = "CONFORM_TEST_PEER"
 
 func TestMain(m *testing.M) {
-	if half := os.Getenv(peerEnv); half != "" {
-		if err := conform.Serve(conform.NewReference(half)); err != nil {
+	switch peer := os.Getenv(peerEnv); peer {
+	case "":
+		os.Exit(m.Run())
+	case conform.WorkerHalf, conform.CoordinatorHalf:
+		if err := conform.Serve(conform.NewReference(peer)); err != nil {
 			log.Fatal(err)
 		}
-		os.Exit(0)
+	case "ends":
+		log.Fatal("no memory")
+	default:
+		replies := os.NewFile(4, "replies")
+		for commands := bufio.NewScanner(os.NewFile(3, "commands")); commands.Scan(); {
+			fmt.Fprintln(replies, peer)
+		}
 	}
-	os.Exit(m.Run())
 }
 
 // call runs the program and returns what it prints.
@@ -54,20 +68,16 @@ func TestReferencePassesEveryCheck(t *testing.T) {
 	}
 }
 
-// The program under test is a worker that is taken for a coordinator.
 func TestFailureSaysWhatWasSentWantedAndGot(t *testing.T) {
-	t.Setenv(peerEnv, conform.WorkerHalf)
+	t.Setenv(peerEnv, "ok 0")
+	const wanted = `ok 1, and {"version":1,"message_id":1,"seq_no":1,"decision_seq":1,"seed":42,"issued_at_turn":0,`
 	status, out, stderr := call("-run", "^wire/first$", "coordinator", "--", os.Args[0])
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stderr)
 	assert.Contains(t, out, "failed      wire/first")
-	for _, part := range []string{"sent    command new 42", "wanted  ok", "got     the program has ended (exit status 1); its standard error: ", "in step 0 of the check\n", "0 ok, 1 failed"} {
+	for _, part := range []string{"after   command new 42\n", "sent    command request_shutdown s726561736f6e\n", "wanted  " + wanted, "got     ok 0\n", "why     message 1 is missing\n", "in step 1 of the check\n", "0 ok, 1 failed"} {
 		assert.Contains(t, out, part)
 	}
-
-	status, out, _ = call("-run", "job/id-again", "coordinator", "--", os.Args[0])
-	assert.Equal(t, 1, status)
-	assert.NotContains(t, out, "after   ", "new is the first command")
 
 	status, out, _ = call("-json", "-run", "^wire/first$", "coordinator", "--", os.Args[0])
 	assert.Equal(t, 1, status)
@@ -77,8 +87,58 @@ func TestFailureSaysWhatWasSentWantedAndGot(t *testing.T) {
 	assert.Equal(t, "wire/first", l.Check)
 	assert.Equal(t, "3", l.Section)
 	assert.Equal(t, "failed", l.Result)
-	assert.Equal(t, "command new 42", l.Sent)
+	assert.Equal(t, 1, l.Step)
+	assert.Equal(t, []string{"command new 42"}, l.After)
+	assert.Equal(t, "command request_shutdown s726561736f6e", l.Sent)
+	assert.Contains(t, l.Wanted, wanted)
+	assert.Equal(t, "ok 0", l.Got)
 	assert.Contains(t, summary, `"failed":1`)
+}
+
+func TestReportsHaveTheBytesOfMessages(t *testing.T) {
+	t.Setenv(peerEnv, "ok 0")
+	report := func(half, check string, flags ...string) string {
+		_, out, _ := call(append(flags, "-run", "^"+check+"$", half, "--", os.Args[0])...)
+		return out
+	}
+	const wanted = `"reason":"\"\\\u0000\u0001\b\t\n\f\r\u001b\u001f /<>&'`
+	assert.Contains(t, report(conform.WorkerHalf, "wire/escapes"), wanted+`<7F><U+0080>é<U+2028><U+2029><U+FEFF><U+FFFF>😀<U+10FFFF>\\u0041"}}`+"\n")
+
+	// What is long is cut in a line only.
+	const begin, end = `sent    message {"version":1,"message_id":1,`, `/<>&'<7F><U+0080>é<U+2028><U+2029><U+FEFF><U+FFFF>😀<U+10FFFF>\\u0041"}}` + "\n"
+	assert.Regexp(t, regexp.QuoteMeta(begin)+`.*\.\.\. \(\d{3} bytes\)`+"\n", report(conform.CoordinatorHalf, "wire/read-strings"))
+	assert.Regexp(t, regexp.QuoteMeta(begin)+".*"+regexp.QuoteMeta(end), report(conform.CoordinatorHalf, "wire/read-strings", "-full"))
+	var l line
+	first, _, _ := strings.Cut(report(conform.CoordinatorHalf, "wire/read-strings", "-json"), "\n")
+	require.NoError(t, json.Unmarshal([]byte(first), &l))
+	message, ok := strings.CutPrefix(l.Sent, "message ")
+	assert.True(t, ok)
+	_, err := wc.Verify([]byte(message))
+	assert.NoError(t, err)
+	assert.Contains(t, message, "\u2028")
+}
+
+// What cannot even begin is told once, not once a check.
+func TestProgramThatEndsAtOnceIsOneError(t *testing.T) {
+	t.Setenv(peerEnv, "ends")
+	status, out, stderr := call("worker", "--", os.Args[0])
+	assert.Equal(t, 2, status)
+	assert.Empty(t, out)
+	assert.Contains(t, stderr, "conform: the program has ended (exit status 1); its standard error: ")
+	assert.Contains(t, stderr, "no memory")
+}
+
+func TestWhatTheProgramWritesDoesNotCommandTheTerminal(t *testing.T) {
+	t.Setenv(peerEnv, "refused 0 \x1b[2J\x1b]0;owned\a\u009b31m\xff")
+	for _, flags := range [][]string{nil, {"-full"}, {"-json"}} {
+		status, out, _ := call(append(flags, "-run", "^wire/", "worker", "--", os.Args[0])...)
+		assert.Equal(t, 1, status)
+		assert.Contains(t, out, `owned`)
+		assert.False(t, strings.ContainsFunc(out, func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }), "%q", out)
+		if flags == nil {
+			assert.Contains(t, out, `got     refused 0 "\x1b[2J\x1b]0;owned\a\u009b31m\xff"`+"\n")
+		}
+	}
 }
 
 func TestHangingProgramIsGivenUp(t *testing.T) {
@@ -87,7 +147,7 @@ func TestHangingProgramIsGivenUp(t *testing.T) {
 		t.Skip("this test needs the program sleep")
 	}
 	assert.Equal(t, 1, status)
-	assert.Contains(t, out, "got     no reply: timeout\n")
+	assert.Contains(t, out, "got     no reply: nothing came within 0.05 s: is the output flushed?\n")
 	assert.Contains(t, out, "why     the program did not answer in time 3 times\n")
 	assert.Contains(t, out, "0 ok, 3 failed, ")
 }

@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,7 +62,8 @@ type Result struct {
 	Missing string   // why the check was not made to the end, such as an optional command that is not supported
 }
 
-// A Failure says what went wrong.
+// A Failure says what went wrong. After, Sent, Wanted and Got have commands, messages and replies to the byte, so that they
+// may be long and need not be printable: see Cut, CutBoth and Exact.
 type Failure struct {
 	Step              int      // from 1; 0 is the command new
 	After             []string // the steps before it, at most 8
@@ -72,9 +74,10 @@ type Failure struct {
 
 // A Runner makes checks with a program. It starts the program when it is needed, again after a failure.
 type Runner struct {
-	Half    string
-	Command Command
-	process *Process
+	Half     string
+	Command  Command
+	process  *Process
+	answered bool // the program has obeyed a command
 }
 
 // Close ends the program.
@@ -85,7 +88,7 @@ func (r *Runner) Close() {
 	}
 }
 
-// Run makes one check. An error means that the program cannot be started.
+// Run makes one check. An error means that the program cannot be started, or has ended before it obeyed any command.
 func (r *Runner) Run(c Check) (Result, error) {
 	if r.process == nil {
 		p, err := r.Command.Start()
@@ -104,10 +107,14 @@ func (r *Runner) Run(c Check) (Result, error) {
 		}
 		got, err := r.process.Do(s.command, s.message)
 		if err != nil {
-			result.Failure = &Failure{i, before(steps[:i]), s.sent(), describe(&want), err.Error(), "", err}
 			r.Close()
+			if !r.answered && errors.Is(err, errEnded) {
+				return Result{}, err
+			}
+			result.Failure = &Failure{i, before(steps[:i]), s.sent(), describe(&want), err.Error(), "", err}
 			break
 		}
+		r.answered = true
 		name, _, _ := strings.Cut(s.command, " ")
 		if got.Verdict == "unsupported" && s.optional {
 			continue
@@ -119,8 +126,8 @@ func (r *Runner) Run(c Check) (Result, error) {
 		if s.silent && got.Text == "" {
 			got.Text = want.Text
 		}
-		if d := r.compare(&want, &got); d != nil {
-			result.Failure = &Failure{i, before(steps[:i]), s.sent(), d.wanted, d.got, d.why, nil}
+		if why, equal := r.compare(&want, &got); !equal {
+			result.Failure = &Failure{i, before(steps[:i]), s.sent(), describe(&want), describe(&got), why, nil}
 			r.Close() // it may be in any state
 			break
 		}
@@ -128,21 +135,18 @@ func (r *Runner) Run(c Check) (Result, error) {
 	return result, nil
 }
 
-// compare compares a reply with the one wanted, and looks for messages that the program has written beyond those that it
-// announced. It returns nil if all is well.
-func (r *Runner) compare(want, got *Reply) *difference {
-	d := compare(want, got)
+// compare compares a reply with the one wanted, and looks for messages that the program has written beyond those
+// announced.
+func (r *Runner) compare(want, got *Reply) (why string, equal bool) {
+	why, equal = compare(want, got)
 	more, ok := r.process.noticed()
-	if d == nil && ok {
-		d = &difference{wanted: describe(want), got: describe(got)}
-	}
-	if d != nil && !ok {
+	if !equal && !ok {
 		more, ok = r.process.unannounced()
 	}
 	if ok {
-		d.why = strings.TrimPrefix(d.why+"; it has written a message that no reply announced: "+excerpt(more), "; ")
+		why = strings.TrimPrefix(why+"; it has written a message that no reply announced: "+printable(more), "; ")
 	}
-	return d
+	return why, equal && !ok
 }
 
 func firstCommand(half string) string {
@@ -164,7 +168,7 @@ func before(steps []step) (shown []string) {
 // sent shows a step.
 func (s *step) sent() string {
 	if s.command == "receive" {
-		return "message " + excerpt(s.message)
+		return "message " + string(s.message)
 	}
-	return "command " + excerpt([]byte(s.command))
+	return "command " + s.command
 }

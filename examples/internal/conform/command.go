@@ -120,12 +120,15 @@ type Reply struct {
 	Messages [][]byte // what it wrote to standard output
 }
 
-// head returns the reply's first words, without the messages.
+// head returns the reply as a line of the reply pipe. A kind of another form than those of section 8 is quoted.
 func (r *Reply) head() string {
 	if r.Verdict == "unsupported" {
 		return r.Verdict
 	}
 	verdict, kind, _ := strings.Cut(r.Verdict, " ")
+	if strings.ContainsFunc(kind, func(c rune) bool { return c < 'A' || c > 'z' || c > 'Z' && c < 'a' }) {
+		kind = strconv.Quote(kind)
+	}
 	return strings.TrimSpace(fmt.Sprintf("%s %d %s%s", verdict, len(r.Messages), kind, r.Text))
 }
 
@@ -144,7 +147,7 @@ func parseReply(line string) (r Reply, messages int, err error) {
 	case verdict == "refused" && text != "" && !strings.Contains(text, " "):
 		return Reply{Verdict: "refused " + text}, messages, nil
 	}
-	return Reply{}, 0, fmt.Errorf("expected a reply as ok N TEXT, refused N KIND or unsupported, got %s", excerpt([]byte(line)))
+	return Reply{}, 0, fmt.Errorf("expected a reply as ok N TEXT, refused N KIND or unsupported, got %s", printable([]byte(line)))
 }
 
 // onWire returns the canonical JSON of an operation or an outcome, which json.Marshal would escape.

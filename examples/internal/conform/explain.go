@@ -3,54 +3,45 @@ package conform
 import (
 	"bytes"
 	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	wc "github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
-// differences between what was wanted and what a program did, in the words of a report.
-type difference struct{ wanted, got, why string }
-
-// compare compares a reply with the one wanted; nil if they are equal.
-func compare(want, got *Reply) *difference {
+// compare reports whether a reply is the one wanted. If it is not, why says in what they differ, unless it is plain.
+func compare(want, got *Reply) (why string, equal bool) {
 	if got.Verdict != want.Verdict {
-		return &difference{want.head(), got.head(), ""}
+		return "", false
 	}
 	for i, w := range want.Messages {
 		if i == len(got.Messages) {
-			return &difference{describe(want), describe(got), fmt.Sprintf("message %d is missing", i+1)}
+			return fmt.Sprintf("message %d is missing", i+1), false
 		}
 		if g := got.Messages[i]; !bytes.Equal(w, g) {
-			a, b := cut(w, g)
-			return &difference{a, b, explainMessage(w, g)}
+			return explainMessage(w, g), false
 		}
 	}
 	if len(got.Messages) > len(want.Messages) {
-		return &difference{describe(want), describe(got), "it sent more"}
+		return "it sent more", false
 	}
 	if got.Text != want.Text {
-		a, b := cut([]byte(want.Text), []byte(got.Text))
-		return &difference{a, b, "the text of the reply"}
+		return "the text of the reply", false
 	}
-	return nil
+	return "", true
 }
 
-// describe lists the messages of a reply.
+// describe returns a reply to the byte, and then its messages.
 func describe(r *Reply) string {
-	if len(r.Messages) == 0 {
-		return r.Verdict + ", and no message"
+	var b strings.Builder
+	b.WriteString(r.head())
+	for _, m := range r.Messages {
+		b.WriteString(", and ")
+		b.Write(m)
 	}
-	s := r.Verdict + ", and "
-	for i, m := range r.Messages {
-		if i == 3 {
-			return s + fmt.Sprintf(" and %d more", len(r.Messages)-i)
-		}
-		if i > 0 {
-			s += ", "
-		}
-		s += excerpt(m)
-	}
-	return s
+	return b.String()
 }
 
 // explainMessage says in what a message differs from the one wanted.
@@ -73,31 +64,59 @@ func explainMessage(want, got []byte) string {
 	return fmt.Sprintf("wanted %v, got %v", we, ge)
 }
 
-// cut shortens two texts to the part around their first difference, if one of them is long.
-func cut(a, b []byte) (string, string) {
+// CutBoth shortens two texts to the part around their first difference, if one of them is long.
+func CutBoth(a, b string) (string, string) {
 	const most = 400
 	if max(len(a), len(b)) <= most {
-		return printable(a), printable(b)
+		return a, b
 	}
 	same := 0
 	for same < min(len(a), len(b)) && a[same] == b[same] {
 		same++
 	}
-	around := func(s []byte) string {
-		from, to := max(0, same-80), min(len(s), same+120)
-		return fmt.Sprintf("...%s... (bytes %d to %d of %d)", printable(s[from:to]), from, to, len(s))
+	around := func(s string) string {
+		from, to := runeStart(s, same-80), runeStart(s, same+120)
+		return fmt.Sprintf("...%s... (bytes %d to %d of %d)", s[from:to], from, to, len(s))
 	}
 	return around(a), around(b)
 }
 
-// excerpt returns the beginning of a text, printable.
-func excerpt(b []byte) string {
+// Cut returns the beginning of a text, and how long it is.
+func Cut(s string) string {
 	const most = 200
-	if len(b) > most {
-		return printable(b[:most]) + fmt.Sprintf("... (%d bytes)", len(b))
+	if len(s) <= most {
+		return s
 	}
-	return printable(b)
+	return s[:runeStart(s, most)] + fmt.Sprintf("... (%d bytes)", len(s))
 }
 
-// printable returns text on one line: see safetext.Printable.
-func printable(b []byte) string { return safetext.Printable(string(b), len(b)) }
+// runeStart returns where the character at i begins; the nearest end of s if i is not within it.
+func runeStart(s string, i int) int {
+	i = min(max(i, 0), len(s))
+	for back := 0; back < utf8.UTFMax && i > 0 && i < len(s) && !utf8.RuneStart(s[i]); back++ {
+		i--
+	}
+	return i
+}
+
+// Exact returns text to the byte, but what is not UTF-8, or not to be kept, in angle brackets: <FF>, <1B>, <U+2028>. So
+// backslashes are those of the text.
+func Exact(s string, keep func(rune) bool) string {
+	var b strings.Builder
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && size == 1, size == 1 && !keep(r):
+			fmt.Fprintf(&b, "<%02X>", s[0])
+		case keep(r):
+			b.WriteString(s[:size])
+		default:
+			fmt.Fprintf(&b, "<U+%04X>", r)
+		}
+		s = s[size:]
+	}
+	return b.String()
+}
+
+// printable returns the beginning of a text on one line, as an error has it.
+func printable(b []byte) string { return Exact(Cut(string(b)), strconv.IsPrint) }

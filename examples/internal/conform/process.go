@@ -11,9 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // What a program may write. A message with the largest payload has less than 1.1 MiB.
@@ -188,10 +192,10 @@ func (p *Process) Do(line string, message []byte) (Reply, error) {
 
 func (p *Process) reply(timeout <-chan time.Time) (Reply, error) {
 	line, err := p.replies.next(timeout)
+	if errors.Is(err, ErrTimeout) {
+		err = p.guess(p.replies, p.stdout)
+	}
 	if err != nil {
-		if errors.Is(err, ErrTimeout) && len(p.stdout.lines) > 0 {
-			err = fmt.Errorf("%w; it has written %s to standard output", err, excerpt(<-p.stdout.lines))
-		}
 		return Reply{}, fmt.Errorf("no reply: %w", err)
 	}
 	reply, messages, err := parseReply(string(line))
@@ -200,6 +204,9 @@ func (p *Process) reply(timeout <-chan time.Time) (Reply, error) {
 	}
 	for i := range messages {
 		m, err := p.stdout.next(timeout)
+		if errors.Is(err, ErrTimeout) {
+			err = p.guess(p.stdout, p.replies)
+		}
 		if err != nil {
 			return Reply{}, fmt.Errorf("message %d of the %d that the reply %q announces: %w", i+1, messages, reply.Verdict, err)
 		}
@@ -208,8 +215,35 @@ func (p *Process) reply(timeout <-chan time.Time) (Reply, error) {
 	return reply, nil
 }
 
+// guess returns the error for a program that has not written a line to one of its outputs in time, with what may be the
+// reason. A message on descriptor 4, or a reply on standard output, has gone to the wrong one.
+func (p *Process) guess(to, other *lineReader) error {
+	why := "nothing came within " + strconv.FormatFloat(p.timeout.Seconds(), 'g', 4, 64) + " s"
+	if n := to.rest.Load(); n > 0 {
+		return hang(fmt.Sprintf("%s but %d bytes without a line feed", why, n))
+	}
+	select {
+	case line, ok := <-other.lines:
+		if isMessage := bytes.HasPrefix(line, []byte("{")); ok && isMessage == (to == p.stdout) {
+			return hang(fmt.Sprintf("%s, but %s came on the wrong descriptor", why, printable(line)))
+		}
+	default:
+	}
+	return hang(why + ": is the output flushed?")
+}
+
 // ErrTimeout says that the program did not answer within Command.Timeout.
 var ErrTimeout = errors.New("timeout")
+
+// A hang is an ErrTimeout that says how the program hangs.
+type hang string
+
+func (h hang) Error() string { return string(h) }
+
+func (hang) Is(err error) bool { return err == ErrTimeout }
+
+// errEnded says that the program has ended.
+var errEnded = errors.New("the program has ended")
 
 // explain adds what is known of how the program ended.
 func (p *Process) explain(err error) error {
@@ -218,17 +252,17 @@ func (p *Process) explain(err error) error {
 		defer timer.Stop()
 		select {
 		case <-p.gone:
-			err = fmt.Errorf("the program has ended (%w)", cmp.Or(p.state, errors.New("exit status 0")))
+			err = fmt.Errorf("%w (%w)", errEnded, cmp.Or(p.state, errors.New("exit status 0")))
 			select {
 			case <-p.logged:
 			case <-timer.C:
 			}
 		case <-timer.C:
-			err = errors.New("the program has closed its output but not ended")
+			err = hang("the program has closed its output but not ended")
 		}
 	}
 	if text := p.stderr.String(); text != "" {
-		err = fmt.Errorf("%w; its standard error: %s", err, printable([]byte(text)))
+		err = fmt.Errorf("%w; its standard error: %s", err, safetext.Printable(text, maxStderr))
 	}
 	return err
 }
@@ -238,6 +272,7 @@ type lineReader struct {
 	lines chan []byte // closed at the end
 	err   error       // why, once lines is closed
 	stop  chan struct{}
+	rest  atomic.Int64 // how many bytes have come since the last line
 }
 
 func (p *Process) read(from io.Reader) *lineReader {
@@ -246,7 +281,11 @@ func (p *Process) read(from io.Reader) *lineReader {
 		defer close(r.lines)
 		lines := bufio.NewScanner(from)
 		lines.Buffer(nil, maxLine)
-		lines.Split(splitLines)
+		lines.Split(func(data []byte, atEnd bool) (n int, line []byte, err error) {
+			n, line, err = splitLines(data, atEnd)
+			r.rest.Store(int64(len(data) - n))
+			return n, line, err
+		})
 		for lines.Scan() {
 			select {
 			case r.lines <- bytes.Clone(lines.Bytes()):

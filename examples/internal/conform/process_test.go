@@ -3,6 +3,7 @@ package conform
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -78,12 +80,32 @@ func behave(name string) {
 			}
 			fmt.Fprintln(replies, reply.head())
 		}
-	case "ends":
+	case "ends", "ends later":
 		next()
+		if name == "ends later" {
+			fmt.Fprintln(replies, "ok 0")
+			next()
+		}
 		fmt.Fprintln(os.Stderr, "no memory\nat all")
 		os.Exit(3)
 	case "ends well":
 		next()
+	case "closes its output":
+		_, _ = os.Stdout.Close(), replies.(io.Closer).Close()
+		hang()
+	case "replies on standard output":
+		fmt.Println("ok 0")
+		_, _ = io.Copy(io.Discard, lines)
+	case "writes messages on descriptor 4":
+		fmt.Fprintln(replies, "ok 1\n"+`{"version":1}`)
+		_, _ = io.Copy(io.Discard, lines)
+	case "forgets a line feed":
+		fmt.Fprint(replies, "ok 0")
+		_, _ = io.Copy(io.Discard, lines)
+	case "names an escape sequence":
+		next()
+		fmt.Fprintln(replies, "refused 0 \x1b[2J\x1b]0;owned\a")
+		hang()
 	case "talks nonsense":
 		next()
 		fmt.Fprintln(replies, "hello")
@@ -184,6 +206,12 @@ func runStarted(t *testing.T, name string, c Check) Result {
 	r.process = p
 	defer r.Close()
 	require.Eventually(t, func() bool {
+		switch name {
+		case "writes messages on descriptor 4":
+			return len(p.replies.lines) == 2
+		case "forgets a line feed":
+			return p.replies.rest.Load() > 0
+		}
 		return p.stderr.String() != "" || len(p.stdout.lines) > 0 || len(p.replies.lines) > 0
 	}, time.Minute, time.Millisecond)
 	p.timeout = 200 * time.Millisecond
@@ -195,17 +223,20 @@ func runStarted(t *testing.T, name string, c Check) Result {
 // Whatever the program does, the check fails with what it did, within the time for one command, and nothing stays.
 func TestBrokenProgramsAreReported(t *testing.T) {
 	for name, want := range map[string]string{
-		"hangs":                             "no reply: timeout",
-		"has a child that holds its output": "no reply: timeout",
-		"does not read messages":            "no reply: timeout",
-		"ends":                              `no reply`,
-		"ends well":                         "the program has ended (exit status 0)",
+		"hangs":                             "no reply: nothing came within 0.2 s: is the output flushed?; its standard error: hanging",
+		"has a child that holds its output": "no reply: nothing came within 0.2 s: is the output flushed?",
+		"does not read messages":            "no reply: nothing came within 0.2 s: is the output flushed?",
+		"closes its output":                 "the program has closed its output but not ended",
+		"replies on standard output":        "no reply: nothing came within 0.2 s, but ok 0 came on the wrong descriptor",
+		"writes messages on descriptor 4":   `announces: nothing came within 0.2 s, but {"version":1} came on the wrong descriptor`,
+		"forgets a line feed":               "no reply: nothing came within 0.2 s but 4 bytes without a line feed",
+		"names an escape sequence":          `refused 0 "\x1b[2J\x1b]0;owned\a"`,
+		"ends later":                        `the program has ended (exit status 3); its standard error: no memory\nat all`,
 		"talks nonsense":                    "expected a reply as ok N TEXT, refused N KIND or unsupported, got hello",
-		"replies without a line feed":       "the program has ended (exit status 0)",
-		"floods standard output":            "no reply: timeout; it has written nonsense to standard output",
-		"floods standard error":             "no reply: timeout; its standard error: ",
+		"floods standard output":            "no reply: nothing came within 0.2 s, but nonsense came on the wrong descriptor",
+		"floods standard error":             "no reply: nothing came within 0.2 s: is the output flushed?; its standard error: ",
 		"writes a line without end":         "a line of more than 4194304 bytes",
-		"announces too much":                "message 1 of the 1 that the reply \"ok\" announces: timeout",
+		"announces too much":                "message 1 of the 1 that the reply \"ok\" announces: nothing came within 0.2 s: is the output flushed?",
 		"announces too little":              "",
 		"supports nothing":                  "unsupported",
 	} {
@@ -215,16 +246,15 @@ func TestBrokenProgramsAreReported(t *testing.T) {
 			}
 			t.Parallel()
 			var result Result
-			if c := checkNamed(t, "payload/largest"); strings.Contains(want, "timeout") {
+			hangs := strings.Contains(want, "0.2 s") || name == "closes its output"
+			if c := checkNamed(t, "payload/largest"); hangs {
 				result = runStarted(t, name, c)
 			} else {
 				result = run(t, name, c, time.Minute, false)
 			}
 			require.NotNil(t, result.Failure)
-			switch name {
-			case "ends":
-				want = `the program has ended (exit status 3); its standard error: no memory\nat all`
-			case "announces too little":
+			assert.Equal(t, hangs, errors.Is(result.Failure.Err, ErrTimeout))
+			if name == "announces too little" {
 				assert.Contains(t, result.Failure.Why, `it has written a message that no reply announced: {"version":1}`)
 			}
 			assert.Contains(t, result.Failure.Got, want)
@@ -239,6 +269,35 @@ func TestProgramThatCannotBeStartedIsAnError(t *testing.T) {
 	_, err := r.Run(checkNamed(t, "wire/announce"))
 	assert.ErrorContains(t, err, "/nowhere/program")
 	r.Close()
+}
+
+// As every check would fail in the same way.
+func TestProgramThatEndsBeforeItObeysIsAnError(t *testing.T) {
+	for name, want := range map[string]string{
+		"ends":                        `the program has ended (exit status 3); its standard error: no memory\nat all`,
+		"ends well":                   "the program has ended (exit status 0)",
+		"replies without a line feed": "the program has ended (exit status 0)",
+	} {
+		r := Runner{Half: WorkerHalf, Command: Command{Args: []string{os.Args[0], behaviour + name}, Timeout: time.Minute}}
+		_, err := r.Run(checkNamed(t, "wire/announce"))
+		assert.ErrorContains(t, err, want)
+		r.Close()
+	}
+}
+
+func TestReportsHaveTheBytesOfMessages(t *testing.T) {
+	text := "{\"a\":\"\\\\ \\u001b \u2028\x1b\xff 😀\"}"
+	assert.Equal(t, `{"a":"\\ \u001b <U+2028><1B><FF> 😀"}`, Exact(text, strconv.IsPrint))
+	assert.Equal(t, "{\"a\":\"\\\\ \\u001b \u2028\x1b<FF> 😀\"}", Exact(text, func(rune) bool { return true }))
+
+	long := strings.Repeat("é", 1000)
+	assert.Equal(t, strings.Repeat("é", 100)+"... (2000 bytes)", Cut(long))
+	assert.Equal(t, strings.Repeat("é", 99)+"x... (2001 bytes)", Cut(long[:198]+"x"+long[:1802]), "not within a character")
+	a, b := CutBoth(long, long[:1000]+"x"+long[:1000])
+	assert.Equal(t, "..."+strings.Repeat("é", 100)+"... (bytes 920 to 1120 of 2000)", a)
+	assert.Equal(t, "..."+strings.Repeat("é", 40)+"x"+strings.Repeat("é", 59)+"... (bytes 920 to 1119 of 2001)", b)
+	a, b = CutBoth("short", "other")
+	assert.Equal(t, "short other", a+" "+b)
 }
 
 func TestProgramThatDoesNotConnectIsAnError(t *testing.T) {
