@@ -139,7 +139,7 @@ func (r *Runner) Run(c Check) (Result, error) {
 // announced.
 func (r *Runner) compare(want, got *Reply) (why string, equal bool) {
 	why, equal = compare(want, got)
-	more, ok := r.process.noticed()
+	more, ok := r.process.stdout.come()
 	if !equal && !ok {
 		more, ok = r.process.unannounced()
 	}

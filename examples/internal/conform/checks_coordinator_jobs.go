@@ -1,5 +1,7 @@
 package conform
 
+import "strings"
+
 // The life of a job in a coordinator, without its cancellation: section 7.
 func coordinatorJobChecks() []Check {
 	return []Check{
@@ -121,6 +123,63 @@ func coordinatorJobChecks() []Check {
 			reap => =
 			job 1 => = Queued
 			spawn_job 10 0 0 0 b => SpawnJob`)},
+		{"job/high-bits", "7", "ids that differ only above bit 53 are two, of regions too", script(`
+			> w1 BootstrapReady
+			spawn_job 5 6 0 0 b => SpawnJob
+			spawn_job 9007199254740997 9007199254740998 0 0 b => SpawnJob
+			spawn_job 9223372036854775813 9223372036854775814 0 0 b => SpawnJob
+			spawn_job 9223372036854775813 0 0 0 b => refused DuplicateJobID
+			close_region 9007199254740998 "x" => CancelJob = 1
+			spawn_job 7 6 0 0 b => SpawnJob
+			spawn_job 8 9223372036854775814 0 0 b => SpawnJob
+			spawn_job 9 9007199254740998 0 0 b => refused RegionClosed
+			> w1 JobCompleted 9007199254740997 Ok
+			> w1 JobCompleted 9223372036854775813 Ok
+			> w1 JobCompleted 5 Ok
+			> w1 JobCompleted 18014398509481989 Ok => refused UnknownJobID`)},
+		{"job/order", "7", "the order of ids is unsigned", script(`
+			> w1 BootstrapReady
+			spawn_job 18446744073709551615 9223372036854775808 0 0 b => SpawnJob
+			spawn_job 9223372036854775808 9223372036854775808 0 0 b => SpawnJob
+			spawn_job 1 9223372036854775808 0 0 b => SpawnJob
+			spawn_job 9223372036854775807 9223372036854775808 0 0 b => SpawnJob
+			spawn_job 2 0 0 0 b => SpawnJob
+			cancel_region 9223372036854775808 "x" => CancelJob CancelJob CancelJob CancelJob = 4
+			> w1 JobCompleted 18446744073709551615 Ok
+			> w1 JobCompleted 1 Ok
+			> w1 JobCompleted 9223372036854775808 Ok
+			> w1 JobCompleted 2 Ok
+			> w1 JobCompleted 9223372036854775807 Ok
+			reap => = 1 2 9223372036854775807 9223372036854775808 18446744073709551615`)},
+		{"job/two-thousand", "7", "there can be 2,000 jobs at once", script(`
+			> w1 BootstrapReady
+			1..2000 spawn_job % 1 0 0 b => SpawnJob
+			1..2000 poll_status % => PollStatus
+			cancel_region 1 "x" =>` + strings.Repeat(" CancelJob", 2000) + ` = 2000
+			1..2000 > w1 CancelAcknowledged % => DrainJob; > w1 DrainCompleted % => FinalizeJob; > w1 FinalizeCompleted %
+			1..2000 remove_job % => = Completed`)},
+		{"job/since", "7", "a job is in a state since the turn in which it entered it, whatever is said of it since", script(`
+			> w1 BootstrapReady
+			advance_turn
+			spawn_job 1 0 0 0 b => SpawnJob
+			advance_turn
+			poll_status 1 => PollStatus
+			> w1 StatusSnapshot 1 Queued
+			since 1 => = 1
+			> w1 StatusSnapshot 1 Running
+			since 1 => = 2
+			advance_turn
+			> w1 StatusSnapshot 1 Running
+			poll_status 1 => PollStatus
+			since 1 => = 2
+			cancel_job 1 "x" => CancelJob
+			advance_turn
+			> w1 StatusSnapshot 1 Running
+			since 1 => = 3
+			worker_lost
+			advance_turn
+			since 1 => = 4
+			since 2 => = none`)},
 		{"poll/states", "7", "only a queued or running job is polled", script(`
 			> w1 BootstrapReady
 			spawn_job 1 0 0 0 b => SpawnJob

@@ -1,10 +1,5 @@
 package conform
 
-import (
-	"fmt"
-	"strings"
-)
-
 // Sessions of a coordinator: whose messages count, numbers, and how sessions end.
 func coordinatorSessionChecks() []Check {
 	return []Check{
@@ -49,7 +44,73 @@ func coordinatorSessionChecks() []Check {
 			worker_lost
 			> w2 BootstrapReady => refused RetiredWorker
 			> w3 BootstrapReady`)},
-		{"session/retired-memory", "7", "at least the latest 1,024 ended workers are remembered", script(manyWorkers())},
+		{"session/retired-memory", "7", "exactly the latest 1,024 ended workers are remembered", script(`
+			0..1024 > w% BootstrapReady
+			> w0 BootstrapReady => refused RetiredWorker
+			> w1023 BootstrapReady => refused RetiredWorker
+			> w1024 Diagnostic
+			> w1025 BootstrapReady
+			> w0 BootstrapReady
+			> w2 BootstrapReady => refused RetiredWorker
+			> w1 BootstrapReady`)},
+		{"session/retired-again", "7", "an id that ends again becomes the latest", script(`
+			1..1024 retire_worker "w%"
+			retire_worker "w1"
+			retire_worker "w1025"
+			> w1 BootstrapReady => refused RetiredWorker
+			> w2 BootstrapReady`)},
+		{"session/ids-with-nul", "7", "workers whose ids differ only after a NUL are two", script(`
+			> "w\x00a" BootstrapReady
+			spawn_job 1 0 0 0 b => SpawnJob
+			> "w\x00b" JobCompleted 1 => refused WorkerSessionMismatch
+			> "w" JobCompleted 1 => refused WorkerSessionMismatch
+			> "w\x00b" BootstrapReady
+			> "w\x00a" BootstrapReady => refused RetiredWorker
+			> "w" BootstrapReady`)},
+		{"session/long-ids", "7", "so are those whose long ids differ only at the end", script(`
+			> s*300 BootstrapReady
+			> s*301 Diagnostic => refused WorkerSessionMismatch
+			> s*301 BootstrapReady
+			> s*300 BootstrapReady => refused RetiredWorker
+			> s*302 BootstrapReady`)},
+		{"session/empty-id", "7", "the empty id is remembered, as any other", script(`
+			> "" BootstrapReady
+			spawn_job 1 0 0 0 b => SpawnJob
+			> "" JobCompleted 1
+			worker_lost
+			> "" Diagnostic => refused WorkerSessionMismatch
+			> "" BootstrapReady => refused RetiredWorker
+			> w1 BootstrapReady`)},
+		{"session/newcomer-failed", "7", "a newcomer that fails has replaced the worker before it", script(`
+			> w1 BootstrapReady
+			spawn_job 1 0 0 0 b => SpawnJob
+			> w2 BootstrapFailed "x" => refused BootstrapFailed
+			ended 1 => = Replaced -
+			spawn_job 2 0 0 0 b => refused WorkerNotReady
+			> w1 BootstrapReady => refused RetiredWorker
+			> w2 BootstrapReady => refused RetiredWorker`)},
+		{"session/retire-nobody", "7", "retiring a worker while none is active only refuses its bootstrap", script(`
+			new 1 5 0 0 0 0 9
+			expect_worker
+			request_shutdown "x" => ShutdownWorker
+			retire_worker "w1"
+			retire_worker ""
+			next_deadline => = 5
+			> w1 BootstrapReady => refused RetiredWorker
+			> "" BootstrapReady => refused RetiredWorker
+			> w2 BootstrapReady
+			spawn_job 1 0 0 0 b => refused ShutdownInProgress`)},
+		{"session/lost-expected", "7", "without a session worker lost takes back what was meant for the expected worker", script(`
+			new 1 5 0 0 0 0 9
+			expect_worker
+			hold
+			request_shutdown "x"
+			worker_lost
+			next_deadline => = none
+			send
+			> w1 BootstrapReady
+			spawn_job 1 0 0 0 b
+			send => SpawnJob`)},
 		{"session/lost", "7", "when the worker is lost its jobs fail, and it is known no more", script(`
 			worker_lost
 			> w1 BootstrapReady
@@ -122,6 +183,27 @@ func coordinatorSessionChecks() []Check {
 			> w2 BootstrapReady
 			spawn_job 3 0 0 0 b
 			send => SpawnJob`)},
+		{"session/closed-region", "7", "a closed region stays closed when the worker is lost, until its jobs are forgotten", script(`
+			> w1 BootstrapReady
+			spawn_job 1 5 0 0 b => SpawnJob
+			close_region 5 "x" => CancelJob = 1
+			worker_lost
+			> w2 BootstrapReady
+			spawn_job 2 5 0 0 b => refused RegionClosed
+			remove_job 1 => = Failed
+			spawn_job 2 5 0 0 b => SpawnJob`)},
+		{"numbers/diagnostic", "7", "a diagnostic raises the highest number, as any message", script(`
+			> w1 BootstrapReady
+			> w1 seq=9 Diagnostic
+			> w1 seq=9 BootstrapReady => refused InboundSequenceNotFresh
+			> w1 seq=8 ShutdownCompleted => refused InboundSequenceNotFresh
+			> w1 seq=10 Diagnostic`)},
+		{"numbers/not-compared", "1", "message_id, decision_seq, seed and turn are compared with nothing", script(`
+			> w1 seq=3 id=9 decision=9 seed=9 turn=9 BootstrapReady
+			> w1 seq=4 id=9 decision=9 seed=8 turn=9 Diagnostic
+			> w1 seq=5 id=3 decision=2 seed=0 turn=1 Diagnostic
+			> w1 seq=6 id=0 decision=0 seed=18446744073709551615 turn=0 Diagnostic
+			> w2 seq=1 id=0 decision=0 seed=0 turn=0 BootstrapReady`)},
 		{"numbers/replaced", "1", "the coordinator keeps counting when its worker is replaced", script(`
 			> w1 BootstrapReady
 			spawn_job 1 0 0 0 b => SpawnJob
@@ -220,6 +302,18 @@ func coordinatorSessionChecks() []Check {
 			remove_job 1 => = Failed
 			remove_job 2 => = Failed
 			remove_job 3 => = Completed`)},
+		{"shutdown/answers", "7", "during a shutdown an answer to a cancel is taken in any state of its job, and changes nothing", script(`
+			> w1 BootstrapReady
+			spawn_job 1 0 0 0 b => SpawnJob
+			spawn_job 2 0 0 0 b => SpawnJob
+			> w1 JobCompleted 2 Ok
+			request_shutdown "stop" => ShutdownWorker
+			> w1 CancelAcknowledged 1
+			> w1 DrainCompleted 1
+			> w1 CancelAcknowledged 2
+			> w1 FinalizeCompleted 1 => refused InvalidTransition
+			> w1 JobCompleted 1 Ok
+			remove_job 1 => = Completed`)},
 		{"shutdown/cancelled-completes", "7", "a job that was asked to cancel may still complete during a shutdown", script(`
 			> w1 BootstrapReady
 			spawn_job 1 0 0 0 b => SpawnJob
@@ -278,6 +372,15 @@ func coordinatorSessionChecks() []Check {
 			> w2 BootstrapReady
 			shutdown_when_idle "stop" => ShutdownWorker
 			shutdown_when_idle "stop" => refused ShutdownInProgress`)},
+		{"shutdown/when-idle-nobody", "7", "without a worker shut down when idle is for the next one", script(`
+			shutdown_when_idle "stop" => ShutdownWorker
+			shutdown_when_idle "stop" => refused ShutdownInProgress
+			request_shutdown "stop" => refused ShutdownInProgress
+			> w1 BootstrapReady
+			spawn_job 1 0 0 0 b => refused ShutdownInProgress
+			> w1 ShutdownCompleted
+			> w2 BootstrapReady
+			spawn_job 1 0 0 0 b => SpawnJob`)},
 		{"shutdown/while-closing", "7", "a shutdown may be requested while jobs are waited for", script(`
 			> w1 BootstrapReady
 			spawn_job 1 0 0 0 b => SpawnJob
@@ -301,13 +404,4 @@ func coordinatorSessionChecks() []Check {
 			poll_status 1
 			send => PollStatus`)},
 	}
-}
-
-// manyWorkers replaces 1,024 workers, and has the first of them announce itself again.
-func manyWorkers() string {
-	var b strings.Builder
-	for i := range 1025 {
-		fmt.Fprintf(&b, "> w%d BootstrapReady\n", i)
-	}
-	return b.String() + "> w0 BootstrapReady => refused RetiredWorker\n> w1023 BootstrapReady => refused RetiredWorker\n> w1024 Diagnostic\n"
 }

@@ -171,6 +171,23 @@ var takenTexts = []readingCheck{
 			r.take(`"job_id":1`, `"`+name+`":{},"job_id":1`)
 		}
 	}},
+	{"unknown-many", "an object may have any number of unknown members", func(r *readingTest) {
+		var many strings.Builder
+		for i := range 300 {
+			fmt.Fprintf(&many, `"unknown %d":[{}],`, i)
+		}
+		r.take(version, many.String()+version)
+		r.take(`"job_id":1`, many.String()+`"job_id":1`)
+		r.take(`"seed":7`, `"seed":7,"unknown":{`+strings.TrimSuffix(many.String(), ",")+`}`)
+	}},
+	{"nul", "a NUL ends no string: names and values with one are others", func(r *readingTest) {
+		r.take(version, `"version\u0000":2,"\u0000version":2,"\u0000":2,`+version)
+		r.take(`"job_id":1`, `"job_id\u0000":2,"type\u0000x":"Diagnostic","job_id":1`)
+		r.refuse(version, `"version\u0000":1`)
+		r.refuse(`"type":"`, `"type":"\u0000`)
+		r.resealed(`","job_id"`, `\u0000","job_id"`, `","job_id"`)
+		r.add(r.message("a\x00b\x00"), "")
+	}},
 	{"unknown-twice", "an unknown member may occur twice", func(r *readingTest) {
 		r.take(version, `"unknown":1,"unknown":2,`+version)
 	}},

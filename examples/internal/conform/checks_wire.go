@@ -29,6 +29,16 @@ func wireChecks(half string) []Check {
 				> CancelJob 1 ` + quoted + `
 				> CancelJob 1 ""
 				> ShutdownWorker ` + quoted)},
+			{"wire/read-integers", "3", "every number of a job is read in 64 bits", script(`
+				> SpawnJob 1 b 18446744073709551615 9007199254740993 9223372036854775809
+				> SpawnJob 2 b 9223372036854775807 18446744073709551614 9007199254740995
+				> SpawnJob 3 b 0 0 0`)},
+			{"wire/read-long", "3", "strings may be long", script(`
+				sizes > CancelJob 1 s*%
+				sizes > ShutdownWorker s*%`)},
+			{"wire/read-forms", "3", "characters are not normalized: é and e with an accent are two strings", script(`
+				> CancelJob 1 ` + forms + `
+				> ShutdownWorker ` + forms)},
 			{"digest/header", "4", "the digest covers every number of the envelope, in 64 bits", script(headers("PollStatus 1"))},
 			{"digest/damaged", "5", "a damaged message is refused", script(`
 				> digest=bad PollStatus 1 => refused ReplayHashMismatch
@@ -73,6 +83,20 @@ func wireChecks(half string) []Check {
 			> ` + quoted + ` Diagnostic Info ` + quoted + ` ` + quoted + ` ` + quoted + `
 			> "" BootstrapReady
 			> "" Diagnostic`)},
+		{"wire/read-long", "3", "strings may be long", script(`
+			sizes > s*% BootstrapReady
+			sizes > w% BootstrapFailed s*% => refused BootstrapFailed
+			> w1 BootstrapReady
+			sizes spawn_job % 0 0 0 b => SpawnJob; > w1 StatusSnapshot % Running s*%; > w1 JobCompleted % Err s*% s*%
+			sizes remove_job % => = Completed; spawn_job % 0 0 0 b => SpawnJob; > w1 JobCompleted % Cancelled s*%
+			sizes remove_job % => = Completed; spawn_job % 0 0 0 b => SpawnJob; > w1 JobCompleted % Panicked s*%
+			sizes > w1 Diagnostic Info s*% s*% s*%`)},
+		{"wire/read-forms", "3", "characters are not normalized: é and e with an accent are two strings", script(`
+			> "\u00e9" BootstrapReady
+			> "\u00e9" Diagnostic Info ` + forms + ` ` + forms + ` ` + forms + `
+			> "e\u0301" Diagnostic => refused WorkerSessionMismatch
+			> "e\u0301" BootstrapReady
+			> "\u00e9" BootstrapReady => refused RetiredWorker`)},
 		{"digest/header", "4", "the digest covers every number of the envelope, in 64 bits, and the worker id", script("> w1 BootstrapReady\n" + headers("Diagnostic"))},
 		{"digest/damaged", "5", "a damaged message is refused", script(`
 			> w1 digest=bad BootstrapReady => refused ReplayHashMismatch
@@ -105,6 +129,9 @@ func headers(op string) string {
 }
 
 var quoted = goQuote(everyString)
+
+// forms are strings that look alike, in normal form C and in normal form D.
+const forms = `"\u00e9 e\u0301 \u212b \u00c5 A\u030a \uac00 \u1100\u1161 \ufb01 fi"`
 
 func workerWireChecks() []Check {
 	return []Check{
@@ -190,6 +217,35 @@ func workerWireChecks() []Check {
 			complete 1 Err "c" "\xed\xa0\x80" => refused InvalidValue
 			complete 2 Panicked "\xff" => refused InvalidValue
 			complete 1 Ok b => JobCompleted`)},
+		{"wire/cannot-be-sent-first", "10", "what cannot be sent is refused before anything else", script(`
+			complete 9 Err "c" "\xff" => refused InvalidValue
+			new "\xff" 1
+			announce => refused InvalidValue
+			fail "x" => refused InvalidValue
+			start 9 => refused WorkerNotReady
+			new "w" 1
+			announce => BootstrapReady
+			complete_shutdown => ShutdownCompleted
+			complete 9 Cancelled "\xff" => refused InvalidValue
+			fail "\xff" => refused InvalidValue`)},
+		{"wire/long", "3", "strings may be long", script(`
+			sizes new s*% 1; announce => BootstrapReady; fail s*% => BootstrapFailed
+			new "w" 1
+			announce => BootstrapReady
+			sizes > SpawnJob %; complete % Err s*% s*% => JobCompleted
+			sizes > SpawnJob %; complete % Cancelled s*% => JobCompleted
+			sizes > SpawnJob %; complete % Panicked s*% => JobCompleted`)},
+		{"wire/long-optional", "3", "so may a detail and a diagnostic", script(`
+			announce => BootstrapReady
+			> SpawnJob 1
+			sizes report 1 s*% => StatusSnapshot
+			sizes diagnose Info s*% s*% s*% => Diagnostic`)},
+		{"wire/forms", "3", "characters are not normalized: é and e with an accent are two strings", script(`
+			new ` + forms + ` 1
+			announce => BootstrapReady
+			> SpawnJob 1
+			complete 1 Err ` + forms + ` ` + forms + ` => JobCompleted
+			fail ` + forms + ` => BootstrapFailed`)},
 	}
 }
 
@@ -242,6 +298,22 @@ func coordinatorWireChecks() []Check {
 			cancel_job 1 "\xed\xa0\x80" => refused InvalidValue
 			request_shutdown "\xff" => refused InvalidValue
 			poll_status 1 => PollStatus`)},
+		{"wire/cannot-be-sent-first", "7", "so it is while a shutdown is under way", script(`
+			request_shutdown "x" => ShutdownWorker
+			cancel_job 9 "\xff" => refused InvalidValue
+			request_shutdown "\xff" => refused InvalidValue
+			cancel_region 9 "\xff" => refused InvalidValue
+			close_region 9 "\xff" => refused InvalidValue
+			shutdown_when_idle "\xff" => refused InvalidValue`)},
+		{"wire/long", "3", "strings may be long", script(`
+			> w1 BootstrapReady
+			sizes spawn_job % 0 0 0 b => SpawnJob; cancel_job % s*% => CancelJob
+			sizes new 1; request_shutdown s*% => ShutdownWorker`)},
+		{"wire/forms", "3", "characters are not normalized: é and e with an accent are two strings", script(`
+			> w1 BootstrapReady
+			spawn_job 1 0 0 0 b => SpawnJob
+			cancel_job 1 ` + forms + ` => CancelJob
+			request_shutdown ` + forms + ` => ShutdownWorker`)},
 	}
 }
 

@@ -61,6 +61,25 @@ func workerJobChecks() []Check {
 			start 9007199254740992 => StatusSnapshot
 			acknowledge_cancel 0 => CancelAcknowledged
 			complete 9007199254740992 Ok b => JobCompleted`)},
+		{"job/high-bits", "10", "ids that differ only above bit 53 are two", script(`
+			announce => BootstrapReady
+			> SpawnJob 5
+			> SpawnJob 9007199254740997
+			> SpawnJob 9223372036854775813
+			> SpawnJob 9007199254740997 => refused DuplicateJobID
+			complete 9007199254740997 Ok b => JobCompleted
+			start 5 => StatusSnapshot
+			start 9223372036854775813 => StatusSnapshot
+			start 18014398509481989 => refused UnknownJobID
+			start 4294967301 => refused UnknownJobID`)},
+		{"job/two-thousand", "10", "a worker can have 2,000 jobs at once", script(`
+			announce => BootstrapReady
+			1..2000 > SpawnJob %; start % => StatusSnapshot
+			1..2000 > PollStatus % => StatusSnapshot; complete % Ok b => JobCompleted
+			1..2000 > SpawnJob %; > CancelJob %
+			1..2000 acknowledge_cancel % => CancelAcknowledged
+			> ShutdownWorker
+			1..2000 complete_drain % => refused UnknownJobID`)},
 		{"poll/queued-running", "10", "a poll of a queued or running job is answered with its state", script(`
 			announce => BootstrapReady
 			> SpawnJob 1
@@ -88,7 +107,10 @@ func workerJobChecks() []Check {
 			complete 2 Ok b => JobCompleted
 			> PollStatus 2`)},
 		{"job/report", "10", "a queued or running job can be reported with a detail, no other", script(`
+			report 1 "\xff" => refused InvalidValue
+			report 1 "early" => refused WorkerNotReady
 			announce => BootstrapReady
+			report 1 "\xff" => refused InvalidValue
 			> SpawnJob 1
 			report 1 "waiting" => StatusSnapshot
 			start 1 => StatusSnapshot

@@ -42,6 +42,24 @@ func workerSessionChecks() []Check {
 			fail "broken" => BootstrapFailed
 			complete 1 Ok b => refused WorkerClosed
 			complete_shutdown => refused WorkerClosed`), ignored("> seq=2 SpawnJob 2", "> PollStatus 1")...)},
+		{"session/fail-outbox", "10", "what is queued is still sent before the last message", script(`
+			announce => BootstrapReady
+			> SpawnJob 1
+			hold
+			start 1
+			fail "broken"
+			send => StatusSnapshot
+			send => BootstrapFailed
+			send
+			new "v" 1
+			announce => BootstrapReady
+			> seq=2 SpawnJob 1
+			hold
+			complete 1 Ok b
+			complete_shutdown
+			send => JobCompleted
+			send => ShutdownCompleted
+			send`)},
 		{"session/closed", "10", "after its shutdown a worker sends nothing, and ignores messages", append(append(script(`
 			announce => BootstrapReady
 			> SpawnJob 1
@@ -112,6 +130,54 @@ func workerSessionChecks() []Check {
 			> ShutdownWorker
 			complete 1 Ok b => JobCompleted
 			complete_shutdown => ShutdownCompleted`)},
+		{"shutdown/spawn", "10", "a SpawnJob that comes after ShutdownWorker is taken", script(`
+			announce => BootstrapReady
+			> ShutdownWorker
+			> SpawnJob 5
+			> PollStatus 5 => StatusSnapshot
+			start 5 => StatusSnapshot
+			> CancelJob 5
+			acknowledge_cancel 5 => CancelAcknowledged
+			complete_drain 5 => refused UnknownJobID
+			> SpawnJob 5
+			complete 5 Ok b => JobCompleted
+			complete_shutdown => ShutdownCompleted`)},
+		{"shutdown/again", "10", "a second ShutdownWorker is taken, and changes nothing", script(`
+			announce => BootstrapReady
+			> SpawnJob 1
+			> SpawnJob 2
+			> CancelJob 2
+			> ShutdownWorker "first"
+			> ShutdownWorker "second"
+			start 1 => StatusSnapshot
+			acknowledge_cancel 2 => CancelAcknowledged
+			> ShutdownWorker "third"
+			complete 1 Ok b => JobCompleted
+			complete_shutdown => ShutdownCompleted`)},
+		{"shutdown/open-jobs", "10", "the shutdown can be completed with jobs open, which are forgotten", script(`
+			announce => BootstrapReady
+			> SpawnJob 1
+			> ShutdownWorker
+			complete_shutdown => ShutdownCompleted
+			complete 1 Ok b => refused WorkerClosed
+			start 1 => refused WorkerClosed`)},
+		{"numbers/not-compared", "1", "message_id, decision_seq, seed and turn are compared with nothing", script(`
+			> seq=3 id=9 decision=9 seed=9 turn=9 SpawnJob 1
+			> seq=4 id=9 decision=9 seed=8 turn=9 SpawnJob 2
+			> seq=5 id=3 decision=2 seed=0 turn=1 SpawnJob 3
+			> seq=6 id=0 decision=0 seed=18446744073709551615 turn=0 SpawnJob 4`)},
+		{"numbers/every-message", "10", "every message raises the highest number, also one that does nothing", script(`
+			> seq=5 PollStatus 1
+			> seq=5 SpawnJob 1 => refused InboundSequenceNotFresh
+			> seq=6 CancelJob 1
+			> seq=6 SpawnJob 1 => refused InboundSequenceNotFresh
+			> seq=7 DrainJob 1 => refused UnknownJobID
+			> seq=7 SpawnJob 1 => refused InboundSequenceNotFresh
+			> seq=8 FinalizeJob 1 => refused UnknownJobID
+			> seq=8 SpawnJob 1 => refused InboundSequenceNotFresh
+			> seq=9 ShutdownWorker
+			> seq=9 SpawnJob 1 => refused InboundSequenceNotFresh
+			> seq=10 SpawnJob 1`)},
 		{"numbers/gaps", "1", "the coordinator's numbers may have gaps and begin anywhere", script(`
 			announce => BootstrapReady
 			> seq=17 SpawnJob 1
@@ -163,9 +229,12 @@ func workerSessionChecks() []Check {
 			> w seq=9 Diagnostic => refused UnexpectedDirection
 			start 1 => StatusSnapshot`)},
 		{"session/diagnose", "2", "a diagnostic can be sent while the worker is ready", script(`
+			diagnose Info "\xff" "m" - => refused InvalidValue
 			diagnose Info "c" "m" - => refused WorkerNotReady
 			announce => BootstrapReady
 			diagnose Error "c" "m" "" => Diagnostic
+			diagnose Error "c" "\xff" "" => refused InvalidValue
+			diagnose Error "c" "m" "\xff" => refused InvalidValue
 			complete_shutdown => ShutdownCompleted
 			diagnose Info "c" "m" - => refused WorkerClosed`)},
 		{"session/capacity", "13", "a worker that says how many jobs it runs at a time does so by a diagnostic of that category, in decimal", script(`

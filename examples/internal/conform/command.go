@@ -25,7 +25,7 @@ var Commands = append([]string{
 // Optional are the commands that a program need not support.
 var Optional = []string{
 	"advance_turn", "hold", "send", "job", "report", "diagnose", "say_capacity", "cancel_region", "close_region",
-	"shutdown_when_idle", "expect_worker", "retire_worker", "reap", "ended", "overdue", "next_deadline",
+	"shutdown_when_idle", "expect_worker", "retire_worker", "reap", "ended", "since", "overdue", "next_deadline",
 }
 
 // A command is a line of the command pipe.

@@ -61,6 +61,7 @@
 //	reap                            TEXT is the ids of the jobs that it forgot, with a space between them
 //	ended ID                        TEXT is the cause and the outcome of an ended job: Outcome {"status":"Ok","payload":[]},
 //	                                WorkerLost -, ...; none for any other
+//	since ID                        TEXT is the turn in which the job entered its state; none if it is not known
 //	overdue                         TEXT is the request that is due first, the job and the turn in which it was taken, such as
 //	                                CancelJob 7 3, ShutdownWorker - 3, Bootstrap - 3; none if none is overdue
 //	next_deadline                   TEXT is the turn; none if there is none

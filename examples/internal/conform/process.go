@@ -22,10 +22,11 @@ import (
 
 // What a program may write. A message with the largest payload has less than 1.1 MiB.
 const (
-	maxLine     = 4 << 20 // bytes
-	maxMessages = 10_000  // in answer to one command
-	maxAhead    = 64      // lines that it may write before they are asked for, beyond those in the pipe
-	maxStderr   = 2000    // bytes that are kept
+	maxLine     = 4 << 20  // bytes
+	maxMessages = 10_000   // in answer to one command
+	maxAhead    = 64       // lines of an output that are read before they are asked for
+	maxPending  = 64 << 20 // bytes of messages that are read before the reply that announces them
+	maxStderr   = 2000     // bytes that are kept
 )
 
 // DefaultTimeout is how long a program may take for a command.
@@ -191,7 +192,7 @@ func (p *Process) Do(line string, message []byte) (Reply, error) {
 }
 
 func (p *Process) reply(timeout <-chan time.Time) (Reply, error) {
-	line, err := p.replies.next(timeout)
+	line, err := p.nextReply(timeout)
 	if errors.Is(err, ErrTimeout) {
 		err = p.guess(p.replies, p.stdout)
 	}
@@ -215,6 +216,28 @@ func (p *Process) reply(timeout <-chan time.Time) (Reply, error) {
 	return reply, nil
 }
 
+// nextReply returns the next line of the replies. It reads the messages that come before, as the program may have to wait
+// for that.
+func (p *Process) nextReply(timeout <-chan time.Time) ([]byte, error) {
+	for size := 0; len(p.stdout.ahead) < maxMessages && size < maxPending; {
+		select {
+		case line, ok := <-p.replies.lines:
+			if !ok {
+				return nil, cmp.Or(p.replies.err, io.EOF)
+			}
+			return line, nil
+		case m, ok := <-p.stdout.lines:
+			if !ok {
+				return p.replies.next(timeout)
+			}
+			p.stdout.ahead, size = append(p.stdout.ahead, m), size+len(m)
+		case <-timeout:
+			return nil, ErrTimeout
+		}
+	}
+	return p.replies.next(timeout)
+}
+
 // guess returns the error for a program that has not written a line to one of its outputs in time, with what may be the
 // reason. A message on descriptor 4, or a reply on standard output, has gone to the wrong one.
 func (p *Process) guess(to, other *lineReader) error {
@@ -222,12 +245,9 @@ func (p *Process) guess(to, other *lineReader) error {
 	if n := to.rest.Load(); n > 0 {
 		return hang(fmt.Sprintf("%s but %d bytes without a line feed", why, n))
 	}
-	select {
-	case line, ok := <-other.lines:
-		if isMessage := bytes.HasPrefix(line, []byte("{")); ok && isMessage == (to == p.stdout) {
-			return hang(fmt.Sprintf("%s, but %s came on the wrong descriptor", why, printable(line)))
-		}
-	default:
+	line, ok := other.come()
+	if isMessage := bytes.HasPrefix(line, []byte("{")); ok && isMessage == (to == p.stdout) {
+		return hang(fmt.Sprintf("%s, but %s came on the wrong descriptor", why, printable(line)))
 	}
 	return hang(why + ": is the output flushed?")
 }
@@ -269,6 +289,7 @@ func (p *Process) explain(err error) error {
 
 // A lineReader reads the lines of one pipe in a goroutine of its own.
 type lineReader struct {
+	ahead [][]byte    // lines that have been taken from it, and come before it
 	lines chan []byte // closed at the end
 	err   error       // why, once lines is closed
 	stop  chan struct{}
@@ -311,6 +332,9 @@ func splitLines(data []byte, _ bool) (int, []byte, error) {
 
 // next returns the next line.
 func (r *lineReader) next(timeout <-chan time.Time) ([]byte, error) {
+	if line, ok := r.come(); ok {
+		return line, nil
+	}
 	select {
 	case line, ok := <-r.lines:
 		if !ok {
@@ -322,14 +346,17 @@ func (r *lineReader) next(timeout <-chan time.Time) ([]byte, error) {
 	}
 }
 
-// noticed returns a message that the program has written beyond those that it announced, if it has been read already.
-func (p *Process) noticed() ([]byte, bool) {
-	select {
-	case line, ok := <-p.stdout.lines:
-		return line, ok
-	default:
-		return nil, false
+// come returns the next line if it has been read already.
+func (r *lineReader) come() (line []byte, ok bool) {
+	if len(r.ahead) > 0 {
+		line, r.ahead = r.ahead[0], r.ahead[1:]
+		return line, true
 	}
+	select {
+	case line, ok = <-r.lines:
+	default:
+	}
+	return line, ok
 }
 
 // unannounced kills the program and returns the first message that it has written beyond those that it announced.

@@ -147,6 +147,12 @@ func (h *coordinator) do(c *command, message []byte) (string, error) {
 		return "", nil
 	case "job":
 		return stateName(h.JobState(c.number())), nil
+	case "since":
+		job, ok := h.Job(c.number())
+		if !ok {
+			return "none", nil
+		}
+		return strconv.FormatUint(job.Since, 10), nil
 	case "spawn_job":
 		return "", h.SpawnJob(wc.SpawnJob{JobID: c.number(), RegionID: c.number(), TaskID: c.number(), ObligationID: c.number(), Payload: c.payload()})
 	case "cancel_job":

@@ -17,9 +17,11 @@ import (
 //	job 1 => = Running                  and the text of the reply
 //	> CancelJob 1 "reason"              a message to a worker
 //	> w1 StatusSnapshot 1 Running -     a message of w1 to a coordinator
+//	1..9 > SpawnJob %; start %          these lines for each number in place of %
+//	sizes > CancelJob 1 s*%             these for each of 255, 4,096, 65,536 and 307,200
 //	# comment
 //
-// Strings are quoted; b*N is a payload of N bytes. Messages are numbered by themselves. Before the operation of a message
+// Strings are quoted; b*N is a payload of N bytes, and s*N a string. Messages are numbered by themselves. Before the operation of a message
 // may stand seq=N, id=N, decision=N, seed=N, turn=N, version=N, worker=ID (in place of the sender's), worker=- (for
 // none), and digest=bad. What follows => is for the reader: the reference must do the same, which a test of this
 // package checks, and the program what the reference does.
@@ -30,14 +32,22 @@ func script(text string) []step {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		what, want, _ := strings.Cut(line, " =>")
-		s := step{want: strings.TrimSpace(want)}
-		if message, ok := strings.CutPrefix(what, "> "); ok {
-			s.command, s.message = "receive", w.message(tokens(message))
-		} else {
-			s.command = w.command(tokens(what))
+		first, rest, _ := strings.Cut(line, " ")
+		numbers := []uint64{255, 4 << 10, 64 << 10, 300 << 10}
+		if from, to, ok := strings.Cut(first, ".."); ok {
+			numbers = nil
+			for n := number(from); n <= number(to); n++ {
+				numbers = append(numbers, n)
+			}
+		} else if first != "sizes" {
+			w.line(line)
+			continue
 		}
-		w.steps = append(w.steps, s)
+		for _, n := range numbers {
+			for line := range strings.SplitSeq(rest, "; ") {
+				w.line(strings.ReplaceAll(line, "%", strconv.FormatUint(n, 10)))
+			}
+		}
 	}
 	return w.steps
 }
@@ -46,6 +56,17 @@ func script(text string) []step {
 type writer struct {
 	steps []step
 	seq   map[string]uint64 // the last number of each sender
+}
+
+func (w *writer) line(line string) {
+	what, want, _ := strings.Cut(line, " =>")
+	s := step{want: strings.TrimSpace(want)}
+	if message, ok := strings.CutPrefix(what, "> "); ok {
+		s.command, s.message = "receive", w.message(tokens(message))
+	} else {
+		s.command = w.command(tokens(what))
+	}
+	w.steps = append(w.steps, s)
 }
 
 // tokens splits a line at spaces, but not within quotes, which it keeps.
@@ -73,6 +94,9 @@ func tokens(line string) (all []string) {
 func goQuote(s string) string { return strconv.QuoteToASCII(s) }
 
 func unquote(token string) string {
+	if strings.HasPrefix(token, "s*") {
+		return string(pattern(token)) // of ASCII
+	}
 	if !strings.HasPrefix(token, `"`) {
 		return token
 	}
@@ -87,7 +111,7 @@ func unquote(token string) string {
 func (w *writer) command(words []string) string {
 	for i, t := range words {
 		switch {
-		case strings.HasPrefix(t, `"`):
+		case strings.HasPrefix(t, `"`), strings.HasPrefix(t, "s*"):
 			words[i] = "s" + hex.EncodeToString([]byte(unquote(t)))
 		case strings.HasPrefix(t, "b*"):
 			words[i] = "b" + hex.EncodeToString(pattern(t))
@@ -96,7 +120,7 @@ func (w *writer) command(words []string) string {
 	return strings.Join(words, " ")
 }
 
-// pattern returns the payload of a token such as b*256.
+// pattern returns the payload of a token such as b*256, or the string of one such as s*256.
 func pattern(token string) []byte {
 	n, err := strconv.Atoi(token[2:])
 	if err != nil {
@@ -104,7 +128,9 @@ func pattern(token string) []byte {
 	}
 	p := make([]byte, n)
 	for i := range p {
-		p[i] = byte(255 - i%256)
+		if p[i] = byte(255 - i%256); token[0] == 's' {
+			p[i] = byte('a' + i%26)
+		}
 	}
 	return p
 }
@@ -200,7 +226,10 @@ func operation(sender string, words []string) wc.Op {
 	case "BootstrapFailed":
 		return wc.BootstrapFailed{WorkerID: sender, Reason: reason(1)}
 	case "SpawnJob":
-		return wc.SpawnJob{JobID: id(), RegionID: 1, TaskID: 2, ObligationID: 3, Payload: payload(arg(2, "b010203"))}
+		return wc.SpawnJob{
+			JobID: id(), Payload: payload(arg(2, "b010203")),
+			RegionID: number(arg(3, "1")), TaskID: number(arg(4, "2")), ObligationID: number(arg(5, "3")),
+		}
 	case "PollStatus":
 		return wc.PollStatus{JobID: id()}
 	case "StatusSnapshot":

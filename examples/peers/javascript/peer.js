@@ -61,6 +61,7 @@ function coordinatorCommands(peer) {
       if (!job?.cause) return "none";
       return `${job.cause} ${job.outcome ? writeOutcome(job.outcome) : "-"}`;
     },
+    since: (id) => peer.half.job(id)?.since ?? "none",
     overdue() {
       const late = peer.half.overdue;
       return late ? `${late.request} ${late.jobID ?? "-"} ${late.since}` : "none";

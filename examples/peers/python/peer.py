@@ -69,6 +69,8 @@ class Peer:
                 if not job or job["state"] not in ENDED:
                     return "none"
                 return job["cause"] + " " + (write_outcome(job["outcome"]) if job["outcome"] else "-")
+            case "since":
+                return str(half.jobs[args[0]]["since"]) if args[0] in half.jobs else "none"
             case "overdue":
                 late = half.overdue()
                 return " ".join("-" if part is None else str(part) for part in late) if late else "none"
