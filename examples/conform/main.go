@@ -4,12 +4,16 @@
 //	go run ./examples/conform worker -- python3 examples/peers/python/peer.py worker
 //	go run ./examples/conform coordinator -- node examples/peers/javascript/peer.js coordinator
 //	go run ./examples/conform -data testdata worker -- ./my-worker
+//	go run ./examples/conform pair -- ./my-worker -- ./my-coordinator
 //	go run ./examples/conform -list worker
 //	go run ./examples/conform -run '^(wire|reading)/' worker -- ./my-worker
 //
 // What the program is to do, such as to complete a job, it is told by text commands on file descriptor 3, which it
 // answers on file descriptor 4. That takes some twenty lines in the program: docs/writing-a-peer.md says how, and
 // lists the commands.
+//
+// A pair is a worker and a coordinator that are run against each other: conform plays the application on both sides, with
+// progress, cancels, polls, the loss of the worker and shutdowns, and reports the first message that either refuses.
 //
 // Each check is one line, with the section of PROTOCOL.md; of one that fails, what was sent, wanted and got, to the byte:
 // -full and -json print it whole. The exit status is 1 if a check failed, and 2 for wrong usage or a program that cannot be
@@ -24,6 +28,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +40,8 @@ import (
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 const usage = `usage: conform [flags] worker|coordinator -- PROGRAM [ARG...]
-       conform -list worker|coordinator
+       conform [flags] pair -- WORKER [ARG...] -- COORDINATOR [ARG...]
+       conform -list worker|coordinator|pair
 
 `
 
@@ -47,6 +53,8 @@ type options struct {
 	full    bool
 	filter  *regexp.Regexp
 	command conform.Command
+
+	coordinator conform.Command // of a pair, whose worker is command
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -90,16 +98,20 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	}
 	rest := flags.Args()
 	if len(rest) == 0 {
-		return nil, errors.New("expected worker or coordinator; -h prints the usage")
+		return nil, errors.New("expected worker, coordinator or pair; -h prints the usage")
 	}
 	o.half = rest[0]
-	if o.half != conform.WorkerHalf && o.half != conform.CoordinatorHalf {
-		return nil, fmt.Errorf("expected worker or coordinator, got %q", o.half)
+	if conform.Checks(o.half) == nil {
+		return nil, fmt.Errorf("expected worker, coordinator or pair, got %q", o.half)
 	}
 	if err := flags.Parse(rest[1:]); err != nil {
 		return nil, err
 	}
-	o.command.Args = flags.Args()
+	pair := o.half == conform.PairOfHalves
+	o.command.Args, o.coordinator = flags.Args(), o.command
+	if at := slices.Index(flags.Args(), "--"); pair && at >= 0 {
+		o.command.Args, o.coordinator.Args = flags.Args()[:at], flags.Args()[at+1:]
+	}
 	if before := len(rest) - flags.NArg() - 1; flags.NArg() > 0 && rest[before] != "--" {
 		return nil, fmt.Errorf("expected -- before the program, got %q", flags.Arg(0))
 	}
@@ -113,6 +125,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil, errors.New("-list takes no program")
 	case !o.list && flags.NArg() == 0:
 		return nil, errors.New("expected -- and the program to be checked; -h prints the usage")
+	case !o.list && pair && (len(o.command.Args) == 0 || len(o.coordinator.Args) == 0):
+		return nil, errors.New("expected -- and the worker, -- and the coordinator; -h prints the usage")
+	case pair && o.data != "":
+		return nil, errors.New("-data is for one half")
 	}
 	return o, nil
 }
@@ -143,7 +159,13 @@ func check(o *options, out io.Writer) (failed bool, err error) {
 		}
 		return false, p.err
 	}
-	r := conform.Runner{Half: o.half, Command: o.command}
+	var r interface {
+		Run(conform.Check) (conform.Result, error)
+		Close()
+	} = &conform.Runner{Half: o.half, Command: o.command}
+	if o.half == conform.PairOfHalves {
+		r = conform.NewPair(o.command, o.coordinator)
+	}
 	defer r.Close()
 	start := time.Now()
 	const patience = 3 // timeouts

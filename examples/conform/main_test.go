@@ -19,11 +19,15 @@ import (
 )
 
 // peerEnv makes the test binary a program under test: this half of the reference, one that ends, or one that answers every
-// command with this reply.
+// command with this reply. The argument peer= does the same for one of a pair.
 const peerEnv = "CONFORM_TEST_PEER"
 
 func TestMain(m *testing.M) {
-	switch peer := os.Getenv(peerEnv); peer {
+	peer := os.Getenv(peerEnv)
+	if half, ok := strings.CutPrefix(os.Args[len(os.Args)-1], "peer="); ok {
+		peer = half
+	}
+	switch peer {
 	case "":
 		os.Exit(m.Run())
 	case conform.WorkerHalf, conform.CoordinatorHalf:
@@ -141,6 +145,19 @@ func TestWhatTheProgramWritesDoesNotCommandTheTerminal(t *testing.T) {
 	}
 }
 
+func TestPairOfPrograms(t *testing.T) {
+	status, out, stderr := call("pair", "--", os.Args[0], "peer=worker", "--", os.Args[0], "peer=coordinator")
+	assert.Zero(t, status)
+	assert.Empty(t, stderr)
+	assert.Contains(t, out, "ok          pair/lost                      section 8   a worker is lost, and ")
+	assert.Contains(t, out, fmt.Sprintf("\n%d ok, 0 failed, 0 not checked, in ", len(conform.Checks(conform.PairOfHalves))))
+
+	status, out, _ = call("pair", "-json", "-run", "pair/cancel", "--", os.Args[0], "peer=ok 0", "--", os.Args[0], "peer=coordinator")
+	assert.Equal(t, 1, status)
+	assert.Contains(t, out, `"after":["command to the coordinator new 1","command to the worker new s7731 2","command to the worker announce"],`+
+		`"sent":"command to the coordinator spawn_job 1 0 0 0 b","wanted":"ok","got":"refused 0 WorkerNotReady"}`)
+}
+
 func TestHangingProgramIsGivenUp(t *testing.T) {
 	status, out, _ := call("-timeout", "50ms", "-run", "^reading/", "worker", "--", "sleep", "100")
 	if status == 2 {
@@ -157,6 +174,9 @@ func TestListHasEveryCheck(t *testing.T) {
 	assert.Zero(t, status)
 	assert.Equal(t, len(conform.Checks(conform.WorkerHalf)), strings.Count(out, "\n"))
 	assert.Contains(t, out, "job/id-again                   section 10  the id of a job")
+	status, out, _ = call("-list", "pair")
+	assert.Zero(t, status)
+	assert.Equal(t, len(conform.Checks(conform.PairOfHalves)), strings.Count(out, "\n"))
 	status, out, _ = call("worker", "-list", "-json", "-run", "^limits/")
 	assert.Equal(t, 2, status)
 	assert.Empty(t, out)
@@ -167,8 +187,12 @@ func TestListHasEveryCheck(t *testing.T) {
 
 func TestWrongUsageIsExplained(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                                  "expected worker or coordinator; -h prints the usage",
-		"host -- x":                         `expected worker or coordinator, got "host"`,
+		"":                                  "expected worker, coordinator or pair; -h prints the usage",
+		"host -- x":                         `expected worker, coordinator or pair, got "host"`,
+		"pair -- x":                         "expected -- and the worker, -- and the coordinator; -h prints the usage",
+		"pair -- x --":                      "expected -- and the worker, -- and the coordinator; -h prints the usage",
+		"pair -- -- x":                      "expected -- and the worker, -- and the coordinator; -h prints the usage",
+		"-data x pair -- x -- x":            "-data is for one half",
 		"worker":                            "expected -- and the program to be checked",
 		"worker --":                         "expected -- and the program to be checked",
 		"worker python3":                    `expected -- before the program, got "python3"`,

@@ -1,17 +1,14 @@
 package peers
 
 import (
-	"fmt"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	wc "github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/internal/conform"
 	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
@@ -138,57 +135,6 @@ func TestPeersHaveTheResultsOfTheConformanceData(t *testing.T) {
 	})
 }
 
-// A pair is a coordinator and its worker, two processes of which each is told what to do, and whose messages are passed
-// on.
-type pair struct {
-	t                   *testing.T
-	coordinator, worker *conform.Process
-}
-
-func (p *pair) host(command string) string { return p.do(p.coordinator, command, nil) }
-func (p *pair) app(command string) string  { return p.do(p.worker, command, nil) }
-
-// do obeys a command and passes on what is sent until nobody sends any more.
-func (p *pair) do(to *conform.Process, command string, message []byte) string {
-	text, messages := p.tell(to, command, message)
-	p.deliver(to, messages)
-	return text
-}
-
-func (p *pair) tell(to *conform.Process, command string, message []byte) (string, [][]byte) {
-	reply, err := to.Do(command, message)
-	require.NoError(p.t, err, "%s %s", command, message)
-	require.Equal(p.t, "ok", reply.Verdict, "%s %s", command, message)
-	return reply.Text, reply.Messages
-}
-
-func (p *pair) deliver(from *conform.Process, messages [][]byte) {
-	to := p.worker
-	if from == p.worker {
-		to = p.coordinator
-	}
-	for _, m := range messages {
-		p.do(to, "receive", m)
-	}
-}
-
-func (p *pair) start(c conform.Command) *conform.Process {
-	process, err := c.Start()
-	require.NoError(p.t, err)
-	p.t.Cleanup(process.Close)
-	return process
-}
-
-// sayCapacity has the worker say how many jobs it runs at a time, and looks at how it says so.
-func (p *pair) sayCapacity(jobs int) {
-	_, messages := p.tell(p.worker, fmt.Sprintf("say_capacity %d", jobs), nil)
-	require.Len(p.t, messages, 1)
-	env, err := wc.ParseEnvelope(messages[0])
-	require.NoError(p.t, err)
-	assert.Equal(p.t, wc.Diagnostic{Level: wc.LevelInfo, Category: "workerchannel.capacity", Message: strconv.Itoa(jobs)}, env.Op)
-	p.deliver(p.worker, messages)
-}
-
 func TestEveryCoordinatorWorksWithEveryWorker(t *testing.T) {
 	for _, c := range all {
 		for _, w := range all {
@@ -197,76 +143,14 @@ func TestEveryCoordinatorWorksWithEveryWorker(t *testing.T) {
 			}
 			t.Run(c.name+"/"+w.name, func(t *testing.T) {
 				t.Parallel()
-				together(t, c.command(t, repository, conform.CoordinatorHalf), w.command(t, repository, conform.WorkerHalf))
+				p := conform.NewPair(w.command(t, repository, conform.WorkerHalf), c.command(t, repository, conform.CoordinatorHalf))
+				defer p.Close()
+				for _, check := range conform.Checks(conform.PairOfHalves) {
+					result, err := p.Run(check)
+					require.NoError(t, err)
+					assert.Nil(t, result.Failure, check.Name)
+				}
 			})
 		}
 	}
-}
-
-// together is a session with everything in it: progress, polls, cancels and their races, a worker that is killed, and
-// the shutdown of its successor.
-func together(t *testing.T, coordinator, worker conform.Command) {
-	p := &pair{t: t}
-	p.coordinator, p.worker = p.start(coordinator), p.start(worker)
-	p.host("new 18446744073709551615")
-	p.app("new s7731 9007199254740993") // w1
-	p.app("announce")
-	p.sayCapacity(4)
-
-	p.host("spawn_job 18446744073709551615 9007199254740993 2 3 b00ff")
-	p.app("start 18446744073709551615")
-	assert.Equal(t, "Running", p.host("job 18446744073709551615"))
-	p.app("report 18446744073709551615 s352025") // 5 %
-	p.host("poll_status 18446744073709551615")
-	p.app("diagnose Warn s63 se282ac -")
-	p.app("complete 18446744073709551615 Ok b0102")
-	assert.Equal(t, `Outcome {"status":"Ok","payload":[1,2]}`, p.host("ended 18446744073709551615"))
-
-	p.host("spawn_job 2 0 0 0 b")
-	p.app("start 2")
-	p.host("cancel_job 2 s776879") // why
-	p.app("acknowledge_cancel 2")
-	assert.Equal(t, "Draining", p.app("job 2"))
-	p.app("complete_drain 2")
-	assert.Equal(t, "Finalizing", p.host("job 2"))
-	p.app("complete_finalize 2")
-	assert.Equal(t, `Cancelled {"status":"Cancelled","reason":"why"}`, p.host("ended 2"))
-
-	// An outcome, and a snapshot, that cross the cancel on the wire.
-	p.host("spawn_job 3 0 0 0 b")
-	_, cancel := p.tell(p.coordinator, "cancel_job 3 s", nil)
-	p.app("start 3")
-	p.app("complete 3 Err s63 s6d")
-	p.deliver(p.coordinator, cancel)
-	assert.Equal(t, `Outcome {"status":"Err","code":"c","message":"m"}`, p.host("ended 3"))
-
-	// The worker is killed; what it has sent is refused once its successor is there.
-	p.host("spawn_job 4 0 0 0 b")
-	p.app("start 4")
-	_, late := p.tell(p.worker, "complete 4 Ok b", nil)
-	p.worker.Close()
-	p.host("worker_lost")
-	assert.Equal(t, "WorkerLost -", p.host("ended 4"))
-	assert.Equal(t, "2 3 4 18446744073709551615", p.host("reap"))
-	p.worker = p.start(worker)
-	p.app("new s7732 7") // w2
-	p.app("announce")
-	reply, err := p.coordinator.Do("receive", late[0])
-	require.NoError(t, err)
-	assert.Equal(t, "refused WorkerSessionMismatch", reply.Verdict)
-
-	// A shutdown freezes a cancel; one job ends in time, one does not.
-	for _, spawn := range []string{"spawn_job 4 0 0 0 b", "spawn_job 5 0 0 0 b", "spawn_job 6 0 0 0 b"} {
-		p.host(spawn)
-	}
-	p.host("cancel_job 5 s")
-	p.host("request_shutdown s73746f70") // stop
-	p.app("acknowledge_cancel 5")
-	assert.Equal(t, "none", p.app("job 5"))
-	p.app("complete 4 Cancelled s")
-	p.sayCapacity(0)
-	p.app("complete_shutdown")
-	assert.Equal(t, `Outcome {"status":"Cancelled","reason":""}`, p.host("ended 4"))
-	assert.Equal(t, "Shutdown -", p.host("ended 5"))
-	assert.Equal(t, "Shutdown -", p.host("ended 6"))
 }

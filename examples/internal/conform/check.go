@@ -25,13 +25,16 @@ type step struct {
 	optional bool // if the program does not support the command, the check goes on
 }
 
-// Checks returns the checks of a half, in the order in which they are made: what the others need comes first.
+// Checks returns the checks of a half, or of PairOfHalves, in the order in which they are made: what the others need comes
+// first.
 func Checks(half string) []Check {
 	switch half {
 	case WorkerHalf:
 		return slices.Concat(wireChecks(half), readingChecks(half), workerJobChecks(), workerCancelChecks(), workerSessionChecks())
 	case CoordinatorHalf:
 		return slices.Concat(wireChecks(half), readingChecks(half), coordinatorJobChecks(), coordinatorCancelChecks(), coordinatorSessionChecks(), coordinatorLimitChecks())
+	case PairOfHalves:
+		return pairChecks()
 	}
 	return nil
 }
@@ -43,7 +46,10 @@ func NotChecked(half string) []string {
 		"the byte offset and the cause of a refusal (3), and the data of errors (8)",
 		"the duties of the transport: frames are bounded, death is reported after everything that arrived, sending never blocks receiving (11)",
 	}
-	if half == WorkerHalf {
+	switch half {
+	case PairOfHalves:
+		return []string{"what each half does with messages that the other does not send: check each alone"}
+	case WorkerHalf:
 		return append(all,
 			"that a restarted worker takes a new id (1): the checks choose the id",
 			"that a worker that says its capacity begins jobs in their order, and reports them before it lets go of one or leaves (13)",
@@ -90,13 +96,6 @@ func (r *Runner) Close() {
 
 // Run makes one check. An error means that the program cannot be started, or has ended before it obeyed any command.
 func (r *Runner) Run(c Check) (Result, error) {
-	if r.process == nil {
-		p, err := r.Command.Start()
-		if err != nil {
-			return Result{}, err
-		}
-		r.process = p
-	}
 	result := Result{Check: c}
 	reference := NewReference(r.Half)
 	steps := append([]step{{command: firstCommand(r.Half)}}, c.steps...)
@@ -105,16 +104,14 @@ func (r *Runner) Run(c Check) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("check %s, step %d: %w", c.Name, i, err)
 		}
-		got, err := r.process.Do(s.command, s.message)
+		got, err := r.do(&s)
+		if errors.As(err, new(startError)) {
+			return Result{}, err
+		}
 		if err != nil {
-			r.Close()
-			if !r.answered && errors.Is(err, errEnded) {
-				return Result{}, err
-			}
 			result.Failure = &Failure{i, before(steps[:i]), s.sent(), describe(&want), err.Error(), "", err}
 			break
 		}
-		r.answered = true
 		name, _, _ := strings.Cut(s.command, " ")
 		if got.Verdict == "unsupported" && s.optional {
 			continue
@@ -133,6 +130,30 @@ func (r *Runner) Run(c Check) (Result, error) {
 		}
 	}
 	return result, nil
+}
+
+// A startError says that the program cannot be started, or has ended before it obeyed any command.
+type startError struct{ error }
+
+// do sends a command to the program, which it starts if it does not run, and ends after an error.
+func (r *Runner) do(s *step) (Reply, error) {
+	if r.process == nil {
+		p, err := r.Command.Start()
+		if err != nil {
+			return Reply{}, startError{err}
+		}
+		r.process = p
+	}
+	reply, err := r.process.Do(s.command, s.message)
+	if err != nil {
+		r.Close()
+		if !r.answered && errors.Is(err, errEnded) {
+			err = startError{err}
+		}
+		return Reply{}, err
+	}
+	r.answered = true
+	return reply, nil
 }
 
 // compare compares a reply with the one wanted, and looks for messages that the program has written beyond those

@@ -1,6 +1,8 @@
 // Package conform drives a program that speaks one half of the protocol through checks, and compares it with the
 // core of this repository. The program examples/conform is its front end.
 //
+// A [Runner] makes the checks of one program, a [Pair] those of two that talk to each other.
+//
 // # The command pipe
 //
 // The program under test reads protocol messages from its standard input and writes its own to its standard output,

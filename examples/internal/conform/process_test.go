@@ -45,7 +45,24 @@ func behave(name string) {
 		fmt.Fprintln(os.Stderr, "hanging")
 		_, _ = io.Copy(io.Discard, lines)
 	}
+	for _, half := range []string{WorkerHalf, CoordinatorHalf} {
+		if alteration, ok := strings.CutPrefix(name, half+": "); ok {
+			r := NewReference(half)
+			r.half = &altered{half: r.half, alter: alterations[alteration]}
+			if err := serve(r, os.Stdin, os.Stdout, lines, replies); err != nil {
+				log.Fatal(err)
+			}
+			return
+		}
+	}
 	switch name {
+	case "does nothing":
+		for {
+			if _, err := lines.ReadString('\n'); err != nil {
+				return
+			}
+			fmt.Fprintln(replies, "ok 0")
+		}
 	case "good":
 		if err := serve(NewReference(WorkerHalf), os.Stdin, os.Stdout, lines, replies); err != nil {
 			log.Fatal(err)

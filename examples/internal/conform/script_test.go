@@ -46,7 +46,7 @@ func short(s step, r Reply) string {
 }
 
 func TestChecksHaveNamesSectionsAndPromises(t *testing.T) {
-	for _, half := range []string{WorkerHalf, CoordinatorHalf} {
+	for _, half := range []string{WorkerHalf, CoordinatorHalf, PairOfHalves} {
 		seen := map[string]bool{}
 		for _, c := range Checks(half) {
 			assert.False(t, seen[c.Name], c.Name)
