@@ -29,12 +29,10 @@ type step struct {
 // first.
 func Checks(half string) []Check {
 	switch half {
-	case WorkerHalf:
-		return slices.Concat(wireChecks(half), readingChecks(half), workerJobChecks(), workerCancelChecks(), workerSessionChecks())
-	case CoordinatorHalf:
-		return slices.Concat(wireChecks(half), readingChecks(half), coordinatorJobChecks(), coordinatorCancelChecks(), coordinatorSessionChecks(), coordinatorLimitChecks())
+	case WorkerHalf, CoordinatorHalf:
+		return slices.Concat(scripted(half+"_wire"), readingChecks(half), scripted(half))
 	case PairOfHalves:
-		return pairChecks()
+		return scripted(half)
 	}
 	return nil
 }

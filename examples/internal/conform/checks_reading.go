@@ -188,8 +188,16 @@ var takenTexts = []readingCheck{
 		r.resealed(`","job_id"`, `\u0000","job_id"`, `","job_id"`)
 		r.add(r.message("a\x00b\x00"), "")
 	}},
-	{"unknown-twice", "an unknown member may occur twice", func(r *readingTest) {
+	{"longest", "a message of 2 MiB is taken", func(r *readingTest) {
+		text := r.message("x")
+		r.add(text+strings.Repeat(" ", 2<<20-len(text)), "")
+		text = r.message("x")
+		r.add(strings.Replace(text, version, `"unknown":"`+strings.Repeat("x", 2<<20-len(text)-len(`"unknown":"",`))+`",`+version, 1), "")
+	}},
+	{"unknown-twice", "an unknown member may occur twice, one that another operation has too", func(r *readingTest) {
 		r.take(version, `"unknown":1,"unknown":2,`+version)
+		r.take(version, `"payload":1,"job_id":2,"payload":"3","job_id":4,`+version)
+		r.take(`"job_id":1`, `"job_id":1,"payload":1,"version":2,"payload":3,"version":4`)
 	}},
 	{"optional", "what is optional may be absent or null", func(r *readingTest) {
 		if r.half == WorkerHalf {
@@ -259,4 +267,9 @@ func reverse(text string) string {
 		return strings.Join(parts, ",")
 	}
 	return `{"op":{` + flip(op) + `},` + flip(strings.TrimPrefix(head, "{")) + `}`
+}
+
+// header returns a header whose numbers are all n.
+func header(n uint64) wc.Header {
+	return wc.NewHeader(n, n, 7, n/2)
 }

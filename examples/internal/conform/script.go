@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"embed"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -10,26 +11,58 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-// script returns the steps of a check that is written as text, a step a line:
+// The checks that are scripts. A paragraph is a check: its name, its section and its promise, and then its steps.
 //
 //	start 1 => StatusSnapshot           a command, and the operations that it sends
 //	start 2 => refused UnknownJobID     or the error
 //	job 1 => = Running                  and the text of the reply
 //	> CancelJob 1 "reason"              a message to a worker
+//	>~ CancelJob 1                      one of which the reply need not say what was read
 //	> w1 StatusSnapshot 1 Running -     a message of w1 to a coordinator
 //	1..9 > SpawnJob %; start %          these lines for each number in place of %
 //	sizes > CancelJob 1 s*%             these for each of 255, 4,096, 65,536 and 307,200
-//	# comment
 //
-// Strings are quoted; b*N is a payload of N bytes, and s*N a string. Messages are numbered by themselves. Before the operation of a message
-// may stand seq=N, id=N, decision=N, seed=N, turn=N, version=N, worker=ID (in place of the sender's), worker=- (for
-// none), and digest=bad. What follows => is for the reader: the reference must do the same, which a test of this
-// package checks, and the program what the reference does.
+// Strings are quoted; b*N is a payload of N bytes, s*N a string, s*every and s*forms are those below. Messages are numbered
+// by themselves. Before the operation of a message may stand seq=N, id=N, decision=N, seed=N, turn=N, version=N, worker=ID
+// (in place of the sender's), worker=- (for none), and digest=bad. What follows => is for the reader: the reference must do
+// the same, which a test of this package checks, and the program what the reference does. CancelJob*9 stands for nine.
+//
+// In the checks of a pair a line begins with the program that obeys the command:
+//
+//	host spawn_job 1 0 0 0 b            the coordinator; then all messages arrive
+//	later worker start 1                the worker; its messages arrive after the next line without "later"
+//	kill                                the worker is killed
+//
+//go:embed checks/*.txt
+var scripts embed.FS
+
+// scripted returns the checks of a file.
+func scripted(name string) (checks []Check) {
+	text, err := scripts.ReadFile("checks/" + name + ".txt")
+	if err != nil {
+		panic(err)
+	}
+	for paragraph := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n\n") {
+		head, steps, _ := strings.Cut(paragraph, "\n")
+		name, rest, _ := strings.Cut(head, " (")
+		section, about, _ := strings.Cut(rest, ") ")
+		checks = append(checks, Check{name, section, about, script(steps)})
+	}
+	return checks
+}
+
+// The strings of scripts: every has what section 3 escapes and what it does not; forms look alike, in normal form C and D.
+var named = map[string]string{
+	"s*every": "\"\\\x00\x01\b\t\n\f\r\x1b\x1f /<>&'\x7f\u0080\u00e9\u2028\u2029\ufeff\uffff\U0001f600\U0010ffff\\u0041",
+	"s*forms": "\u00e9 e\u0301 \u212b \u00c5 A\u030a \uac00 \u1100\u1161 \ufb01 fi",
+}
+
+// script returns the steps of a script.
 func script(text string) []step {
 	w := writer{seq: map[string]uint64{}}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
+		if line == "" {
 			continue
 		}
 		first, rest, _ := strings.Cut(line, " ")
@@ -60,8 +93,8 @@ type writer struct {
 
 func (w *writer) line(line string) {
 	what, want, _ := strings.Cut(line, " =>")
-	s := step{want: strings.TrimSpace(want)}
-	if message, ok := strings.CutPrefix(what, "> "); ok {
+	s := step{want: strings.TrimSpace(want), silent: strings.HasPrefix(what, ">~")}
+	if message, ok := strings.CutPrefix(strings.Replace(what, ">~", ">", 1), "> "); ok {
 		s.command, s.message = "receive", w.message(tokens(message))
 	} else {
 		s.command = w.command(tokens(what))
@@ -90,10 +123,10 @@ func tokens(line string) (all []string) {
 	return all
 }
 
-// goQuote returns a string as a script has it.
-func goQuote(s string) string { return strconv.QuoteToASCII(s) }
-
 func unquote(token string) string {
+	if s, ok := named[token]; ok {
+		return s
+	}
 	if strings.HasPrefix(token, "s*") {
 		return string(pattern(token)) // of ASCII
 	}
