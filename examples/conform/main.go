@@ -244,7 +244,7 @@ func (p *printer) result(r conform.Result) {
 	case f != nil:
 		p.failed++
 		verdict = "failed"
-		l.Step, l.Why = f.Step, f.Why
+		l.Step, l.Why = f.Step, p.exact(f.Why)
 		for _, step := range f.After {
 			l.After = append(l.After, p.text(step))
 		}

@@ -70,7 +70,7 @@ type Result struct {
 // may be long and need not be printable: see Cut, CutBoth and Exact.
 type Failure struct {
 	Step              int      // from 1; 0 is the command new
-	After             []string // the steps before it, at most 8
+	After             []string // the steps before it; of one program alone at most 8
 	Sent, Wanted, Got string
 	Why               string // in what they differ, if it is known
 	Err               error  // if the program did not reply: why; ErrTimeout if it took too long
