@@ -46,6 +46,15 @@ func TestProgramInThePageIsEnough(t *testing.T) {
 		}
 	}
 	assert.Less(t, missing, 10)
+
+	pair := conform.NewPair(r.Command, conform.Command{Args: []string{python, "-B", "python/peer.py", conform.CoordinatorHalf}})
+	defer pair.Close()
+	for _, c := range conform.Checks(conform.PairOfHalves) {
+		result, err := pair.Run(c)
+		require.NoError(t, err)
+		assert.Nil(t, result.Failure, c.Name)
+		assert.Empty(t, result.Missing, c.Name)
+	}
 }
 
 func TestPageNamesEveryCommand(t *testing.T) {

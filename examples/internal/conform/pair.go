@@ -44,15 +44,19 @@ func (p *Pair) Run(c Check) (Result, error) {
 			failure.Step, failure.After = i+1, t.past
 			return Result{Check: c, Failure: failure}, nil
 		}
+		if t.missing != "" {
+			return Result{Check: c, Missing: t.missing}, nil
+		}
 	}
 	return Result{Check: c}, nil
 }
 
 // A talk is what has happened in a check.
 type talk struct {
-	pair *Pair
-	past []string
-	way  []sent // what has not arrived
+	pair    *Pair
+	past    []string
+	way     []sent // what has not arrived
+	missing string // why the check cannot go on, if a program lacks a command
 }
 
 // A sent message is on its way.
@@ -107,6 +111,9 @@ func (t *talk) kill() {
 	}
 }
 
+// dispensable are the optional commands on which nothing depends that comes later in a check of a pair.
+var dispensable = []string{"job", "ended", "reap", "report", "diagnose", "say_capacity"}
+
 // tell sends a command to a program, and what the program then sends on its way. The reply must be ok, but for what s
 // wants: an error, or the text behind a =.
 func (t *talk) tell(r *Runner, s step) (*Failure, error) {
@@ -127,6 +134,9 @@ func (t *talk) tell(r *Runner, s step) (*Failure, error) {
 	}
 	name, _, _ := strings.Cut(s.command, " ")
 	if reply.Verdict == "unsupported" && slices.Contains(Optional, name) {
+		if !slices.Contains(dispensable, name) {
+			t.missing = "the " + r.Half + " does not support the command " + name
+		}
 		return nil, nil
 	}
 	verdict, text := cmp.Or(s.want, "ok"), reply.Text

@@ -14,14 +14,17 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-// An altered half sends something else than it should.
+// An altered half sends something else than it should, or lacks commands.
 type altered struct {
 	half
-	alter func(text []byte) [][]byte
+	alter func(text []byte) [][]byte // nil if it lacks the optional commands
 	rest  [][]byte
 }
 
 func (a *altered) AppendNext(dst []byte) ([]byte, wc.Envelope, bool) {
+	if a.alter == nil {
+		return a.half.AppendNext(dst)
+	}
 	if len(a.rest) == 0 {
 		if text, _, ok := a.half.AppendNext(nil); ok {
 			a.rest = a.alter(text)
@@ -35,6 +38,14 @@ func (a *altered) AppendNext(dst []byte) ([]byte, wc.Envelope, bool) {
 	return append(dst, text...), wc.Envelope{}, true
 }
 
+// do does not support the optional commands if nothing is altered.
+func (a *altered) do(c *command, message []byte) (string, error) {
+	if a.alter == nil && slices.Contains(Optional, c.name) {
+		return "", errUnsupported
+	}
+	return a.half.do(c, message)
+}
+
 var alterations = map[string]func(text []byte) [][]byte{
 	"good": func(text []byte) [][]byte { return [][]byte{text} },
 	"repeats an acknowledgement": func(text []byte) [][]byte {
@@ -46,6 +57,7 @@ var alterations = map[string]func(text []byte) [][]byte{
 	"damages an outcome": func(text []byte) [][]byte {
 		return [][]byte{bytes.Replace(text, []byte(`"payload":[1,`), []byte(`"payload":[3,`), 1)}
 	},
+	"supports nothing optional": nil,
 	"sends no outcome": func(text []byte) [][]byte {
 		if bytes.Contains(text, []byte("JobCompleted")) {
 			return nil
@@ -102,6 +114,23 @@ func TestPairReportsTheFirstMessageThatIsRefused(t *testing.T) {
 		if strings.HasPrefix(c.worker, "worker: repeats") {
 			assert.Equal(t, f.Sent, f.After[len(f.After)-1])
 		}
+	}
+}
+
+// What only looks may be missing; without a command on which the rest depends the check is not made.
+func TestPairGoesOnWithoutOptionalCommands(t *testing.T) {
+	for name, missing := range map[string]string{
+		"pair/progress":           "",
+		"pair/region":             "the coordinator does not support the command close_region",
+		"pair/shutdown-when-idle": "the coordinator does not support the command shutdown_when_idle",
+	} {
+		p := pairOf("worker: supports nothing optional", "coordinator: supports nothing optional")
+		at := slices.IndexFunc(Checks(PairOfHalves), func(check Check) bool { return check.Name == name })
+		result, err := p.Run(Checks(PairOfHalves)[at])
+		p.Close()
+		require.NoError(t, err)
+		assert.Nil(t, result.Failure, name)
+		assert.Equal(t, missing, result.Missing)
 	}
 }
 

@@ -51,7 +51,8 @@ func scripted(name string) (checks []Check) {
 	return checks
 }
 
-// The strings of scripts: every has what section 3 escapes and what it does not; forms look alike, in normal form C and D.
+// The strings of scripts. The first has what section 3 escapes and what it does not, the second what looks alike in normal
+// forms C and D.
 var named = map[string]string{
 	"s*every": "\"\\\x00\x01\b\t\n\f\r\x1b\x1f /<>&'\x7f\u0080\u00e9\u2028\u2029\ufeff\uffff\U0001f600\U0010ffff\\u0041",
 	"s*forms": "\u00e9 e\u0301 \u212b \u00c5 A\u030a \uac00 \u1100\u1161 \ufb01 fi",
