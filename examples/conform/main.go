@@ -12,12 +12,13 @@
 // answers on file descriptor 4. That takes some twenty lines in the program: docs/writing-a-peer.md says how, and
 // lists the commands.
 //
-// A pair is a worker and a coordinator that are run against each other: conform plays the application on both sides, with
-// progress, cancels, polls, the loss of the worker and shutdowns, and reports the first message that either refuses.
+// A pair is a worker and a coordinator that are run against each other: conform plays the application on both sides,
+// with progress, cancels, polls, the loss of the worker and shutdowns, and reports the first message that either
+// refuses.
 //
-// Each check is one line, with the section of PROTOCOL.md; of one that fails, what was sent, wanted and got, to the byte:
-// -full and -json print it whole. The exit status is 1 if a check failed, and 2 for wrong usage or a program that cannot be
-// started or ends before it has obeyed a command. What cannot be checked this way is listed at the end.
+// Each check is one line, with the section of PROTOCOL.md; of one that fails, what was sent, wanted and got, to the
+// byte: -full and -json print it whole. The exit status is 1 if a check failed, and 2 for wrong usage or a program that
+// cannot be started or ends before it has obeyed a command. What cannot be checked this way is listed at the end.
 package main
 
 import (

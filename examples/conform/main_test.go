@@ -18,8 +18,8 @@ import (
 	"github.com/workerchannel/workerchannel/examples/internal/conform"
 )
 
-// peerEnv makes the test binary a program under test: this half of the reference, one that ends, or one that answers every
-// command with this reply. The argument peer= does the same for one of a pair.
+// peerEnv makes the test binary a program under test: this half of the reference, one that ends, or one that answers
+// every command with this reply. The argument peer= does the same for one of a pair.
 const peerEnv = "CONFORM_TEST_PEER"
 
 func TestMain(m *testing.M) {

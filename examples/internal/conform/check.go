@@ -25,8 +25,8 @@ type step struct {
 	optional bool // if the program does not support the command, the check goes on
 }
 
-// Checks returns the checks of a half, or of PairOfHalves, in the order in which they are made: what the others need comes
-// first.
+// Checks returns the checks of a half, or of PairOfHalves, in the order in which they are made: what the others need
+// comes first.
 func Checks(half string) []Check {
 	switch half {
 	case WorkerHalf, CoordinatorHalf:
@@ -66,8 +66,8 @@ type Result struct {
 	Missing string   // why the check was not made to the end, such as an optional command that is not supported
 }
 
-// A Failure says what went wrong. After, Sent, Wanted and Got have commands, messages and replies to the byte, so that they
-// may be long and need not be printable: see Cut, CutBoth and Exact.
+// A Failure says what went wrong. After, Sent, Wanted and Got have commands, messages and replies to the byte, so that
+// they may be long and need not be printable: see Cut, CutBoth and Exact.
 type Failure struct {
 	Step              int      // from 1; 0 is the command new
 	After             []string // the steps before it; of one program alone at most 8

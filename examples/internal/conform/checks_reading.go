@@ -9,8 +9,8 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 )
 
-// A readingTest makes the steps of a check of the reader from variants of one message. To a worker it is a CancelJob of an
-// unknown job, to a coordinator a StatusSnapshot of a queued one: both may come any number of times.
+// A readingTest makes the steps of a check of the reader from variants of one message. To a worker it is a CancelJob of
+// an unknown job, to a coordinator a StatusSnapshot of a queued one: both may come any number of times.
 type readingTest struct {
 	half  string
 	n     uint64 // the number of the last message

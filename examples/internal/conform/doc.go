@@ -10,10 +10,10 @@
 // descriptor 4. If the environment variable CONFORM_ADDR is set it connects to that TCP address instead, reads commands
 // from the connection and answers on it. It ends when there are no more commands.
 //
-// A command is a name and arguments, with a space between them. An argument is a decimal number; a word, such as
-// Ok or Warn; the letter s and the UTF-8 of a string in hex (s is the empty string); the letter b and the bytes of a
-// payload in hex; or - for an absent detail or metadata. An s argument that is not UTF-8 asks for a string that cannot be
-// sent: use any such string that the language has.
+// A command is a name and arguments, with a space between them. An argument is a decimal number; a word, such as Ok or
+// Warn; the letter s and the UTF-8 of a string in hex (s is the empty string); the letter b and the bytes of a payload
+// in hex; or - for an absent detail or metadata. An s argument that is not UTF-8 asks for a string that cannot be sent:
+// use any such string that the language has.
 //
 // After obeying a command the program writes what is in its outbox to standard output, flushes it, and then answers:
 //
@@ -61,7 +61,7 @@
 //	retire_worker WORKER_ID
 //	remove_job ID                   TEXT is its last state
 //	reap                            TEXT is the ids of the jobs that it forgot, with a space between them
-//	ended ID                        TEXT is the cause and the outcome of an ended job: Outcome {"status":"Ok","payload":[]},
+//	ended ID                        TEXT is the cause and the outcome of an ended job: Outcome {"status":"Ok",...},
 //	                                WorkerLost -, ...; none for any other
 //	since ID                        TEXT is the turn in which the job entered its state; none if it is not known
 //	overdue                         TEXT is the request that is due first, the job and the turn in which it was taken, such as

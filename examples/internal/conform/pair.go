@@ -13,8 +13,8 @@ import (
 // PairOfHalves stands for a half where a worker and a coordinator are checked together.
 const PairOfHalves = "pair"
 
-// A Pair makes checks with a worker and a coordinator that talk to each other. It plays the application on both sides, and
-// records and passes on what they send. A check fails with the first message that either refuses, or with a call.
+// A Pair makes checks with a worker and a coordinator that talk to each other. It plays the application on both sides,
+// and records and passes on what they send. A check fails with the first message that either refuses, or with a call.
 type Pair struct{ worker, coordinator Runner }
 
 // NewPair returns a pair of programs, which are started when they are needed.

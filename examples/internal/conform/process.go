@@ -216,8 +216,8 @@ func (p *Process) reply(timeout <-chan time.Time) (Reply, error) {
 	return reply, nil
 }
 
-// nextReply returns the next line of the replies. It reads the messages that come before, as the program may have to wait
-// for that.
+// nextReply returns the next line of the replies. It reads the messages that come before, as the program may have to
+// wait for that.
 func (p *Process) nextReply(timeout <-chan time.Time) ([]byte, error) {
 	for size := 0; len(p.stdout.ahead) < maxMessages && size < maxPending; {
 		select {

@@ -22,10 +22,11 @@ import (
 //	1..9 > SpawnJob %; start %          these lines for each number in place of %
 //	sizes > CancelJob 1 s*%             these for each of 255, 4,096, 65,536 and 307,200
 //
-// Strings are quoted; b*N is a payload of N bytes, s*N a string, s*every and s*forms are those below. Messages are numbered
-// by themselves. Before the operation of a message may stand seq=N, id=N, decision=N, seed=N, turn=N, version=N, worker=ID
-// (in place of the sender's), worker=- (for none), and digest=bad. What follows => is for the reader: the reference must do
-// the same, which a test of this package checks, and the program what the reference does. CancelJob*9 stands for nine.
+// Strings are quoted; b*N is a payload of N bytes, s*N a string, s*every and s*forms are those below. Messages are
+// numbered by themselves. Before the operation of a message may stand seq=N, id=N, decision=N, seed=N, turn=N,
+// version=N, worker=ID (in place of the sender's), worker=- (for none), and digest=bad. What follows => is for the
+// reader: the reference must do the same, which a test of this package checks, and the program what the reference does.
+// CancelJob*9 stands for nine.
 //
 // In the checks of a pair a line begins with the program that obeys the command:
 //
@@ -51,8 +52,8 @@ func scripted(name string) (checks []Check) {
 	return checks
 }
 
-// The strings of scripts. The first has what section 3 escapes and what it does not, the second what looks alike in normal
-// forms C and D.
+// The strings of scripts. The first has what section 3 escapes and what it does not, the second what looks alike in
+// normal forms C and D.
 var named = map[string]string{
 	"s*every": "\"\\\x00\x01\b\t\n\f\r\x1b\x1f /<>&'\x7f\u0080\u00e9\u2028\u2029\ufeff\uffff\U0001f600\U0010ffff\\u0041",
 	"s*forms": "\u00e9 e\u0301 \u212b \u00c5 A\u030a \uac00 \u1100\u1161 \ufb01 fi",
