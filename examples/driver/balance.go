@@ -188,6 +188,7 @@ func (s *scheduler) callAcknowledged(w *slot, c *call) {
 
 // callReturned notes that the handshake of a call that was taken back after it had begun is over.
 func (s *scheduler) callReturned(c *call) {
+	c.ran()
 	s.detach(c)
 	if s.tries == 1 {
 		s.settle(c, nil, &GivenUpError{1, errTakenBack})

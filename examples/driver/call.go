@@ -13,12 +13,12 @@ type call struct {
 	region  *Region // nil: none
 	cancel  error   // the cause of its cancellation; nil: it is not cancelled
 	reason  string  // the text of cancel, for the worker
-	suspect bool    // it runs alone, since a worker ended that may have begun it
 	charged int     // the workers that ended while they had it alone
 	dry     uint64  // the scheduler's when it was submitted
 	leaves  int     // the workers in a row that left in order and had begun it
 	result  result
 	settled bool
+	suspect bool // it runs alone, since a worker ended that may have begun it
 
 	atOnce    bool // its caller is told as soon as it is cancelled
 	abandoned bool // and has been
@@ -36,7 +36,13 @@ type call struct {
 	returning bool   // it is being taken back
 	to        *slot  // for this worker, where a handler is reserved; nil: for any
 
+	since  time.Duration // from made until slot was given it, or said that it runs
+	runs   int           // workers that may have begun it, and have let go of it
+	ranBy  *slot         // the last of them
+	waited time.Duration // since, of that
+
 	// The Host's.
+	label    string
 	done     chan struct{} // closed when the call is settled
 	left     chan struct{} // if atOnce: closed when it is cancelled and not settled
 	progress *details      // nil: nobody wants it
@@ -51,6 +57,16 @@ type result struct {
 	payload []byte
 	err     error
 }
+
+// reached notes when a worker was given the call, or said that it runs.
+func (c *call) reached(w *slot, at time.Time) {
+	if c.slot == w {
+		c.since = at.Sub(c.made)
+	}
+}
+
+// ran notes that the worker that has the call, and is about to let go of it, may have begun it.
+func (c *call) ran() { c.runs, c.ranBy, c.waited = c.runs+1, c.slot, c.since }
 
 // handed is a call as one worker has it. It is the worker's session's.
 type handed struct {

@@ -18,6 +18,8 @@ type callOptions struct {
 	region   *Region
 	runLimit *time.Duration // nil: the host's
 	atOnce   bool
+	info     *CallInfo // nil: nobody wants it
+	label    string
 }
 
 // WithProgress has f called with each detail that the job reports, in the goroutine that called Do and before Do
@@ -52,6 +54,33 @@ func InRegion(r *Region) CallOption {
 	return func(o *callOptions) { o.region = r }
 }
 
+// A CallInfo says how a call went, see WithInfo.
+type CallInfo struct {
+	ID       uint64        // its number in logs, on the live page, in the journal and in Job.ID; 0: it was refused
+	Attempts int           // workers that may have begun it
+	Worker   uint64        // the last of them, see WorkerStats; 0: there was none
+	WorkerID string        // its own id; quote it before it goes to a terminal
+	Waited   time.Duration // until that worker said that it runs the job, or was sent it if it never said so
+	Ran      time.Duration // from then on until Do returned
+}
+
+// WithInfo has the variable filled when Do returns, whatever that returns, and not written afterwards: with
+// ReturnAtOnce it says what is known at that moment. A call that was refused, for its arguments or its context, or with
+// ErrBusy, ErrRegionClosed or ErrStopped, has no number: the variable is the zero CallInfo then.
+func WithInfo(into *CallInfo) CallOption {
+	return func(o *callOptions) { o.info = into }
+}
+
+// WithLabel gives the call a name of the program's own, such as the id of a request, that stands beside its number in
+// log lines, in Event and Pending, and on the live page. It need not be unique, and does not go to the worker. It is
+// cut to 256 bytes, and what is not well-formed UTF-8 replaced.
+func WithLabel(label string) CallOption {
+	return func(o *callOptions) { o.label = plain(label, maxLabel) }
+}
+
+// maxLabel is the length to which a label is cut.
+const maxLabel = 256
+
 // Do has a worker run a job and returns its result, which is the caller's. It waits for a worker if none has room, and
 // for the job as long as its worker shows signs of life: to bound that, give ctx a deadline. The payload must not be
 // changed before Do returns. A job runs again if its worker ends, so it must bear to run more than once, in part or in
@@ -75,19 +104,24 @@ func InRegion(r *Region) CallOption {
 // larger than workerchannel.MaxPayloadBytes. Look for these before context.DeadlineExceeded and other causes, which the
 // reason in a *GivenUpError or *NoWorkerError may wrap, too.
 func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]byte, error) {
-	if len(payload) > workerchannel.MaxPayloadBytes {
-		return nil, fmt.Errorf("%w: see docs/larger-data.md", &workerchannel.PayloadError{Size: len(payload), Max: workerchannel.MaxPayloadBytes})
-	}
 	var o callOptions
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&o)
 		}
 	}
+	if o.info != nil {
+		*o.info = CallInfo{} // the call may be refused
+	}
+	if len(payload) > workerchannel.MaxPayloadBytes {
+		return nil, fmt.Errorf("%w: see docs/larger-data.md", &workerchannel.PayloadError{Size: len(payload), Max: workerchannel.MaxPayloadBytes})
+	}
 	if ctx.Err() != nil {
 		return nil, &CancelError{Cause: context.Cause(ctx)}
 	}
-	c := &call{payload: payload, done: make(chan struct{}), made: time.Now(), runLimit: h.config.limits.Run}
+	c := &call{
+		payload: payload, label: o.label, done: make(chan struct{}), made: time.Now(), runLimit: h.config.limits.Run,
+	}
 	if o.runLimit != nil {
 		c.runLimit = *o.runLimit
 	}
@@ -101,6 +135,9 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	}
 	if err := h.submit(c, o.region); err != nil {
 		return nil, err
+	}
+	if o.info != nil {
+		defer h.decide(func(*scheduler) { *o.info = c.info() })
 	}
 	if o.progress != nil {
 		defer h.cancel(c, errForsaken) // if progress panics
@@ -122,6 +159,19 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 			return c.result.payload, c.result.err
 		}
 	}
+}
+
+// info returns what is known of a call that was accepted.
+func (c *call) info() CallInfo {
+	all := time.Since(c.made)
+	runs, by, waited := c.runs, c.ranBy, c.waited
+	if c.slot != nil && c.given { // and it has returned at once
+		runs, by, waited = runs+1, c.slot, c.since
+	}
+	if runs == 0 {
+		return CallInfo{ID: c.id, Waited: all}
+	}
+	return CallInfo{c.id, runs, by.number, by.id, waited, all - waited}
 }
 
 // cancel cancels a call. The text of the cause is made before, since the cause is the caller's.

@@ -55,6 +55,9 @@
 //
 // # What happens in it
 //
+// One number names a call: in [CallInfo], in log lines, on the live page, in the journal, and in [Job]. [WithLabel] has
+// a name of the program's own stand beside it.
+//
 // [WithJournal] records every session so that it can be replayed (examples/journal) and looked at (examples/inspect).
 // [WithLogger] logs messages and ends as attributes and readable lines. Package examples/driver/debug is a page that
 // shows it live, by [Host.Snapshot] and [Host.Observe].

@@ -21,8 +21,9 @@ type Handler func(ctx context.Context, job *Job) ([]byte, error)
 
 // A Job is what a Handler is called with.
 type Job struct {
-	ID      uint64
+	ID      uint64 // the number of its call, see CallInfo
 	Region  uint64 // the number of its region; 0: none
+	Attempt uint64 // 1 + the earlier workers that may have begun it, if the host counts them, as a Host does
 	Payload []byte // the handler's own
 
 	server *server
@@ -43,14 +44,13 @@ func (j *Job) Progress(detail string) {
 	j.report(func(s *server) { s.progress(j, detail) })
 }
 
-// Diagnose sends a line for the host's log. It may wait as Progress does; texts are cut and mended in the same way, and
-// an unknown level is taken for workerchannel.LevelInfo.
+// Diagnose sends a line for the host's log. It names the job in front of the metadata (PROTOCOL.md, section 13). It may
+// wait as Progress does; texts are cut and mended in the same way, and an unknown level is taken for
+// workerchannel.LevelInfo.
 func (j *Job) Diagnose(d workerchannel.Diagnostic) {
 	d.Category, d.Message = plain(d.Category, maxText), plain(d.Message, maxText)
-	if d.Metadata != nil {
-		s := plain(*d.Metadata, maxText)
-		d.Metadata = &s
-	}
+	metadata := plain(namingJob(j.ID, d.Metadata), maxText)
+	d.Metadata = &metadata
 	j.report(func(s *server) {
 		if errors.Is(s.w.Diagnose(d), workerchannel.ErrInvalidValue) {
 			d.Level = workerchannel.LevelInfo

@@ -58,6 +58,9 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 	for _, c := range calls {
 		mayHaveBegun := c.given && (how != endedInOrder || c.begun || !w.said)
 		blamed = blamed || mayHaveBegun
+		if mayHaveBegun {
+			c.ran()
+		}
 		s.detach(c)
 		switch {
 		case c.cancel != nil:

@@ -81,7 +81,8 @@ type lateError struct {
 	what   string
 	limit  string // the field of Limits
 	within time.Duration
-	cause  error // the workerchannel.Overdue; nil: none
+	cause  error  // the workerchannel.Overdue; nil: none
+	label  string // of the call that it is about
 }
 
 func (e *lateError) Error() string {
@@ -105,7 +106,7 @@ var undone = map[string]string{
 // late returns the error of a worker that is late; the job is 0 if it is about none.
 func (l Limits) late(limit string, jobID uint64, cause error) *lateError {
 	what := strings.Replace(undone[limit], "%d", fmt.Sprint(jobID), 1)
-	return &lateError{what, limit, l.named(limit), cause}
+	return &lateError{what: what, limit: limit, within: l.named(limit), cause: cause}
 }
 
 // turns are the limits in turns, 0 being none.

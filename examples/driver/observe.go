@@ -33,6 +33,8 @@ type Event struct {
 	Kind     EventKind
 	Worker   uint64                 // its number, see WorkerStats
 	Turn     uint64                 // the host's, for this worker
+	Job      uint64                 // the number of the call that the message is about; 0: none
+	Label    string                 // of that call, see WithLabel
 	Envelope workerchannel.Envelope // Op is nil if there is no message, or it could not be read. Do not change it
 	Size     int                    // of the message as text, in bytes
 	Err      error                  // as Kind says; otherwise nil

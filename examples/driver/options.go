@@ -168,8 +168,8 @@ func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seed } }
 // and in length, and a worker's text is quoted. A logger that blocks holds up the worker that the line is about. At
 // slog.LevelDebug the host also logs each message that it sends or accepts, as a line such as "w-1 → JobCompleted job
 // 7: ok, 5 bytes", and the end of each job; only the reports of jobs and diagnostics are limited in rate there. What a
-// line tells is also in attributes: worker, id, operation, job, turn, outcome, size; of a late worker, limit, which is
-// the field of Limits. Without this option nothing is logged.
+// line tells is also in attributes: worker, id, operation, job and label, turn, outcome, size; of a late worker, limit,
+// which is the field of Limits. Without this option nothing is logged.
 func WithLogger(log *slog.Logger) Option {
 	return func(c *config) {
 		c.check(log != nil, "WithLogger: logger is nil")

@@ -20,7 +20,7 @@ func (h *Host) Drain(worker uint64) error {
 	h.mu.Lock()
 	defer h.unlock()
 	for w := range h.workers {
-		if s := &w.session; s.number == worker && !s.slot.left {
+		if s := &w.session; s.slot.number == worker && !s.slot.left {
 			h.sched.dismiss(s.slot)
 			return nil
 		}
@@ -46,7 +46,7 @@ func (r *replacement) add(h *Host) {
 			r.old = append(r.old, w)
 		}
 	}
-	slices.SortFunc(r.old[old:], func(a, b *worker) int { return cmp.Compare(a.session.number, b.session.number) })
+	slices.SortFunc(r.old[old:], func(a, b *worker) int { return cmp.Compare(a.session.slot.number, b.session.slot.number) })
 }
 
 // Replace replaces the workers that the host has started, one after the other, the oldest first, so that a new version of the

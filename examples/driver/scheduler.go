@@ -289,6 +289,9 @@ func (s *scheduler) callEnded(w *slot, c *call, ran time.Duration, cause workerc
 		s.callReturned(c)
 		return
 	}
+	if c.begun || !w.said || cause != workerchannel.CauseCancelled {
+		c.ran()
+	}
 	w.ended++
 	s.attempts = 0
 	switch o := outcome.(type) {

@@ -205,11 +205,11 @@ func TestServeReportsProgressAndDiagnosticsInOrder(t *testing.T) {
 			}
 			return op.Type() == wc.OpJobCompleted
 		})
-		a, c, m := "a\uFFFD", "c", "m\uFFFD"
+		a, c, m, one := "a\uFFFD", "c", "job 1: m\uFFFD", "job 1"
 		assert.Equal(t, []wc.Op{
 			wc.StatusSnapshot{JobID: 1, State: wc.StateRunning, Detail: &a},
 			wc.Diagnostic{Level: wc.LevelError, Category: "c\uFFFD", Message: "b", Metadata: &m},
-			wc.Diagnostic{Level: wc.LevelInfo, Message: "unknown level"},
+			wc.Diagnostic{Level: wc.LevelInfo, Message: "unknown level", Metadata: &one},
 			wc.StatusSnapshot{JobID: 1, State: wc.StateRunning, Detail: &c},
 			wc.JobCompleted{JobID: 1, Outcome: wc.OutcomeOk{}},
 		}, normal(got))

@@ -16,8 +16,6 @@ import (
 type session struct {
 	hub      *hub
 	turns    turns
-	number   uint64
-	id       string // host.mu's
 	slot     *slot
 	c        coordinator // nil before start
 	record   func()      // ends the record of c
@@ -70,6 +68,7 @@ func (s *session) next(text []byte) ([]byte, int) {
 			h.position, h.since = s.sentBytes, time.Now()
 			reports := false
 			s.decide(func(d *scheduler) {
+				h.call.reached(s.slot, h.since)
 				d.callGiven(s.slot, h.call)
 				reports, h.free = s.slot.said, s.slot.free() >= 0
 			})
@@ -116,7 +115,7 @@ func (s *session) spawn(c *call, attempt uint64) {
 		h = new(handed) // the worker before may still be letting go of it
 	}
 	h.call, h.attempt = c, attempt
-	job := workerchannel.SpawnJob{JobID: c.id, TaskID: c.id, ObligationID: c.id, Payload: c.payload}
+	job := workerchannel.SpawnJob{JobID: c.id, TaskID: c.id, ObligationID: uint64(c.runs) + 1, Payload: c.payload}
 	if c.region != nil {
 		job.RegionID = c.region.id
 	}
@@ -192,7 +191,7 @@ func (s *session) observe(op workerchannel.Op) {
 	switch op := op.(type) {
 	case workerchannel.BootstrapReady:
 		s.booted = true
-		s.decide(func(d *scheduler) { s.id = op.WorkerID; d.workerReady(s.slot) })
+		s.decide(func(d *scheduler) { s.slot.id = op.WorkerID; d.workerReady(s.slot) })
 		s.hub.events.line(slog.LevelInfo, "worker is ready", s.attrs()...)
 	case workerchannel.StatusSnapshot:
 		h := s.handed(op.JobID)
@@ -204,6 +203,7 @@ func (s *session) observe(op workerchannel.Op) {
 				if h.free {
 					s.slot.answered(after)
 				}
+				h.call.reached(s.slot, h.since)
 				d.callBegun(s.slot, h.call)
 			})
 			s.limitRun(h)
@@ -238,7 +238,7 @@ func (s *session) settle() {
 		h.clock.stop()
 		if job.State == workerchannel.StateCompleted {
 			s.arrived(h)
-			s.logOutcome(&job)
+			s.logOutcome(&job, h.call.label)
 			ran := s.ran(h)
 			s.decide(func(d *scheduler) { d.callEnded(s.slot, h.call, ran, job.Cause, job.Outcome) })
 		}

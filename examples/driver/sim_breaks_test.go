@@ -64,6 +64,7 @@ var mistakes = []mistake{
 	{"all idle workers leave", "promise 3: fewer workers than the least", "s.staff.posts-s.staff.unmanned > max(s.least, s.staff.awaited)", "s.staff.posts > 0"},
 	{"a worker is dismissed before another one is ready", "promise 3: fewer workers than the least", "		s.retire(w, nil)\n", "		s.dismiss(w)\n"},
 	{"what waits at a worker that is dismissed stays", "promise 3", "	s.close(w)\n	s.takeBackAll(w)\n	s.order(w, orderStop, nil)\n", "	s.close(w)\n	s.order(w, orderStop, nil)\n"},
+	{"a worker that has ended counts for no attempt", "promise 5: two handlers have the same attempt", "		if mayHaveBegun {\n", "		if false {\n"},
 	{"a worker is not asked for a sign of life", "promise", "case !s.polled && passed(s.heard, s.turns.silence):", "case false:"},
 }
 

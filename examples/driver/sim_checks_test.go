@@ -41,6 +41,7 @@ func (s *simulation) check() {
 	s.lookForDismissed()
 	for _, c := range s.calls {
 		s.checkAnswer(c, useless)
+		s.checkInfo(c)
 		s.checkReturn(c)
 		s.checkRunLimit(c)
 		s.checkBacklog(c)
@@ -142,6 +143,22 @@ func (s *simulation) checkGivenUp(c *simCall) {
 		s.note(2, "a guilty call given up because of others", "call %d, the last of %d: %v %s", c.index, len(c.ends), last.worker, last.why)
 	default:
 		s.note(2, "an innocent call given up because of others", "call %d, the last of %d: %v %s", c.index, len(c.ends), last.worker, last.why)
+	}
+}
+
+// checkInfo checks what the caller was told beside the answer (promise 5).
+func (s *simulation) checkInfo(c *simCall) {
+	if c.returned.IsZero() {
+		return
+	}
+	i, took := c.info, c.returned.Sub(c.submitted)
+	switch refused := errors.Is(c.err, driver.ErrBusy); {
+	case refused != (i.ID == 0) && !errors.Is(c.err, driver.ErrStopped):
+		s.note(5, "wrong number", "call %d is job %d: %v", c.index, i.ID, c.err)
+	case i.ID != 0 && i.Waited+i.Ran != took:
+		s.note(5, "wrong times", "call %d took %v: %+v", c.index, took, i)
+	case i.ID != 0 && (i.Attempts > len(c.gifts) || uint64(i.Attempts) < c.attempt && !c.plan.AtOnce):
+		s.note(5, "wrong attempts", "call %d was given %d times, attempt %d was begun: %+v", c.index, len(c.gifts), c.attempt, i)
 	}
 }
 

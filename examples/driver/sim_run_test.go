@@ -57,7 +57,9 @@ type simCall struct {
 	queued    bool  // it is a suspect and waits
 	ends      []end // of the workers that had it
 	begun     int   // handlers that were called
-	ended     int   // workers that it has ended
+	attempt   uint64
+	info      driver.CallInfo
+	ended     int // workers that it has ended
 	successes int
 	moves     int // times that the host took it back from a worker that stayed
 }
@@ -219,7 +221,7 @@ func (s *simulation) stop(patience time.Duration) {
 // call makes a call and notes the answer.
 func (s *simulation) call(c *simCall, r *driver.Region) {
 	time.Sleep(c.plan.At + time.Duration(c.index)*7) // so that the order is that of the plan
-	var opts []driver.CallOption
+	opts := []driver.CallOption{driver.WithInfo(&c.info)}
 	if c.plan.Region > 0 {
 		opts = append(opts, driver.InRegion(r))
 	}

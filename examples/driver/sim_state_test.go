@@ -171,13 +171,17 @@ func (s *simulation) cancelled(c *simCall) bool {
 }
 
 // begin notes that a handler is called with a call, and reports whether the process does anything.
-func (w *simWorker) begin(c *simCall) bool {
+func (w *simWorker) begin(c *simCall, attempt uint64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.alive() {
 		return false
 	}
 	w.running[c] = true
+	if attempt <= c.attempt {
+		w.note(5, "two handlers have the same attempt", "call %d, attempt %d", c.index, attempt)
+	}
+	c.attempt = attempt
 	if c.begun++; c.begun == 1 {
 		c.firstRun = time.Now()
 	}

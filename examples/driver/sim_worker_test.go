@@ -120,7 +120,7 @@ func (w *simWorker) live() {
 // handle is the handler of all jobs.
 func (w *simWorker) handle(ctx context.Context, job *driver.Job) (result []byte, err error) {
 	c := w.calls[binary.BigEndian.Uint32(job.Payload)]
-	if !w.begin(c) {
+	if !w.begin(c, job.Attempt) {
 		return nil, errDead
 	}
 	defer func() { w.returned(c, result != nil) }()

@@ -42,6 +42,8 @@ type slot struct {
 	orders, spare []order     // not yet taken by takeOrders; taken before
 
 	// The Host's.
+	number  uint64
+	id      string // the worker's own; "": it has not been ready
 	wake    func()
 	since   time.Time     // when it last had no calls any more
 	idling  *time.Timer   // until it has been idle for long

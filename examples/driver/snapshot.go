@@ -45,7 +45,9 @@ type Due struct {
 // A Pending is a call that has not ended.
 type Pending struct {
 	ID       uint64
+	Label    string        // see WithLabel; quote it before it goes to a terminal if it is not the program's own text
 	RegionID uint64        // 0: none
+	Attempt  int           // 1 + the earlier workers that may have begun it
 	Bytes    int           // of the payload
 	Lost     int           // workers that have ended while they had it alone (see WithTries)
 	Age      time.Duration // since Do was called
@@ -101,7 +103,7 @@ func (s *Session) remaining() int64 {
 }
 
 func (c *call) pending(now time.Time) Pending {
-	p := Pending{ID: c.id, Bytes: len(c.payload), Lost: c.charged, Age: now.Sub(c.made)}
+	p := Pending{ID: c.id, Label: c.label, Attempt: c.runs + 1, Bytes: len(c.payload), Lost: c.charged, Age: now.Sub(c.made)}
 	if c.region != nil {
 		p.RegionID = c.region.id
 	}
@@ -134,7 +136,7 @@ func (s *session) snapshot(now time.Time, all *Snapshot, most int) Session {
 	one.WorkerStats = s.stats()
 	for _, c := range sortedCalls(s.slot.calls) {
 		p := c.pending(now)
-		p.Worker, p.State, p.Since = s.number, states[c.id].State, states[c.id].Since
+		p.Worker, p.State, p.Since = s.slot.number, states[c.id].State, states[c.id].Since
 		if t, ok := began[c.id]; ok {
 			p.Ran = now.Sub(t)
 			all.Longest = append(all.Longest, p)

@@ -26,7 +26,7 @@ func TestSnapshotNamesTheWorkerThatHangsBeforeItIsEnded(t *testing.T) {
 		assert.Equal(t, uint64(1), one.Due[0].JobID)
 		assert.False(t, one.Due[0].Overdue)
 		require.Len(t, one.Jobs, 1)
-		assert.Equal(t, Pending{ID: 1, Bytes: 7, Age: 9 * time.Second, Worker: 1, Ran: 9 * time.Second, State: wc.StateRunning}, one.Jobs[0])
+		assert.Equal(t, Pending{ID: 1, Attempt: 1, Bytes: 7, Age: 9 * time.Second, Worker: 1, Ran: 9 * time.Second, State: wc.StateRunning}, one.Jobs[0])
 		assert.Equal(t, map[wc.JobState]int{wc.StateRunning: 1}, s.Phases)
 		assert.Zero(t, s.Stats.WorkersKilled)
 

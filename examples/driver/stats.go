@@ -51,7 +51,7 @@ func (h *Host) Stats() Stats {
 // stats returns what the host knows about the worker; host.mu is held.
 func (s *session) stats() WorkerStats {
 	w := s.slot
-	stats := WorkerStats{Number: s.number, ID: s.id, Ready: w.ready && !w.left, Stopping: w.stopping || w.said && w.capacity == 0, Calls: len(w.calls)}
+	stats := WorkerStats{Number: w.number, ID: w.id, Ready: w.ready && !w.left, Stopping: w.stopping || w.said && w.capacity == 0, Calls: len(w.calls)}
 	if w.empty() {
 		stats.Idle = w.since
 	}

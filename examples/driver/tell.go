@@ -17,9 +17,10 @@ func (s *session) tell(kind EventKind, env *workerchannel.Envelope, size int, er
 	if list == nil {
 		return
 	}
-	e := Event{Kind: kind, Worker: s.number, Turn: s.c.Turn(), Size: size, Err: err}
+	e := Event{Kind: kind, Worker: s.slot.number, Turn: s.c.Turn(), Size: size, Err: err}
 	if env != nil {
 		e.Envelope = *env
+		e.Job, e.Label, _ = s.about(env.Op)
 	}
 	for _, o := range *list {
 		o.f(e)
@@ -38,7 +39,7 @@ func (s *session) tellEnd() {
 func (s *session) noteEnd() {
 	s.hub.mu.Lock()
 	defer s.hub.unlock()
-	end := WorkerEnd{Number: s.number, ID: s.id, At: time.Now(), Asked: s.slot.dismissed || s.hub.sched.stopping, Err: s.why}
+	end := WorkerEnd{Number: s.slot.number, ID: s.slot.id, At: time.Now(), Asked: s.slot.dismissed || s.hub.sched.stopping, Err: s.why}
 	if errors.Is(s.why, errLeft) {
 		end.Err = nil
 	}
@@ -61,9 +62,36 @@ func (s *session) logPreamble(line []byte) {
 
 // attrs name the worker in a log.
 func (s *session) attrs() []slog.Attr {
-	attrs := []slog.Attr{slog.Uint64("worker", s.number)}
-	if s.id != "" {
-		attrs = append(attrs, slog.String("id", printable(s.id)))
+	attrs := []slog.Attr{slog.Uint64("worker", s.slot.number)}
+	if id := s.slot.id; id != "" {
+		attrs = append(attrs, slog.String("id", printable(id)))
+	}
+	return attrs
+}
+
+// about returns the call that an operation is about, and its label; 0: none. A diagnostic may name a call in its
+// metadata (PROTOCOL.md, section 13), and is about it if the worker has it; rest is what else they say.
+func (s *session) about(op workerchannel.Op) (jobID uint64, label string, rest *string) {
+	jobID, _ = workerchannel.JobOf(op)
+	d, ok := op.(workerchannel.Diagnostic)
+	if ok {
+		jobID, rest = namedJob(d.Metadata)
+	}
+	if h := s.handed(jobID); h != nil {
+		return jobID, h.call.label, rest
+	} else if ok {
+		return 0, "", d.Metadata
+	}
+	return jobID, "", nil
+}
+
+// jobAttrs name a call in a log.
+func jobAttrs(id uint64, label string) (attrs []slog.Attr) {
+	if id != 0 { // no call has this number
+		attrs = append(attrs, slog.Uint64("job", id))
+	}
+	if label != "" {
+		attrs = append(attrs, slog.String("label", printable(label)))
 	}
 	return attrs
 }
@@ -78,10 +106,11 @@ func (s *session) logEnd() {
 	var late *lateError
 	if errors.As(s.why, &late) {
 		attrs = append(attrs, slog.String("limit", late.limit))
-	}
-	var request workerchannel.Overdue
-	if errors.As(s.why, &request) && request.JobID != 0 { // no call has the number 0
-		attrs = append(attrs, slog.String("operation", request.Request.String()), slog.Uint64("job", request.JobID))
+		var request workerchannel.Overdue
+		if errors.As(late.cause, &request) && request.JobID != 0 {
+			attrs = append(attrs, slog.String("operation", request.Request.String()))
+			attrs = append(attrs, jobAttrs(request.JobID, late.label)...)
+		}
 	}
 	s.hub.events.line(level, "worker has ended", attrs...)
 }
@@ -95,8 +124,10 @@ func (s *session) logDiagnostic(d workerchannel.Diagnostic) {
 		level = slog.LevelError
 	}
 	attrs := append(s.attrs(), slog.String("category", printable(d.Category)), slog.String("message", printable(d.Message)))
-	if d.Metadata != nil {
-		attrs = append(attrs, slog.String("metadata", printable(*d.Metadata)))
+	id, label, metadata := s.about(d)
+	attrs = append(attrs, jobAttrs(id, label)...)
+	if metadata != nil {
+		attrs = append(attrs, slog.String("metadata", printable(*metadata)))
 	}
 	s.said.line(level, "worker says", attrs...)
 }
@@ -118,9 +149,8 @@ func (s *session) logMessage(env *workerchannel.Envelope, size int) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", env.Op.Type().String()), slog.Int("size", size)}
-	if id, ok := workerchannel.JobOf(env.Op); ok {
-		attrs = append(attrs, slog.Uint64("job", id))
-	}
+	id, label, _ := s.about(env.Op)
+	attrs = append(attrs, jobAttrs(id, label)...)
 	switch op := env.Op.(type) {
 	case workerchannel.Diagnostic: // has a line of its own
 		return
@@ -134,12 +164,12 @@ func (s *session) logMessage(env *workerchannel.Envelope, size int) {
 	s.debug(env.String(), attrs...)
 }
 
-func (s *session) logOutcome(job *workerchannel.TrackedJob) {
+func (s *session) logOutcome(job *workerchannel.TrackedJob, label string) {
 	if !s.debugging() {
 		return
 	}
 	name, size := outcome(job.Outcome)
-	s.debug("job has ended", slog.Uint64("job", job.JobID), slog.String("outcome", name), slog.Int("size", size))
+	s.debug("job has ended", append(jobAttrs(job.JobID, label), slog.String("outcome", name), slog.Int("size", size))...)
 }
 
 // outcome returns the name of an outcome and the size of the result.

@@ -49,7 +49,11 @@ func (s *session) nextTurn() {
 		}
 	case overdue && passed(late.Deadline, s.allowance()):
 		s.forOne = s.oneCall(late)
-		s.kill(s.turns.limits.late(limitNames[late.Request], late.JobID, late))
+		why := s.turns.limits.late(limitNames[late.Request], late.JobID, late)
+		if h := s.handed(late.JobID); h != nil {
+			why.label = h.call.label
+		}
+		s.kill(why)
 	case s.sending && s.turns.send != 0 && passed(s.sendingSince, s.turns.send+s.allowance()):
 		s.kill(s.turns.limits.late("Send", 0, nil))
 	case !s.polled && passed(s.heard, s.turns.silence):

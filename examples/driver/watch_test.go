@@ -205,7 +205,7 @@ func TestLogNamesWorkerJobOperationTurnOutcomeAndSize(t *testing.T) {
 		require.NoError(t, second(h.Do(t.Context(), []byte("12345"))))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		require.Error(t, second(h.Do(ctx, nil)))
+		require.Error(t, second(h.Do(ctx, nil, WithLabel("slow"))))
 	}, WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))), WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) {
 		p.announce()
 		spawn := p.spawned()
@@ -239,7 +239,7 @@ func TestLogNamesWorkerJobOperationTurnOutcomeAndSize(t *testing.T) {
 	assert.Equal(t, "ok", ended["outcome"])
 	assert.Equal(t, 5.0, ended["size"])
 	assert.Equal(t, "CancelJob", gone["operation"], "the worker was late with it")
-	assert.Equal(t, 2.0, gone["job"])
+	assert.Equal(t, []any{2.0, "slow"}, []any{gone["job"], gone["label"]})
 }
 
 func TestReportsOfJobsAreLoggedWithinBounds(t *testing.T) {

@@ -44,13 +44,13 @@ func newWorker(h *hub, killed <-chan struct{}, conn Conn, number uint64, s *slot
 		sent:     make(chan struct{}),
 		gone:     make(chan struct{}),
 	}
-	s.wake = func() { notify(w.wake) }
+	s.number, s.wake = number, func() { notify(w.wake) }
 	turns := h.turns
 	if p, ok := conn.(*process); ok && turns.close > 0 {
 		turns.close += uint64((p.term + turns.length - 1) / turns.length)
 	}
 	w.session = session{
-		hub: h, turns: turns, number: number, slot: s,
+		hub: h, turns: turns, slot: s,
 		said:     &limitedLog{log: h.log, budgets: []*budget{newWorkerBudget(), h.said}, total: &h.suppressed},
 		reports:  &limitedLog{log: h.log, budgets: []*budget{newWorkerBudget(), h.reports}, total: &h.suppressed},
 		notify:   func() { notify(w.notice) },
@@ -92,7 +92,7 @@ func (w *worker) watchOver() {
 	}, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.session.kill(&lateError{"worker has not answered a ping", "Answer", limits.Answer, nil})
+		w.session.kill(&lateError{what: "worker has not answered a ping", limit: "Answer", within: limits.Answer})
 	})
 }
 

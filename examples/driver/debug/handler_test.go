@@ -300,6 +300,36 @@ func TestStateTellsOfWorkersThatStartAreIdleDrainAndHaveEnded(t *testing.T) {
 	})
 }
 
+func TestStateNamesACallByItsNumberAndLabel(t *testing.T) {
+	withHost(t, func(t *testing.T, host *driver.Host, h http.Handler) {
+		_, err := host.Do(t.Context(), nil)
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			_, _ = host.Do(ctx, []byte("wait"), driver.WithLabel("request 7\x1b"+strings.Repeat("x", 100)))
+		}()
+		synctest.Wait()
+		type named struct {
+			ID, Job uint64
+			Label   string
+			Attempt int
+		}
+		var state struct{ Jobs, Longest, Events []named }
+		require.NoError(t, json.Unmarshal(get(h, "/state.json").Body.Bytes(), &state))
+		label := `request 7\x1b` + strings.Repeat("x", 54) + "… (110 bytes)"
+		want := []named{{ID: 2, Label: label, Attempt: 1}}
+		assert.Equal(t, want, state.Jobs)
+		assert.Equal(t, want, state.Longest)
+		of := map[uint64]int{}
+		for _, e := range state.Events {
+			of[e.Job]++
+			assert.Equal(t, e.Job == 2, e.Label == label, "%+v", e)
+		}
+		assert.Equal(t, map[uint64]int{0: 2, 1: 4, 2: 3}, of, "of no job are the announcement and the capacity")
+	})
+}
+
 func TestMetricsAreInTheFormatOfPrometheus(t *testing.T) {
 	withHost(t, func(t *testing.T, host *driver.Host, h http.Handler) {
 		_, _ = host.Do(t.Context(), []byte("payload"))

@@ -189,9 +189,9 @@ function showJobs(s) {
   $("jobsNote").textContent = s.jobs_all > s.jobs.length ? s.jobs.length + " of " + s.jobs_all.toLocaleString("en") : "";
   const late = new Set(s.due.filter(d => d.job && (d.overdue || isSilent(d))).map(d => d.job));
   fill($("jobs"), s.jobs.length ? s.jobs.map(j => make("tr", {class: late.has(j.id) && "bad"},
-    make("td", {class: "num"}, (late.has(j.id) ? "▲ " : "") + j.id),
+    make("td", {class: "num"}, (late.has(j.id) ? "▲ " : "") + j.id, make("small", {}, j.label || "")),
     make("td", {class: "num"}, j.worker ? String(j.worker) : "–"),
-    make("td", {class: "phase p-" + j.phase}, words(j.phase) + (j.lost ? ", try " + (j.lost + 1) : "")),
+    make("td", {class: "phase p-" + j.phase}, words(j.phase) + (j.attempt > 1 ? ", attempt " + j.attempt : "")),
     make("td", {class: "num"}, seconds(j.in_phase)),
     make("td", {class: "num"}, seconds(j.seconds)),
     make("td", {class: "num"}, bytes(j.bytes)),
@@ -199,7 +199,7 @@ function showJobs(s) {
 }
 
 const arrows = {sent: "→", received: "←", refused: "✗", stray: "∅", ended: "■"};
-const described = e => e.text + (e.payload ? " " + e.payload : "");
+const described = e => e.text + (e.label ? " (" + e.label + ")" : "") + (e.payload ? " " + e.payload : "");
 
 function showLog() {
   const text = $("filter").value.trim().toLowerCase();

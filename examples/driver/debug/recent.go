@@ -39,7 +39,8 @@ type event struct {
 	Worker  uint64    `json:"worker"`
 	Turn    uint64    `json:"turn"`
 	Op      string    `json:"op,omitempty"`
-	Job     *uint64   `json:"job,omitempty"`
+	Job     uint64    `json:"job,omitempty"`   // that it is about
+	Label   string    `json:"label,omitempty"` // of the job
 	Text    string    `json:"text"`
 	Bytes   int       `json:"bytes"` // of the message
 	Error   string    `json:"error,omitempty"`
@@ -53,7 +54,7 @@ type event struct {
 
 // add is called by the host.
 func (r *recent) add(e driver.Event) {
-	one := &event{Time: time.Now(), Kind: e.Kind.String(), Worker: e.Worker, Turn: e.Turn, Bytes: e.Size}
+	one := &event{Time: time.Now(), Kind: e.Kind.String(), Worker: e.Worker, Turn: e.Turn, Job: e.Job, Label: printedLabel(e.Label), Bytes: e.Size}
 	if e.Err != nil {
 		one.Error = safetext.Printable(e.Err.Error(), maxLine)
 	}
@@ -67,9 +68,6 @@ func (r *recent) add(e driver.Event) {
 	}
 	if op := e.Envelope.Op; op != nil {
 		one.Op, one.Text = op.Type().String(), e.Envelope.String()
-		if id, ok := wc.JobOf(op); ok {
-			one.Job = &id
-		}
 		one.Bad = one.Bad || bad(op)
 		r.shorten(one, e.Envelope)
 	} else if e.Kind == driver.EventRefused {
@@ -79,7 +77,7 @@ func (r *recent) add(e driver.Event) {
 	defer r.mu.Unlock()
 	r.last++
 	one.Number = r.last
-	one.kept += eventCost + taken(one.Text) + taken(one.Error) + taken(one.Payload)
+	one.kept += eventCost + taken(one.Text) + taken(one.Label) + taken(one.Error) + taken(one.Payload)
 	r.list = append(r.list, one)
 	r.size += one.kept
 	for len(r.list) > r.most || r.size > maxKept && len(r.list) > 1 {
@@ -88,6 +86,9 @@ func (r *recent) add(e driver.Event) {
 		r.list = r.list[1:]
 	}
 }
+
+// printedLabel returns the label of a call as the page shows it.
+func printedLabel(label string) string { return safetext.Printable(label, 64) }
 
 // taken returns the memory that a text takes, at most: the runtime rounds up.
 func taken(text string) int { return len(text) + len(text)/8 }
@@ -204,7 +205,7 @@ func (r *recent) export(w io.Writer, worker, job uint64) {
 	var line []byte
 	for _, one := range list {
 		env := one.envelope
-		if env.Op == nil || worker != 0 && one.Worker != worker || job != 0 && (one.Job == nil || *one.Job != job) {
+		if env.Op == nil || worker != 0 && one.Worker != worker || job != 0 && one.Job != job {
 			continue
 		}
 		switch op := env.Op.(type) {

@@ -70,6 +70,8 @@ type due struct {
 
 type job struct {
 	ID      uint64  `json:"id"`
+	Label   string  `json:"label,omitempty"`
+	Attempt int     `json:"attempt"` // 1 + the earlier workers that may have begun it
 	Region  uint64  `json:"region,omitempty"`
 	Worker  uint64  `json:"worker,omitempty"`
 	Phase   string  `json:"phase"`
@@ -129,7 +131,7 @@ func (h *handler) state(after uint64) state {
 }
 
 func newJob(p driver.Pending) job {
-	return job{ID: p.ID, Region: p.RegionID, Worker: p.Worker, Seconds: p.Age.Seconds(), Bytes: p.Bytes, Lost: p.Lost, Ran: p.Ran.Seconds()}
+	return job{ID: p.ID, Label: printedLabel(p.Label), Attempt: p.Attempt, Region: p.RegionID, Worker: p.Worker, Seconds: p.Age.Seconds(), Bytes: p.Bytes, Lost: p.Lost, Ran: p.Ran.Seconds()}
 }
 
 func newEnded(e driver.WorkerEnd, now time.Time) ended {
