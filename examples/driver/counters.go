@@ -2,6 +2,7 @@ package driver
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -60,8 +61,20 @@ type WorkerEnd struct {
 	Err    error // why; nil: it has shut down in order
 }
 
-// mostEnds is how many ends of workers a host remembers.
-const mostEnds = 8
+// lastEnds are how the last of some workers have ended.
+type lastEnds []WorkerEnd
+
+// The most ends that are kept of the workers of a host, and of those in one place.
+const (
+	mostEnds         = 8
+	mostPredecessors = 3
+)
+
+func (e *lastEnds) add(end WorkerEnd, most int) {
+	if *e = append(*e, end); len(*e) > most {
+		*e = slices.Delete(*e, 0, 1)
+	}
+}
 
 // traffic counts what is counted without the mutex of the host.
 type traffic struct {

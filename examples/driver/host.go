@@ -16,6 +16,8 @@ type Host struct {
 
 	// What follows, but the channels, is under hub.mu.
 	workers    map[*worker]struct{} // those whose connections have not ended
+	waited     histogram            // of the calls that have ended
+	ran        histogram            // of those of them that may have been begun
 	lastNumber uint64
 	lastRegion uint64
 	waiting    []*awaiting // in WaitReady
@@ -60,6 +62,10 @@ func (h *Host) obey(e *effects) {
 	for _, c := range e.settled {
 		if c.expiry != nil {
 			c.expiry.Stop() // or it would keep the result
+		}
+		info := c.info()
+		if h.waited.add(info.Waited); info.Attempts > 0 {
+			h.ran.add(info.Ran)
 		}
 		close(c.done)
 	}

@@ -20,7 +20,7 @@ type hub struct {
 	mu      sync.Mutex // of what follows
 	sched   scheduler
 	perform func(*effects) // does what the scheduler asks; mu is held
-	ends    []WorkerEnd    // the last ones
+	ends    lastEnds       // of all workers
 	cut     bool           // a worker had to be killed to stop
 }
 

@@ -23,7 +23,7 @@ var files = []string{
 	"observe.go record.go log.go",
 	"scheduler.go balance.go leave.go staff.go orders.go backlog.go slot.go call.go region.go", // all workers
 	"send.go ping.go",
-	"chain.go capacity.go limits.go counters.go",
+	"chain.go capacity.go limits.go counters.go histogram.go",
 	"process.go process_unix.go process_other.go preamble.go lastwords.go " + // transports
 		"stdio.go stdio_unix.go stdio_linux.go stdio_dup2.go stdio_windows.go stdio_other.go",
 	"lines.go conn.go",

@@ -146,6 +146,7 @@ func withHost(t *testing.T, f func(t *testing.T, h *Host), opts ...Option) {
 		require.Empty(t, s.Workers)
 		require.Zero(t, s.Waiting+s.Assigned)
 		require.Equal(t, s.Calls, s.Succeeded+s.Failed+s.Panicked+s.Cancelled+s.GivenUp+s.NoWorker+s.Stopped)
+		require.Equal(t, s.Calls, s.Waited.Count)
 		require.Equal(t, s.WorkersStarted, s.WorkersEnded)
 	})
 }

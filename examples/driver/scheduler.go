@@ -149,7 +149,7 @@ func (s *scheduler) join(p *post) *slot {
 	w := &slot{post: p, dialed: p != nil, calls: map[uint64]*call{}, rest: map[uint64]bool{}}
 	w.behind.of, w.vacant.of = w, w
 	if p != nil {
-		p.worker = w
+		p.worker, w.past = w, p.past
 	}
 	w.index, s.slots = len(s.slots), append(s.slots, w)
 	s.counts.WorkersStarted++

@@ -270,8 +270,9 @@ func (c *simCall) given() bool {
 func (s *simulation) checkCounters() {
 	n := s.host.Stats()
 	answered := n.Succeeded + n.Failed + n.Panicked + n.Cancelled + n.GivenUp + n.NoWorker + n.Stopped
-	if n.Calls != answered+uint64(n.Waiting+n.Assigned) {
-		s.report(1, "counters", "%d calls, %d answered, %d wait, %d assigned", n.Calls, answered, n.Waiting, n.Assigned)
+	if n.Calls != answered+uint64(n.Waiting+n.Assigned) || n.Waited.Count != answered || n.Ran.Count > answered {
+		s.report(1, "counters", "%d calls, %d answered, %d wait, %d assigned; times of %d and %d",
+			n.Calls, answered, n.Waiting, n.Assigned, n.Waited.Count, n.Ran.Count)
 	}
 }
 

@@ -43,7 +43,8 @@ type slot struct {
 
 	// The Host's.
 	number  uint64
-	id      string // the worker's own; "": it has not been ready
+	id      string    // the worker's own; "": it has not been ready
+	past    *lastEnds // of the workers in its place; nil: it has come by itself
 	wake    func()
 	since   time.Time     // when it last had no calls any more
 	idling  *time.Timer   // until it has been idle for long

@@ -16,6 +16,7 @@ type post struct {
 	manned   bool            // its worker is ready and takes calls
 	closed   bool            // it gets no worker any more
 	worker   *slot           // the last one that was started for it
+	past     *lastEnds       // of its workers, and of those that one of them has relieved
 	relieves *slot           // the worker that is dismissed when this one is ready; nil: none
 	relieved func(err error) // called once with what has become of that; nil: nobody wants to know
 	failures int             // attempts in a row that were of no use, since it was opened, or since somebody has wanted to know
@@ -60,6 +61,9 @@ func (s *scheduler) missing(refused int) int {
 
 // open opens a post, for which the host is to start a worker.
 func (s *scheduler) open(p *post) {
+	if p.past = new(lastEnds); p.relieves != nil {
+		p.past = p.relieves.past
+	}
 	s.enter(p)
 	s.effects.hired = append(s.effects.hired, p)
 }

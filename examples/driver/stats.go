@@ -15,6 +15,8 @@ type Stats struct {
 	Stopping bool
 	Workers  []WorkerStats // in the order in which they joined
 	Ended    []WorkerEnd   // the last workers that have ended, at most 8, the latest last
+	Waited   Histogram     // of the calls that have ended: until they were begun (as in CallInfo), or ended
+	Ran      Histogram     // of those of them that workers may have begun: from then on
 }
 
 // WorkerStats is what a host knows about one of its workers.
@@ -25,6 +27,9 @@ type WorkerStats struct {
 	Stopping bool      // it takes no more calls
 	Calls    int       // those that it has
 	Idle     time.Time // since when it has had none; zero: it has calls, or takes none
+
+	// The last workers that the host had started in its place and that have ended, at most 3, the latest last.
+	Predecessors []WorkerEnd
 }
 
 // Stats returns counters and what is where at this moment.
@@ -36,6 +41,7 @@ func (h *Host) Stats() Stats {
 		s.Starting = h.sched.staff.unmanned
 	}
 	s.Ended = slices.Clone(h.ends)
+	s.Waited, s.Ran = h.waited.public(), h.ran.public()
 	s.MessagesSent, s.BytesSent = h.sent.messages.Load(), h.sent.bytes.Load()
 	s.MessagesReceived, s.BytesReceived = h.received.messages.Load(), h.received.bytes.Load()
 	s.Strays = h.strays.Load()
@@ -52,6 +58,9 @@ func (h *Host) Stats() Stats {
 func (s *session) stats() WorkerStats {
 	w := s.slot
 	stats := WorkerStats{Number: w.number, ID: w.id, Ready: w.ready && !w.left, Stopping: w.stopping || w.said && w.capacity == 0, Calls: len(w.calls)}
+	if w.past != nil {
+		stats.Predecessors = slices.Clone(*w.past)
+	}
 	if w.empty() {
 		stats.Idle = w.since
 	}

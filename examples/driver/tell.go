@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/workerchannel/workerchannel"
@@ -43,11 +42,10 @@ func (s *session) noteEnd() {
 	if errors.Is(s.why, errLeft) {
 		end.Err = nil
 	}
-	ends := &s.hub.ends
-	if len(*ends) == mostEnds {
-		*ends = slices.Delete(*ends, 0, 1)
+	s.hub.ends.add(end, mostEnds)
+	if past := s.slot.past; past != nil {
+		past.add(end, mostPredecessors)
 	}
-	*ends = append(*ends, end)
 }
 
 // reasonAttr has room for the last words of a process.

@@ -3,11 +3,12 @@
 //	http.Handle("/debug/workers/", debug.Handler(host))
 //
 // The page names the workers that do not answer, with the job that they hang in and the time that they have left, before
-// the host ends them. It shows workers, jobs by phase with their age, the last messages and the throughput, and needs
-// nothing from another server. Beside it, under the same path, are
+// the host ends them. It shows workers and why those before them ended, jobs by phase with their age, those that have
+// run longest, how long calls waited and ran, the last messages and the throughput, and needs nothing from another
+// server. Beside it, under the same path, are
 //
 //	state.json      what the page shows, as JSON
-//	metrics         counters and gauges as text for Prometheus
+//	metrics         counters, gauges and histograms as text for Prometheus
 //	messages.jsonl  the last messages as a capture, for examples/inspect; with ?worker=N those of one worker
 //
 // It is a package of its own, so that programs with only a driver, in a browser above all, do not carry net/http.

@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -300,6 +302,31 @@ func TestStateTellsOfWorkersThatStartAreIdleDrainAndHaveEnded(t *testing.T) {
 	})
 }
 
+func TestStateTellsWhyTheWorkersEndedThatHadAWorkersPlaceBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host := staffed(t)
+		h := debug.Handler(host)
+		time.Sleep(time.Second)
+		var state struct {
+			Workers []struct {
+				Quiet  float64
+				Before []struct {
+					Number uint64
+					Why    string
+				}
+			}
+		}
+		require.NoError(t, json.Unmarshal(get(h, "/state.json").Body.Bytes(), &state))
+		require.Len(t, state.Workers, 1)
+		assert.Zero(t, state.Workers[0].Quiet, "nothing is expected of it")
+		require.Len(t, state.Workers[0].Before, 2)
+		for i, e := range state.Workers[0].Before {
+			assert.Equal(t, uint64(2-i), e.Number)
+			assert.Equal(t, "EOF", e.Why)
+		}
+	})
+}
+
 func TestStateNamesACallByItsNumberAndLabel(t *testing.T) {
 	withHost(t, func(t *testing.T, host *driver.Host, h http.Handler) {
 		_, err := host.Do(t.Context(), nil)
@@ -334,26 +361,52 @@ func TestMetricsAreInTheFormatOfPrometheus(t *testing.T) {
 	withHost(t, func(t *testing.T, host *driver.Host, h http.Handler) {
 		_, _ = host.Do(t.Context(), []byte("payload"))
 		_, _ = host.Do(t.Context(), []byte("fail"))
+		short, end := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer end()
+		_, _ = host.Do(short, []byte("wait"))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go func() { _, _ = host.Do(ctx, []byte("wait")) }()
 		synctest.Wait()
 		text := get(h, "/metrics").Body.String()
-		family := ""
+		family, histogram := "", false
 		for line := range strings.Lines(text) {
 			if name, ok := strings.CutPrefix(line, "# HELP "); ok {
 				family, _, _ = strings.Cut(name, " ")
 				continue
 			}
 			if strings.HasPrefix(line, "# TYPE ") {
-				assert.Regexp(t, `^# TYPE `+family+` (counter|gauge)\n$`, line)
+				assert.Regexp(t, `^# TYPE `+family+` (counter|gauge|histogram)\n$`, line)
 				assert.Equal(t, strings.HasSuffix(family, "_total"), strings.Contains(line, "counter"), line)
+				histogram = strings.HasSuffix(line, " histogram\n")
 				continue
 			}
-			assert.Regexp(t, `^`+family+`(\{[a-z]+="[a-z_]+"\})? [0-9.e+]+\n$`, line)
+			if histogram {
+				assert.Regexp(t, `^`+family+`(_bucket\{le="([0-9.]+|\+Inf)"\}|_sum|_count) [0-9.e+-]+\n$`, line)
+			} else {
+				assert.Regexp(t, `^`+family+`(\{[a-z]+="[a-z_]+"\})? [0-9.e+]+\n$`, line)
+			}
+		}
+		for _, name := range []string{"waiting", "running"} {
+			list := regexp.MustCompile(`workerchannel_call_`+name+`_seconds_(?:bucket\{le="(.*)"\}|count) (\d+)\n`).FindAllStringSubmatch(text, -1)
+			require.Len(t, list, 26, "24 buckets, the last for all, and their number")
+			below, most := 0, 0.0
+			for _, one := range list[:25] {
+				count, err := strconv.Atoi(one[2])
+				require.NoError(t, err)
+				bound, err := strconv.ParseFloat(one[1], 64)
+				require.NoError(t, err)
+				assert.True(t, count >= below && bound > most, "%s is cumulative, and its bounds ascend", name)
+				below, most = count, bound
+			}
+			assert.True(t, math.IsInf(most, 1))
+			assert.Equal(t, list[24][2], list[25][2])
 		}
 		for _, want := range []string{
-			"workerchannel_calls_total 3\n", `workerchannel_calls_ended_total{how="succeeded"} 1` + "\n", `workerchannel_calls_ended_total{how="failed"} 1` + "\n",
+			"workerchannel_calls_total 4\n", "_running_seconds_bucket{le=\"0.0001\"} 2\n", "_running_seconds_bucket{le=\"1\"} 2\n",
+			"_running_seconds_bucket{le=\"2.5\"} 3\n", "_running_seconds_bucket{le=\"+Inf\"} 3\n", "_running_seconds_sum 1.5\n",
+			"_running_seconds_count 3\n", "_waiting_seconds_sum 0\n", "_waiting_seconds_count 3\n",
+			`workerchannel_calls_ended_total{how="succeeded"} 1` + "\n", `workerchannel_calls_ended_total{how="failed"} 1` + "\n",
 			`workerchannel_jobs{phase="running"} 1` + "\n", "workerchannel_workers_ready 1\n", "workerchannel_workers_busy 1\n",
 		} {
 			assert.Contains(t, text, want)

@@ -19,6 +19,13 @@ func writeMetrics(w io.Writer, s driver.Snapshot) {
 		family(name, kind, help)
 		fmt.Fprintf(&out, "workerchannel_%s %v\n", name, value)
 	}
+	histogram := func(name, help string, h driver.Histogram) {
+		family(name, "histogram", help)
+		for _, b := range h.Buckets {
+			fmt.Fprintf(&out, "workerchannel_%s_bucket{le=\"%v\"} %d\n", name, b.Most.Seconds(), b.Count)
+		}
+		fmt.Fprintf(&out, "workerchannel_%[1]s_bucket{le=\"+Inf\"} %[2]d\nworkerchannel_%[1]s_sum %[3]v\nworkerchannel_%[1]s_count %[2]d\n", name, h.Count, h.Sum.Seconds())
+	}
 	n := s.Stats.Counters
 	one("calls_total", "counter", "Calls that were accepted.", n.Calls)
 	one("calls_refused_total", "counter", "Calls that were refused because too many waited.", n.Refused)
@@ -32,6 +39,8 @@ func writeMetrics(w io.Writer, s driver.Snapshot) {
 	} {
 		fmt.Fprintf(&out, "workerchannel_calls_ended_total{how=%q} %d\n", by.name, by.count)
 	}
+	histogram("call_waiting_seconds", "How long calls that have ended waited until they were begun, or ended.", s.Stats.Waited)
+	histogram("call_running_seconds", "How long calls that have ended ran, once they were begun.", s.Stats.Ran)
 	one("calls_retried_total", "counter", "Times that a call was taken from a worker that ended, to run again.", n.Retries)
 	one("workers_started_total", "counter", "Connections to workers.", n.WorkersStarted)
 	one("workers_ended_total", "counter", "Connections whose worker has left.", n.WorkersEnded)

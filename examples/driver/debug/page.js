@@ -43,6 +43,8 @@ function seconds(s) {
   return Math.round(s / 3600) + " h";
 }
 
+const short = s => s < 1e-3 ? Math.round(s * 1e6) + " µs" : s < 1 ? +(s * 1e3).toPrecision(2) + " ms" : s < 120 ? s + " s" : seconds(s);
+
 function bytes(n) {
   if (n < 10000) return Math.round(n) + " B";
   if (n < 1e6) return (n / 1024).toFixed(n < 1e5 ? 1 : 0) + " KiB";
@@ -109,6 +111,37 @@ function showFacts(s) {
   ]);
 }
 
+// spread draws how many calls took how long, each bar for two to two and a half times as long as the one before.
+function spread(h) {
+  const ns = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(ns, "svg");
+  svg.setAttribute("viewBox", "0 0 " + h.counts.length + " 20");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", "true");
+  const alone = h.counts.map((n, i) => n - (i ? h.counts[i - 1] : 0));
+  const top = Math.max(1, ...alone);
+  alone.forEach((n, i) => {
+    const bar = document.createElementNS(ns, "rect");
+    for (const [name, value] of [["x", i + 0.1], ["width", 0.8], ["y", 19 - 19 * n / top], ["height", 19 * n / top + 1]]) bar.setAttribute(name, value);
+    svg.append(bar);
+  });
+  return svg;
+}
+
+// within says how long the calls took, but for the slowest.
+function within(h, share) {
+  const i = h.counts.findIndex(n => n >= share * h.counts.at(-1));
+  return i < h.most.length ? "≤ " + short(h.most[i]) : "> " + short(h.most.at(-1));
+}
+
+function showLatency(s) {
+  fill($("latency"), [["waited", "Waiting until begun:"], ["ran", "Running:"]].map(([name, what]) => {
+    const h = s[name];
+    const shares = h.counts.at(-1) ? [[0.5, "half"], [0.95, "95 %"], [0.99, "99 %"]] : [];
+    return make("li", {class: h.counts.at(-1) ? false : "none"}, what + " ", ...shares.flatMap(([share, of]) => [of + " ", make("b", {}, within(h, share)), " "]), spread(h));
+  }));
+}
+
 const words = phase => phase.replaceAll("_", " ");
 
 function showPhases(s) {
@@ -169,14 +202,16 @@ function showWorkers(s) {
   if (s.workers_all > s.workers.length) notes.push("the " + s.workers.length + " most urgent of " + s.workers_all);
   if (s.starting) notes.push(plural(s.starting, "worker starts", "workers start"));
   $("workersNote").textContent = notes.join("; ");
-  fill($("ended"), s.ended.map(w => make("li", {class: w.trouble && "bad"}, upper(named(w.number, w.id)) + " ended " + seconds(w.seconds) + " ago: " + w.why)));
-  fill($("workers"), s.workers.length ? s.workers.map(w => make("tr", {class: w.trouble && "bad", title: w.why || false},
+  const ended = w => make("li", {class: w.trouble && "bad"}, upper(named(w.number, w.id)) + " ended " + seconds(w.seconds) + " ago: " + w.why);
+  const before = new Set(s.workers.flatMap(w => w.before || []).map(w => w.number));
+  fill($("ended"), s.ended.filter(w => !before.has(w.number)).map(ended));
+  fill($("workers"), s.workers.length ? s.workers.flatMap(w => [make("tr", {class: w.trouble && "bad", title: w.why || false},
     make("td", {class: "num"}, String(w.number)),
     make("td", {class: "id"}, w.id || "–"),
     make("td", {class: "s-" + (w.trouble ? "trouble" : w.status)}, make("span", {class: "mark", "aria-hidden": "true"}, marks[w.status] || "·"), " " + w.status + (w.status === "idle" && w.idle >= 1 ? " for " + seconds(w.idle) : "")),
     make("td", {class: "num count"}, String(w.calls)),
-    make("td", {class: "num dim heard"}, seconds(w.quiet)),
-  )) : [make("tr", {}, make("td", {class: "empty", colspan: 5}, "No worker is connected."))]);
+    w.status === "idle" ? make("td", {class: "num dim"}, "–") : make("td", {class: "num dim heard"}, seconds(w.quiet)),
+  ), ...(w.before ? [make("tr", {class: "before"}, make("td", {colspan: 5}, make("ul", {class: "ended", "aria-label": "Workers that had its place before"}, ...w.before.map(ended))))] : [])]) : [make("tr", {}, make("td", {class: "empty", colspan: 5}, "No worker is connected."))]);
   const which = $("which"), value = which.value;
   const numbers = new Map(events.map(e => [String(e.worker), ""]));
   for (const w of s.workers) numbers.set(String(w.number), w.id);
@@ -187,6 +222,7 @@ function showWorkers(s) {
 
 function showJobs(s) {
   $("jobsNote").textContent = s.jobs_all > s.jobs.length ? s.jobs.length + " of " + s.jobs_all.toLocaleString("en") : "";
+  fill($("longest"), s.longest.filter(j => j.ran >= 1).map(j => make("li", {}, "Job " + j.id + (j.label ? " (" + j.label + ")" : "") + " has run for " + seconds(j.ran) + " in worker " + j.worker + ".")));
   const late = new Set(s.due.filter(d => d.job && (d.overdue || isSilent(d))).map(d => d.job));
   fill($("jobs"), s.jobs.length ? s.jobs.map(j => make("tr", {class: late.has(j.id) && "bad"},
     make("td", {class: "num"}, (late.has(j.id) ? "▲ " : "") + j.id, make("small", {}, j.label || "")),
@@ -234,6 +270,7 @@ function show(s) {
   showVerdict(s);
   showFacts(s);
   showPhases(s);
+  showLatency(s);
   showDue(s);
   showWorkers(s);
   showJobs(s);

@@ -103,6 +103,7 @@ func TestPage(t *testing.T) {
 	b := chromium.Open(t)
 	b.Run("names the worker that hangs before it is ended", func(t *testing.T) { testPageNamesTheWorkerThatHangsBeforeItIsEnded(t, b) })
 	b.Run("says why a worker was ended", func(t *testing.T) { testPageSaysWhyAWorkerWasEnded(t, b) })
+	b.Run("says why the workers ended that had a worker's place before", func(t *testing.T) { testPageSaysWhyPredecessorsEnded(t, b) })
 	b.Run("names the calls that have run longest when nothing is late", func(t *testing.T) { testPageNamesTheCallsThatHaveRunLongest(t, b) })
 	b.Run("filters, pauses and exports", func(t *testing.T) { testPageFiltersPausesAndExports(t, b) })
 	b.Run("fits every width and scheme", func(t *testing.T) { testPageFitsEveryWidthAndScheme(t, b) })
@@ -146,6 +147,30 @@ func testPageSaysWhyAWorkerWasEnded(t *testing.T, b *chromium.Tab) {
 	assert.Empty(t, b.Troubles())
 }
 
+// staffed returns a host with a worker of its own whose first two predecessors ended at once.
+func staffed(t *testing.T) *driver.Host {
+	started := 0
+	return newHost(t, driver.WithBackoff(time.Millisecond, time.Millisecond), driver.WithAttempts(0), driver.WithWorkers(1, func(context.Context) (driver.Conn, error) {
+		conn, worker := driver.Pipe(8)
+		if started++; started <= 2 {
+			_ = worker.Close()
+		} else {
+			go func() { _ = driver.Serve(context.Background(), worker, "w", shout) }()
+		}
+		return conn, nil
+	}))
+}
+
+func testPageSaysWhyPredecessorsEnded(t *testing.T, b *chromium.Tab) {
+	host := staffed(t)
+	open(b, serve(t, host).URL)
+	b.Wait(`document.querySelectorAll("#workers .before li.bad").length == 2`)
+	b.Wait(`/^Worker 2 ended .* ago: EOF/.test(document.querySelector("#workers .before li.bad").innerText)`)
+	b.Wait(`document.querySelectorAll("#ended li").length == 0`) // they are shown once
+	b.Wait(`/idle.*–$/s.test(document.querySelector("#workers tr").innerText)`)
+	assert.Empty(t, b.Troubles())
+}
+
 // later serves the page of a host as if what runs had begun so many seconds earlier.
 func later(t *testing.T, host *driver.Host, seconds *atomic.Int64) *httptest.Server {
 	page := debug.Handler(host)
@@ -173,12 +198,14 @@ func testPageNamesTheCallsThatHaveRunLongest(t *testing.T, b *chromium.Tab) {
 	var seconds atomic.Int64
 	seconds.Store(-60 * 60) // however slow the machine is, it has not run for long
 	attach(t, host, "w-1", shout)
-	go func() { _, _ = host.Do(t.Context(), []byte("wait")) }()
+	go func() { _, _ = host.Do(t.Context(), []byte("wait"), driver.WithLabel("request 7")) }()
 	open(b, later(t, host, &seconds).URL)
 	b.Wait(`document.querySelector("#jobs").innerText.includes("running")`)
-	b.Wait(`/nothing is late\.$/.test(document.querySelector("#verdict").innerText)`)
+	b.Wait(`/nothing is late\.$/.test(document.querySelector("#verdict").innerText) && !document.querySelector("#longest li")`)
+	b.Wait(`/^1\s+request 7\s/.test(document.querySelector("#jobs").innerText)`)
 	seconds.Store(3 * 60 * 60)
 	b.Wait(`/nothing is late\. Job 1 has run for 3 h\.$/.test(document.querySelector("#verdict").innerText)`)
+	b.Wait(`document.querySelector("#longest").innerText == "Job 1 (request 7) has run for 3 h in worker 1."`)
 	assert.Empty(t, b.Troubles())
 }
 
@@ -195,6 +222,8 @@ func testPageFiltersPausesAndExports(t *testing.T, b *chromium.Tab) {
 	b.Wait(rows + " == 10") // bootstrap, capacity, and for each job: spawn, running, half of it, completed
 	b.Wait(`!document.body.innerText.includes("secret") && !document.body.innerText.includes("SECRET")`)
 	b.Wait(`document.querySelector("#verdict").classList.contains("ok")`)
+	b.Wait(`/^Waiting until begun: half ≤ .*s 95 % ≤ .*s 99 % ≤ .*s\s+Running: half ≤ .*s 95 % ≤ .*s 99 % ≤ .*s$/.test(document.querySelector("#latency").innerText)`)
+	b.Wait(`document.querySelectorAll("#latency rect").length == 50`)
 
 	set := func(id, value string) {
 		b.Eval(fmt.Sprintf(`{ const e = document.getElementById(%q); if (e.type == "checkbox") e.checked = %[2]q != ""; else e.value = %[2]q; e.dispatchEvent(new Event("input")); }`, id, value), nil)

@@ -25,6 +25,8 @@ type state struct {
 	Jobs       []job           `json:"jobs"`
 	JobsAll    int             `json:"jobs_all"`
 	Longest    []job           `json:"longest"` // those that run, the one that has run longest first
+	Waited     latency         `json:"waited"`  // until calls were begun
+	Ran        latency         `json:"ran"`     // from then on
 	Events     []*event        `json:"events"`
 	LastEvent  uint64          `json:"last_event"`
 	Payloads   bool            `json:"payloads"`
@@ -41,10 +43,17 @@ type worker struct {
 	Status  string  `json:"status"` // one word or two
 	Trouble bool    `json:"trouble"`
 	Calls   int     `json:"calls"`
-	Quiet   float64 `json:"quiet"` // seconds since a message came, as far as something could be late
+	Quiet   float64 `json:"quiet"` // seconds since a message came, as far as something could be late; 0 if it is idle
 	Outbox  int     `json:"outbox"`
 	Idle    float64 `json:"idle,omitempty"` // seconds for which it has had no job
 	Why     string  `json:"why,omitempty"`
+	Before  []ended `json:"before,omitempty"` // its predecessors, the latest first
+}
+
+// A latency is a driver.Histogram.
+type latency struct {
+	Most   []float64 `json:"most"`   // the bounds of the buckets, in seconds
+	Counts []uint64  `json:"counts"` // of times that are not longer; and then of all
 }
 
 // An ended is a worker that has ended.
@@ -90,8 +99,10 @@ func (h *handler) state(after uint64) state {
 	s := state{
 		Time: time.Now(), Stopping: stats.Stopping, Counters: stats.Counters,
 		Phases: []phase{{waiting, stats.Waiting}}, WorkersAll: len(stats.Workers), JobsAll: stats.Waiting + stats.Assigned,
-		Starting: stats.Starting, Ended: []ended{}, Workers: []worker{}, Due: []due{}, Jobs: []job{}, Longest: []job{}, Payloads: h.recent.payloads,
+		Starting: stats.Starting, Workers: []worker{}, Due: []due{}, Jobs: []job{}, Longest: []job{}, Payloads: h.recent.payloads,
 	}
+	s.Ended = newEnded(stats.Ended, s.Time)
+	s.Waited, s.Ran = newLatency(stats.Waited), newLatency(stats.Ran)
 	for state := wc.StateCreated; !state.Terminal(); state++ {
 		s.Phases = append(s.Phases, phase{state.String(), snapshot.Phases[state]})
 	}
@@ -110,9 +121,6 @@ func (h *handler) state(after uint64) state {
 			}
 			s.Jobs = append(s.Jobs, j)
 		}
-	}
-	for _, e := range slices.Backward(stats.Ended) {
-		s.Ended = append(s.Ended, newEnded(e, s.Time))
 	}
 	for _, p := range snapshot.Longest {
 		s.Longest = append(s.Longest, newJob(p))
@@ -134,19 +142,32 @@ func newJob(p driver.Pending) job {
 	return job{ID: p.ID, Label: printedLabel(p.Label), Attempt: p.Attempt, Region: p.RegionID, Worker: p.Worker, Seconds: p.Age.Seconds(), Bytes: p.Bytes, Lost: p.Lost, Ran: p.Ran.Seconds()}
 }
 
-func newEnded(e driver.WorkerEnd, now time.Time) ended {
-	r := ended{Number: e.Number, ID: safetext.Printable(e.ID, 64), Seconds: now.Sub(e.At).Seconds(), Trouble: e.Err != nil, Why: "left in order"}
-	switch {
-	case e.Err != nil:
-		r.Why = safetext.Printable(e.Err.Error(), maxLine)
-	case e.Asked:
-		r.Why = "left in order, as the host asked"
+// newEnded returns how workers have ended, the latest first.
+func newEnded(ends []driver.WorkerEnd, now time.Time) []ended {
+	list := []ended{}
+	for _, e := range slices.Backward(ends) {
+		r := ended{Number: e.Number, ID: safetext.Printable(e.ID, 64), Seconds: now.Sub(e.At).Seconds(), Trouble: e.Err != nil, Why: "left in order"}
+		switch {
+		case e.Err != nil:
+			r.Why = safetext.Printable(e.Err.Error(), maxLine)
+		case e.Asked:
+			r.Why = "left in order, as the host asked"
+		}
+		list = append(list, r)
 	}
-	return r
+	return list
+}
+
+func newLatency(h driver.Histogram) (l latency) {
+	for _, b := range h.Buckets {
+		l.Most, l.Counts = append(l.Most, b.Most.Seconds()), append(l.Counts, b.Count)
+	}
+	l.Counts = append(l.Counts, h.Count)
+	return l
 }
 
 func newWorker(one *driver.Session, now time.Time, quiet float64, stopping bool) worker {
-	w := worker{Number: one.Number, ID: safetext.Printable(one.ID, 64), Calls: one.Calls, Quiet: quiet, Outbox: one.Outbox}
+	w := worker{Number: one.Number, ID: safetext.Printable(one.ID, 64), Calls: one.Calls, Quiet: quiet, Outbox: one.Outbox, Before: newEnded(one.Predecessors, now)}
 	if one.Why != nil {
 		w.Why = safetext.Printable(one.Why.Error(), maxLine)
 	}
@@ -169,7 +190,7 @@ func newWorker(one *driver.Session, now time.Time, quiet float64, stopping bool)
 	case !one.Ready:
 		w.Status = "starting"
 	case one.Calls == 0:
-		w.Status = "idle"
+		w.Status, w.Quiet = "idle", 0 // nothing is expected of it
 	default:
 		w.Status = "busy"
 	}
