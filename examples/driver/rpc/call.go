@@ -12,8 +12,8 @@ import (
 )
 
 // Call has a worker run a method and returns its result. It waits, cancels and runs again as [driver.Host.Do] does, and
-// takes the same options. The input nil is an empty body, a []byte is the body as it is, and any other value goes as
-// JSON. The result is read as the inputs of [Handle] are. The deadline and the metadata of ctx go with the call.
+// takes the same options; the label of the call is the method, unless they set another. The input nil is an empty body,
+// a []byte is the body as it is, and any other value goes as JSON. The result is read as the inputs of [Handle] are.
 //
 // The error is one of those of Do, or says that the input has no JSON or the result is not an Out. If the deadline of
 // ctx has ended the call it is a *driver.CancelError that wraps context.DeadlineExceeded, whichever side has noticed it
@@ -32,7 +32,7 @@ func Call[Out any](ctx context.Context, h *driver.Host, method string, in any, o
 	if err != nil {
 		return out, fmt.Errorf("rpc: input of %q: %w", method, err)
 	}
-	result, err := h.Do(ctx, payload, opts...)
+	result, err := h.Do(ctx, payload, append([]driver.CallOption{driver.WithLabel(method)}, opts...)...)
 	if err != nil {
 		return out, endOf(ctx, err)
 	}

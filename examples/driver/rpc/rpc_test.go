@@ -255,3 +255,19 @@ func TestMethodsAreRegisteredOnceAndAtAnyTime(t *testing.T) {
 	}
 	assert.Panics(t, func() { rpc.Handle[int, int](mux, "g", nil) })
 }
+
+func TestLabelOfACallIsItsMethod(t *testing.T) {
+	host := newHost(t, one(same[string]))
+	labels := make(chan string, 100)
+	defer host.Observe(func(e driver.Event) {
+		if e.Kind == driver.EventSent && e.Label != "" {
+			labels <- e.Label
+		}
+	})()
+	_, err := rpc.Call[string](t.Context(), host, "f", "x")
+	assert.NoError(t, err)
+	_, err = rpc.Call[string](t.Context(), host, "f", "x", driver.WithLabel("mine"))
+	assert.NoError(t, err)
+	assert.Equal(t, "f", <-labels)
+	assert.Equal(t, "mine", <-labels)
+}
