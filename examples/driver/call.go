@@ -17,11 +17,6 @@ type call struct {
 	dry     uint64  // the scheduler's when it was submitted
 	leaves  int     // the workers in a row that left in order and had begun it
 	result  result
-	settled bool
-	suspect bool // it runs alone, since a worker ended that may have begun it
-
-	atOnce    bool // its caller is told as soon as it is cancelled
-	abandoned bool // and has been
 
 	link  link[*call] // in the backlog, or in slot.unbegun
 	queue *queue      // of the backlog, that has it at place; nil: none
@@ -30,11 +25,16 @@ type call struct {
 
 	slot      *slot  // the worker that has it; nil while it waits, and once it is settled
 	attempt   uint64 // counts the workers that have had it
+	to        *slot  // if it is being taken back, for this worker, where a handler is reserved; nil: for any
 	ordered   bool   // its loop has taken the order to hand it over
 	given     bool   // its message has left for slot
 	begun     bool   // slot says that it runs
 	returning bool   // it is being taken back
-	to        *slot  // for this worker, where a handler is reserved; nil: for any
+
+	settled   bool
+	suspect   bool // it runs alone, since a worker ended that may have begun it
+	atOnce    bool // its caller is told as soon as it is cancelled
+	abandoned bool // and has been
 
 	since  time.Duration // from made until slot was given it, or said that it runs
 	runs   int           // workers that may have begun it, and have let go of it
