@@ -11,7 +11,8 @@ import (
 // ServeAgain is a worker that comes by itself, to a host that attaches it: it dials, serves as Serve does, with a new
 // id each time, and dials again if the host is gone, has sent what was refused, or cannot be reached. It returns
 //
-//   - nil when a host has asked it to shut down. To wait for the next host, call it again.
+//   - nil when a host has asked it to shut down, as one does that stops to be started again. To wait for the next host,
+//     call it again.
 //   - the cause of the end of ctx, when Serve has ended for that. See also WithDrain.
 //   - a *HandlersLeftError if handlers of a session have not returned within the time of WithGrace. In another session
 //     more would run than WithConcurrency allows: let the process end, and have it started again.
@@ -19,7 +20,7 @@ import (
 //
 // Before it dials again it waits for 100 ms, and twice as long each time up to 10 s, less a random part of up to a
 // half, so that not all workers of a host come at the same moment. A session in which a handler was called, or that
-// lasted for longer than that, has the time begin anew. WithServeLogger tells why it dials again.
+// lasted for longer than that, has the time begin anew. WithServeLogger tells why it dials again, and how long it waits.
 //
 // The context of dial ends with ctx, and after 10 s. Then dial must return soon. The connection must not depend on it.
 func ServeAgain(ctx context.Context, dial func(context.Context) (Conn, error), handler Handler, opts ...ServeOption) error {
@@ -47,7 +48,7 @@ func ServeAgain(ctx context.Context, dial func(context.Context) (Conn, error), h
 			wait = minBackoff
 		}
 		pause := wait - rand.N(wait/2)
-		s.log.Warn("worker has no host", "reason", printable(err.Error()), "dials again in", pause)
+		s.log.Warn("worker has no host", reasonAttr(err), "retry_in", pause.Round(time.Millisecond))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -45,7 +45,8 @@ func (c *config) check(ok bool, format string, args ...any) {
 const maxWorkers = 10_000
 
 // WithWorkers has the host start n workers (1 to 10,000) by means of dial, and a new one for each that ends. The new one
-// may start while the connection of the old one still closes. Without this option workers come by Attach only.
+// may start while the connection of the old one still closes, and its process has the time of WithTerm: both may run for
+// a moment. Without this option workers come by Attach only.
 func WithWorkers(n int, dial Dial) Option {
 	return func(c *config) {
 		c.check(n > 0 && n <= maxWorkers, "WithWorkers: expected 1 to %d workers, got %d", maxWorkers, n)

@@ -142,14 +142,16 @@ func TestBlankLinesBetweenMessagesOfAProcessAreSkipped(t *testing.T) {
 
 func TestALineBetweenMessagesEndsTheProcessAndIsShown(t *testing.T) {
 	var h *Host
+	var log bytes.Buffer
 	withStoppedProcesses(t, func(host *Host) {
 		h = host
 		requireResult(t, h, "1", "1")
-	}, WithWorkers(1, starting(t, "garbage", "good")))
+	}, WithWorkers(1, starting(t, "garbage", "good")), WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
 	why := h.Stats().Ended[0].Err
 	assert.EqualError(t, why, `driver: worker broke the protocol: "\x1b[2Jdebug: got here" is not a message: at byte 0: expected an object`)
 	assert.ErrorIs(t, why, wc.ErrMalformed)
 	assert.ErrorAs(t, why, new(*wc.ParseError))
+	assert.Equal(t, why.Error(), lineOf(t, &log, "worker has ended")["reason"], "it is not escaped again")
 }
 
 func TestTheFirstMessageIsAnObjectWithAnIntegerVersion(t *testing.T) {

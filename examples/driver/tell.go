@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/workerchannel/workerchannel"
-	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // tell makes an event, if somebody observes the host. A nil envelope stands for none.
@@ -46,11 +45,6 @@ func (s *session) noteEnd() {
 	if past := s.slot.past; past != nil {
 		past.add(end, mostPredecessors)
 	}
-}
-
-// reasonAttr has room for the last words of a process.
-func reasonAttr(err error) slog.Attr {
-	return slog.String("reason", safetext.Printable(err.Error(), 1<<10))
 }
 
 // logPreamble logs a line that the worker has printed before its first message.

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/workerchannel/workerchannel/examples/internal/safetext"
@@ -24,6 +25,11 @@ func plain(s string, most int) string {
 
 // printable returns a peer's text so that it can go to a terminal: see safetext.Printable.
 func printable(s string) string { return safetext.Printable(s, 256) }
+
+// reasonAttr says why in a log. It has room for the last words of a process. What an error quotes of a worker is not quoted again.
+func reasonAttr(err error) slog.Attr {
+	return slog.String("reason", safetext.Escape(safetext.Cut(err.Error(), 1<<10)))
+}
 
 // plural returns a number with a noun.
 func plural(n int, noun string) string {

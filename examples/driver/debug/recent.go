@@ -56,7 +56,7 @@ type event struct {
 func (r *recent) add(e driver.Event) {
 	one := &event{Time: time.Now(), Kind: e.Kind.String(), Worker: e.Worker, Turn: e.Turn, Job: e.Job, Label: printedLabel(e.Label), Bytes: e.Size}
 	if e.Err != nil {
-		one.Error = safetext.Printable(e.Err.Error(), maxLine)
+		one.Error = safetext.Escape(safetext.Cut(e.Err.Error(), maxLine))
 	}
 	switch e.Kind {
 	case driver.EventRefused:

@@ -149,7 +149,7 @@ func newEnded(ends []driver.WorkerEnd, now time.Time) []ended {
 		r := ended{Number: e.Number, ID: safetext.Printable(e.ID, 64), Seconds: now.Sub(e.At).Seconds(), Trouble: e.Err != nil, Why: "left in order"}
 		switch {
 		case e.Err != nil:
-			r.Why = safetext.Printable(e.Err.Error(), maxLine)
+			r.Why = safetext.Escape(safetext.Cut(e.Err.Error(), maxLine))
 		case e.Asked:
 			r.Why = "left in order, as the host asked"
 		}
@@ -169,7 +169,7 @@ func newLatency(h driver.Histogram) (l latency) {
 func newWorker(one *driver.Session, now time.Time, quiet float64, stopping bool) worker {
 	w := worker{Number: one.Number, ID: safetext.Printable(one.ID, 64), Calls: one.Calls, Quiet: quiet, Outbox: one.Outbox, Before: newEnded(one.Predecessors, now)}
 	if one.Why != nil {
-		w.Why = safetext.Printable(one.Why.Error(), maxLine)
+		w.Why = safetext.Escape(safetext.Cut(one.Why.Error(), maxLine))
 	}
 	if !one.Idle.IsZero() {
 		w.Idle = now.Sub(one.Idle).Seconds()

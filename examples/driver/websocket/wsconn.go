@@ -1,5 +1,7 @@
 // Package wsconn carries the messages of examples/driver over WebSockets of github.com/coder/websocket, also in a Go
-// program in the browser (GOOS=js, GOARCH=wasm), where a page can only dial.
+// program in the browser (GOOS=js, GOARCH=wasm), where a page can only dial. It is a module of its own:
+//
+//	import wsconn "github.com/workerchannel/workerchannel/examples/driver/websocket"
 //
 // A host that workers connect to attaches them:
 //
@@ -20,6 +22,9 @@
 //		}
 //		return wsconn.New(ws), nil
 //	}, handler)
+//
+// It returns nil, and does not dial again, when the host has asked it to shut down, as one does that stops in order.
+// docs/processes.md of the repository says how such a worker is kept running, and what both ends log.
 //
 // Whoever can connect can be the worker: check the request first.
 package wsconn
