@@ -100,14 +100,14 @@ func (e *GivenUpError) Is(target error) bool { return target == ErrGivenUp }
 // Unwrap returns Last.
 func (e *GivenUpError) Unwrap() error { return e.Last }
 
-// An unreadableError says what a worker sent that is not a message.
-type unreadableError struct {
+// A refusedError says what a worker sent that is not a message, or is refused.
+type refusedError struct {
 	text string
 	err  error // of package workerchannel
 }
 
-func (e *unreadableError) Error() string { return "driver: worker broke the protocol: " + e.text }
-func (e *unreadableError) Unwrap() error { return e.err }
+func (e *refusedError) Error() string { return "driver: worker broke the protocol: " + e.text }
+func (e *refusedError) Unwrap() error { return e.err }
 
 // A NoWorkerError says that as many attempts in a row as WithAttempts allows were of no use, or that no worker was ready for
 // the time of WithNoWorkerAfter.

@@ -707,6 +707,20 @@ func TestStatsTellWhyTheLastWorkersEnded(t *testing.T) {
 	}, WithWorkers(1, play(t, func(p *peer) { p.send([]byte("garbage")); p.hang() })))
 }
 
+func TestARefusedMessageIsShownWithTheReason(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		synctest.Wait()
+		ended := h.Stats().Ended
+		require.Len(t, ended, 1)
+		assert.EqualError(t, ended[0].Err, "driver: worker broke the protocol: coordinator → ShutdownWorker: \"the host stops\" is refused: operation sent in the wrong direction: ShutdownWorker")
+		assert.ErrorIs(t, ended[0].Err, wc.ErrUnexpectedDirection)
+	}, WithWorkers(1, play(t, func(p *peer) {
+		text, _ := wc.NewEnvelope(wc.Header{SeqNo: 1}, wc.ShutdownWorker{Reason: "the host stops"}).AppendJSON(nil)
+		p.send(text)
+		p.hang()
+	})))
+}
+
 func TestAWorkerThatIsStartedWhenReplaceGivesUpLeaves(t *testing.T) {
 	s := newScheduler(rules{least: 1, most: 1, attempts: 1})
 	s.hire()

@@ -3,6 +3,7 @@ package driver
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/workerchannel/workerchannel"
@@ -147,6 +148,7 @@ func (s *session) take(v workerchannel.Verified, size int) {
 		s.accepted(&env, size)
 		s.end(err)
 	case err != nil:
+		err = &refusedError{env.String() + " is refused: " + strings.TrimPrefix(err.Error(), "workerchannel: "), err}
 		s.tell(EventRefused, &env, size, err)
 		s.breakOff(err)
 		return
@@ -182,7 +184,7 @@ func (s *session) refuse(data []byte, why error) {
 		return
 	}
 	_, _ = s.c.Receive(data) // refused for the same reason, and has changed nothing
-	why = &unreadableError{safetext.Unreadable(data, why), why}
+	why = &refusedError{safetext.Unreadable(data, why), why}
 	s.tell(EventRefused, nil, len(data), why)
 	s.breakOff(why)
 }
