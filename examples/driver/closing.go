@@ -114,6 +114,6 @@ func (s *session) explain(how string) {
 var (
 	errSecondBootstrap = errors.New("driver: worker announced itself twice")
 	errEarly           = errors.New("driver: worker answered for a job that it had not been given")
-	errKilled          = errors.New("driver: host stopped before the worker had")
+	errKilled          = errors.New("driver: worker had not ended when the context of Host.Stop did")
 	errLeft            = errors.New("driver: worker shut down")
 )

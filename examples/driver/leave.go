@@ -93,7 +93,7 @@ func (s *scheduler) workerLeft(w *slot, how ending, why error) {
 		}
 	}
 	w.orders, w.rest = nil, nil
-	if !w.dismissed && how == endedByItself {
+	if !w.dismissed {
 		s.failure = why
 	}
 	if w.post != nil && w.ended == 0 && !blamed {

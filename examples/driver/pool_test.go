@@ -369,6 +369,19 @@ func TestAWorkerThatLeavesIsReplacedAtOnce(t *testing.T) {
 	}, WithWorkers(1, play(t, leaving(5*time.Second), serving(takes))))
 }
 
+func TestNoWorkerErrorHasTheEndOfTheLastWorker(t *testing.T) {
+	withHost(t, func(t *testing.T, h *Host) {
+		for _, first := range []Dial{play(t, (*peer).announce), play(t, leaving(time.Second))} { // one dies, the other leaves in order
+			conn, _ := first(t.Context())
+			require.NoError(t, h.Attach(conn))
+			time.Sleep(10 * time.Second)
+		}
+		none := new(NoWorkerError)
+		require.ErrorAs(t, second(h.Do(t.Context(), nil)), &none)
+		assert.Equal(t, errLeft, none.Last)
+	}, WithNoWorkerAfter(3*time.Second))
+}
+
 func TestAWorkerThatLeavesIsNotReady(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
 		conn, _ := play(t, leaving(5*time.Second))(t.Context())

@@ -297,7 +297,7 @@ func TestStateTellsOfWorkersThatStartAreIdleDrainAndHaveEnded(t *testing.T) {
 		now()
 		_ = host.Stop(stop)
 		read()
-		assert.Equal(t, "driver: host stopped before the worker had", state.Ended[0].Why)
+		assert.Equal(t, "driver: worker had not ended when the context of Host.Stop did", state.Ended[0].Why)
 		assert.True(t, state.Ended[0].Trouble)
 	})
 }
