@@ -97,7 +97,7 @@ func (s *session) finish() {
 	s.c.WorkerLost()
 	s.leave()
 	s.settle() // for the clocks of its calls
-	s.record()
+	s.record(s.ending())
 	s.noteEnd()
 	s.tellEnd()
 	s.logEnd()

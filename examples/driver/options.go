@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
@@ -207,15 +206,12 @@ func newConfig(opts []Option) (*config, error) {
 }
 
 // WithJournal has the host record what happens between it and each worker in a journal, as one session for each
-// connection, which ends with it. Close the journal after Host.Stop. A journal that cannot be written does not disturb
+// connection, which ends with it and says why the worker ended. Close the journal after Host.Stop. A journal that cannot be written does not disturb
 // the host; see journal.Options.OnError and Writer.Err. With journal.Options.Sync, and on a slow disk, each message waits for
 // the disk. The journal has all payloads, unless journal.Options.DigestOver is set.
 func WithJournal(w *journal.Writer) Option {
 	return func(c *config) {
 		c.check(w != nil, "WithJournal: writer is nil")
-		c.record = func(core *workerchannel.Coordinator, limits workerchannel.Limits) (coordinator, func()) {
-			r := w.Record(core, journal.Setup{Limits: limits})
-			return r, func() { _ = r.Close() } // the Writer has the error, too
-		}
+		c.record = recordIn(w)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // A coordinator is what a session calls: a workerchannel.Coordinator, or a journal.Recorder of one.
@@ -36,8 +37,16 @@ type refuser interface {
 }
 
 // A recordFunc returns a coordinator that records its calls, and what ends the record.
-type recordFunc func(*workerchannel.Coordinator, workerchannel.Limits) (coordinator, func())
+type recordFunc func(*workerchannel.Coordinator, workerchannel.Limits) (coordinator, func(journal.Ending))
 
-func recordNothing(c *workerchannel.Coordinator, _ workerchannel.Limits) (coordinator, func()) {
-	return c, func() {}
+func recordNothing(c *workerchannel.Coordinator, _ workerchannel.Limits) (coordinator, func(journal.Ending)) {
+	return c, func(journal.Ending) {}
+}
+
+// recordIn returns a function that records in a journal.
+func recordIn(w *journal.Writer) recordFunc {
+	return func(c *workerchannel.Coordinator, limits workerchannel.Limits) (coordinator, func(journal.Ending)) {
+		r := w.Record(c, journal.Setup{Limits: limits})
+		return r, func(e journal.Ending) { _ = r.End(e) } // the Writer has the error, too
+	}
 }

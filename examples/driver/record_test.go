@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -83,8 +84,12 @@ func TestSessionsOfAHostAreRecordedAndReplayed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text, workers := recorded(t, o)
 			calls := map[string]int{}
+			ends := map[journal.EndKind]string{}
 			walker := journal.NewWalker(func(e *journal.Event) error {
 				calls[e.Call]++
+				if e.Call == "end" {
+					ends[e.Ending.How] += e.Ending.Why + "\n"
+				}
 				return nil
 			})
 			require.NoError(t, walker.Read("journal", bytes.NewReader(text.Bytes())))
@@ -92,6 +97,15 @@ func TestSessionsOfAHostAreRecordedAndReplayed(t *testing.T) {
 			assert.Zero(t, walker.Unreplayed)
 			assert.Equal(t, workers, walker.Sessions)
 			assert.Equal(t, workers, bytes.Count(text.Bytes(), []byte(`,"end":`)), "every session has ended")
+			assert.Equal(t, workers, calls["end"])
+			for how, why := range map[journal.EndKind]string{
+				journal.Left:   "driver: worker shut down\n",
+				journal.Late:   "(Limits.",
+				journal.Lost:   "EOF",
+				journal.Broken: "job id is not tracked",
+			} {
+				assert.Contains(t, ends[how], why, how)
+			}
 			for _, call := range []string{"expect_worker", "spawn_job", "cancel_job", "poll_status", "worker_lost", "unreadable", "advance_turn"} {
 				assert.NotZero(t, calls[call], call)
 			}
@@ -159,4 +173,55 @@ func TestJournalMustBeGiven(t *testing.T) {
 	_, err := NewHost(WithJournal(nil))
 	assert.ErrorIs(t, err, ErrOptions)
 	assert.EqualError(t, err, fmt.Sprint(ErrOptions, ": WithJournal: writer is nil"))
+}
+
+func TestAJournalSaysHowAndWhyAWorkerEnded(t *testing.T) {
+	leaves := func(p *peer) {
+		p.announce()
+		require.NoError(t, p.half.CompleteShutdown())
+		p.flush()
+		p.hang()
+	}
+	fails := func(p *peer) {
+		require.NoError(t, p.half.Fail("no memory"))
+		p.flush()
+		p.hang()
+	}
+	for name, c := range map[string]struct {
+		play func(*peer)
+		want journal.Ending
+	}{
+		"shuts down":     {serving(echo), journal.Ending{How: journal.Left, Why: "driver: worker shut down"}},
+		"leaves":         {leaves, journal.Ending{How: journal.Left, Why: "driver: worker shut down"}},
+		"cannot work":    {fails, journal.Ending{How: journal.Failed, Why: `no memory`}},
+		"is killed":      {func(p *peer) { p.announce(); p.hang() }, journal.Ending{How: journal.Stopped, Why: "driver: worker had not ended when the context of Host.Stop did"}},
+		"is silent":      {(*peer).hang, journal.Ending{How: journal.Late, Why: "driver: worker has not announced itself within 10s (Limits.Boot)"}},
+		"is gone":        {(*peer).announce, journal.Ending{How: journal.Lost, Why: "EOF"}},
+		"sends no words": {func(p *peer) { p.send([]byte("hello")); p.hang() }, journal.Ending{How: journal.Broken, Why: "at byte 0: expected an object"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var text bytes.Buffer
+			w, err := journal.NewWriter(&text, journal.Options{})
+			require.NoError(t, err)
+			withHost(t, func(t *testing.T, h *Host) {
+				if c.want.How == journal.Late {
+					time.Sleep(11 * time.Second)
+				}
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_ = h.Stop(ctx)
+			}, WithJournal(w), WithLimits(testLimits), WithWorkers(1, play(t, c.play, serving(echo))))
+			var first *journal.Ending
+			require.NoError(t, journal.NewWalker(func(e *journal.Event) error {
+				if e.Call == "end" && first == nil {
+					first = &e.Ending
+				}
+				return nil
+			}).Read("journal", &text))
+			require.NotNil(t, first)
+			assert.Equal(t, c.want.How, first.How)
+			assert.Contains(t, first.Why, c.want.Why)
+		})
+	}
 }

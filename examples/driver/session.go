@@ -8,6 +8,7 @@ import (
 
 	"github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/internal/safetext"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // A session is what a host knows about one worker: its coordinator, the clocks beside it, and why it ends. It has no
@@ -18,12 +19,12 @@ type session struct {
 	hub      *hub
 	turns    turns
 	slot     *slot
-	c        coordinator // nil before start
-	record   func()      // ends the record of c
-	said     *limitedLog // what the worker says
-	reports  *limitedLog // its jobs' progress
-	notify   func()      // has the worker's run look at why, ticking and abandoned
-	replaced func()      // lets the host start another worker in its place; called again it does nothing
+	c        coordinator          // nil before start
+	record   func(journal.Ending) // ends the record of c
+	said     *limitedLog          // what the worker says
+	reports  *limitedLog          // its jobs' progress
+	notify   func()               // has the worker's run look at why, ticking and abandoned
+	replaced func()               // lets the host start another worker in its place; called again it does nothing
 
 	booted  bool
 	lastEnd time.Time // when the worker ended a call

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // tell makes an event, if somebody observes the host. A nil envelope stands for none.
@@ -50,6 +51,25 @@ func (s *session) noteEnd() {
 // logPreamble logs a line that the worker has printed before its first message.
 func (s *session) logPreamble(line []byte) {
 	s.said.line(slog.LevelInfo, "worker prints", append(s.attrs(), slog.String("line", printable(string(line))))...)
+}
+
+// ending returns how the worker has ended, for the journal.
+func (s *session) ending() journal.Ending {
+	how, why := journal.Lost, s.why
+	var late *lateError
+	switch {
+	case s.left:
+		how, why = journal.Left, errLeft // whatever became of the connection
+	case errors.Is(why, errKilled):
+		how = journal.Stopped
+	case errors.As(why, &late):
+		how = journal.Late
+	case errors.Is(why, workerchannel.ErrBootstrapFailed):
+		how = journal.Failed
+	case s.broken:
+		how = journal.Broken
+	}
+	return journal.Ending{How: how, Why: reasonAttr(why).Value.String()}
 }
 
 // attrs name the worker in a log.

@@ -29,10 +29,11 @@ var coordinatorCalls = map[string]call[*Recorder]{
 	"unreadable":     {func(r *Recorder, in *object) *wc.Envelope { return unreadAgain(r, &r.to, in, r.end) }, []string{"error"}},
 	"refuse":         {refuseAgain, nil},
 	"spawn_job": without(func(r *Recorder, in *object) {
-		_ = r.SpawnJob(wc.SpawnJob{
+		label := in.optional("label")
+		_ = r.SpawnLabeled(wc.SpawnJob{
 			JobID: in.number("job_id"), RegionID: in.number("region_id"), TaskID: in.number("task_id"),
 			ObligationID: in.number("obligation_id"), Payload: in.bytes("payload"),
-		})
+		}, label, label)
 	}, "error"),
 	"cancel_job":         without(func(r *Recorder, in *object) { _ = r.CancelJob(in.number("job_id"), in.str("reason")) }, "error"),
 	"cancel_region":      without(func(r *Recorder, in *object) { _, _ = r.CancelRegion(in.number("region_id"), in.str("reason")) }, "error", "cancelled"),

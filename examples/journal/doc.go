@@ -16,9 +16,14 @@
 // whose lines may be mixed:
 //
 //	{"journal":1,"session":1,"step":0,"seed":42,"first_decision_seq":1,"limits":{...},"crc":"5a0c22e7"}
-//	{"session":1,"step":0,"call":"expect_worker","after":{"state":"waiting","due":3},"crc":"..."}
-//	{"session":1,"step":1,"call":"handle_inbound","wire":{...},"error":null,"after":{"state":"ready","due":null},"crc":"..."}
-//	{"session":1,"end":2,"crc":"..."}
+//	{"session":1,"step":0,"call":"expect_worker","after":{"state":"waiting","due":3},"at":1767139200000001,"crc":"..."}
+//	{"session":1,"step":1,"call":"handle_inbound","wire":{...},"error":null,"after":{"state":"ready","due":null},"at":...,"crc":"..."}
+//	{"session":1,"step":2,"call":"spawn_job","label":"invoice 7","job_id":1,"region_id":0,...,"error":null,"after":{...},"at":...,"crc":"..."}
+//	{"session":1,"end":3,"at":...,"how":"late","why":"...","crc":"..."}
+//
+// At is when the step was made, in microseconds since 1970. Replaying passes over it, and a step need not have it. The
+// label of a job is for people (Recorder.SpawnLabeled). The end says how and why the session ended, if that is known
+// (Recorder.End): an [Ending] has the words.
 //
 // The crc is the CRC-32C of what stands before it, so one changed byte is found in its line. A message that arrives
 // stands in its step as it came, but a longer payload in base64. A message that is taken from the outbox is told by its

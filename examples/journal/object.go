@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -125,6 +126,22 @@ func (o *object) str(name string) string {
 		return string(data[1:n])
 	}
 	return member[string](o, name)
+}
+
+// optional returns a string that may be missing.
+func (o *object) optional(name string) string {
+	if _, ok := o.members[name]; !ok {
+		return ""
+	}
+	return o.str(name)
+}
+
+// at returns when the step was made, in microseconds since 1970, if that is known.
+func (o *object) at() (at int64, ok bool) {
+	if _, ok := o.members["at"]; !ok {
+		return 0, false
+	}
+	return int64(min(o.number("at"), math.MaxInt64)), true
 }
 
 // plainText reports whether a JSON string stands for itself.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"strings"
 	"unicode/utf8"
 
 	wc "github.com/workerchannel/workerchannel"
@@ -29,7 +30,7 @@ type Recorder struct {
 // coordinator must be new: a session is replayed from its first call. It is still used by one goroutine at a
 // time, but recorders of the same Writer may be used by several.
 func (w *Writer) Record(c *wc.Coordinator, s Setup) *Recorder {
-	r := &Recorder{c, recording{to: w, digestOver: w.digestOver}}
+	r := &Recorder{c, recording{to: w, digestOver: w.digestOver, at: now}}
 	r.to.begin(head{Seed: c.Seed(), Setup: &s})
 	return r
 }
@@ -37,13 +38,16 @@ func (w *Writer) Record(c *wc.Coordinator, s Setup) *Recorder {
 // RecordSession returns the coordinator with each call from now on written to w, as one whole session on one line,
 // which Close ends. As there are several writes a call, w is better buffered.
 func RecordSession(w io.Writer, c *wc.Coordinator, s Setup) *Recorder {
-	r := &Recorder{c, recording{to: &whole{w: w}, full: true}}
+	r := &Recorder{c, recording{to: &whole{w: w}, full: true, at: never}}
 	r.to.begin(head{Seed: c.Seed(), Setup: &s})
 	return r
 }
 
 // Close ends the session in the journal and returns Err. Calls after it still work and are not recorded.
-func (r *Recorder) Close() error { return r.to.close() }
+func (r *Recorder) Close() error { return r.End(Ending{}) }
+
+// End is Close for a session of which it is known how it ended.
+func (r *Recorder) End(e Ending) error { return r.to.end(e) }
 
 // Err returns a *WriteError if a step could not be written. Nothing has been recorded from there on.
 func (r *Recorder) Err() error { return r.to.err() }
@@ -90,8 +94,17 @@ func (r *Recorder) SpawnJob(job wc.SpawnJob) error { return r.SpawnTagged(job, n
 
 // SpawnTagged is recorded as spawn_job. The tag is not recorded.
 func (r *Recorder) SpawnTagged(job wc.SpawnJob, tag any) error {
+	return r.SpawnLabeled(job, tag, "")
+}
+
+// SpawnLabeled is SpawnTagged for a job that has a label, by which people find it in the journal. An empty label is
+// none. In a whole session it is not recorded.
+func (r *Recorder) SpawnLabeled(job wc.SpawnJob, tag any, label string) error {
 	err := r.Coordinator.SpawnTagged(job, tag)
 	if s := r.to.step("spawn_job"); s != nil {
+		if label != "" && !r.to.full {
+			s.text(`,"label":`, strings.ToValidUTF8(label, "\ufffd"))
+		}
 		s.number(`,"job_id":`, job.JobID).number(`,"region_id":`, job.RegionID)
 		s.number(`,"task_id":`, job.TaskID).number(`,"obligation_id":`, job.ObligationID)
 		r.to.payload(job.Payload)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	wc "github.com/workerchannel/workerchannel"
 )
@@ -39,7 +40,7 @@ func (h *head) write(l *line) {
 type sink interface {
 	begin(h head, l *line) (session uint64)
 	step(session uint64, l *line)
-	end(session, steps uint64, l *line)
+	end(session uint64, l *line)
 	Err() error
 }
 
@@ -53,6 +54,7 @@ type recording struct {
 	closed     bool
 	full       bool // in the form of the conformance data
 	digestOver int  // payloads longer than this are replaced by digests; 0 if none is
+	at         func() (at int64, ok bool)
 	line       line
 	scratch    []byte
 }
@@ -67,13 +69,32 @@ func (r *recording) number(session uint64) {
 
 func (r *recording) err() error { return r.to.Err() }
 
-func (r *recording) close() error {
+// end ends the session. Whole sessions do not say why: other implementations would not know it.
+func (r *recording) end(e Ending) error {
 	if !r.closed {
 		r.closed = true
-		r.to.end(r.session, r.steps, &r.line)
+		l := &r.line
+		l.b = l.b[:0]
+		l.number(`{"session":`, r.session).number(`,"end":`, r.steps)
+		r.time()
+		if e.How != "" {
+			l.text(`,"how":`, strings.ToValidUTF8(string(e.How), "\ufffd")).text(`,"why":`, strings.ToValidUTF8(e.Why, "\ufffd"))
+		}
+		r.to.end(r.session, l)
 	}
 	return r.to.Err()
 }
+
+// time writes when it is.
+func (r *recording) time() {
+	if at, ok := r.at(); ok {
+		r.line.number(`,"at":`, uint64(at))
+	}
+}
+
+func now() (int64, bool) { return max(0, time.Now().UnixMicro()), true }
+
+func never() (int64, bool) { return 0, false }
 
 // step begins a step; it returns nil if none is to be recorded.
 func (r *recording) step(call string) *line {
@@ -100,6 +121,7 @@ func (r *recording) call(name string, err error) *line {
 }
 
 func (r *recording) write() {
+	r.time()
 	r.to.step(r.session, &r.line)
 	r.steps++
 }
@@ -166,9 +188,13 @@ func (r *recording) received(data []byte, env *wc.Envelope, err error) bool {
 	return true
 }
 
-// wire writes a message that arrived, with its payload packed if that may be and is worth it.
+// wire writes a message that arrived, with its payload packed if that may be and is worth it. It leaves out the end of
+// the message's line.
 func (r *recording) wire(data []byte, env *wc.Envelope, pack bool) {
 	l := &r.line
+	if !r.full {
+		data = bytes.TrimRight(data, "\r\n")
+	}
 	switch {
 	case r.full:
 		l.text(`,"wire":`, string(data))

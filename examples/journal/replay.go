@@ -23,10 +23,10 @@ type Divergence struct {
 // A capture is the sink of a recorder that replays: it keeps the line.
 type capture struct{ line []byte }
 
-func (c *capture) begin(head, *line) uint64  { return 0 }
-func (c *capture) step(_ uint64, l *line)    { c.line = l.seal() }
-func (c *capture) end(uint64, uint64, *line) {}
-func (c *capture) Err() error                { return nil }
+func (c *capture) begin(head, *line) uint64 { return 0 }
+func (c *capture) step(_ uint64, l *line)   { c.line = l.seal() }
+func (c *capture) end(uint64, *line)        {}
+func (c *capture) Err() error               { return nil }
 
 // A replayer makes the steps of one session again.
 type replayer struct {
@@ -38,7 +38,7 @@ type replayer struct {
 
 func newReplayer(h head, full bool) *replayer {
 	p := new(replayer)
-	to := recording{to: &p.made, full: full}
+	to := recording{to: &p.made, full: full, at: never}
 	if h.WorkerID != nil {
 		p.worker = &WorkerRecorder{wc.NewWorker(*h.WorkerID, h.Seed), to}
 		p.to = &p.worker.to
@@ -69,6 +69,7 @@ func readHead(o *object) (h head) {
 // step makes the call of a recorded step and reports how it differs. A step that cannot be read leaves in.err.
 func (p *replayer) step(in *object, text []byte, diverged func(field, wanted, got string)) *wc.Envelope {
 	p.made.line = nil
+	p.to.at = in.at // what replaying makes has the time of the step
 	var env *wc.Envelope
 	var results []string
 	if p.worker != nil {

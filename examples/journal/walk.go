@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	wc "github.com/workerchannel/workerchannel"
 )
@@ -20,11 +21,12 @@ const (
 
 // An Event is one step of a session. It is valid until the function that it is given to returns.
 type Event struct {
-	File    string // as given to Read
-	Line    int    // counted from 1 in each file
-	Session uint64 // counted from 1 in each Walker
-	Step    uint64 // counted from 0
-	Call    string // such as "handle_inbound"; "" for the event with which a session begins or goes on in a file
+	File    string    // as given to Read
+	Line    int       // counted from 1 in each file
+	Session uint64    // counted from 1 in each Walker
+	Step    uint64    // counted from 0
+	Call    string    // such as "handle_inbound"; "" for the event with which a session begins or goes on in a file, "end" for its end
+	At      time.Time // zero if the journal does not say it
 
 	Worker string // the worker's id in the session of a worker
 	ByHost bool   // whether it is a session of a coordinator
@@ -35,6 +37,7 @@ type Event struct {
 	Envelope     *wc.Envelope
 	Op           string
 	JobID        *uint64 // the job that the message or the call is about
+	Label        string  // of that job, until it is reaped; "" if it has none or the session cannot be replayed
 	SeqNo        uint64
 	Bytes        int // the size of the text of a message that arrived
 	PayloadBytes int
@@ -42,6 +45,7 @@ type Event struct {
 	Error       map[string]any // the recorded error, as Describe returns it; nil if there is none
 	Turn        uint64         // after the step
 	Divergences []Divergence
+	Ending      Ending // of the event "end", if it is known
 
 	// What replaying gave, after the step; both are nil if the session cannot be replayed. Do not change them.
 	Coordinator *wc.Coordinator
@@ -223,11 +227,14 @@ func (w *Walker) line(name string, n int, text []byte, complete bool) error {
 			return err
 		}
 	default: // the end
+		e.Call, e.Step = "end", s.next
+		e.Ending = Ending{EndKind(in.optional("how")), in.optional("why")}
+		in.at()
 		if s.replay != nil && in.number("end") != s.next {
 			report("end", show(in.number("end")), show(s.next))
 		}
 		delete(w.open, number)
-		if has && wanted == "" && len(e.Divergences) == 0 {
+		if in.err != nil {
 			return in.err
 		}
 	}
@@ -343,6 +350,9 @@ func (w *Walker) complete(s *walked) {
 	} else {
 		e.Turn = s.noteTurn(in)
 	}
+	if at, ok := in.at(); ok {
+		e.At = time.UnixMicro(at)
+	}
 	if e.Call == "" {
 		return
 	}
@@ -371,6 +381,10 @@ func (w *Walker) complete(s *walked) {
 			e.JobID = &id
 		}
 		e.PayloadBytes = payloadSize(e.Envelope.Op)
+	}
+	if e.Coordinator != nil && e.JobID != nil {
+		job, _ := e.Coordinator.Job(*e.JobID)
+		e.Label, _ = job.Tag.(string)
 	}
 }
 

@@ -15,7 +15,7 @@ type WorkerRecorder struct {
 
 // RecordWorker is like Record for a worker, which must be new.
 func (w *Writer) RecordWorker(k *wc.Worker) *WorkerRecorder {
-	r := &WorkerRecorder{k, recording{to: w, digestOver: w.digestOver}}
+	r := &WorkerRecorder{k, recording{to: w, digestOver: w.digestOver, at: now}}
 	id := k.ID()
 	r.to.begin(head{Seed: k.Seed(), WorkerID: &id})
 	return r
@@ -23,14 +23,17 @@ func (w *Writer) RecordWorker(k *wc.Worker) *WorkerRecorder {
 
 // RecordWorkerSession is like RecordSession for a worker.
 func RecordWorkerSession(w io.Writer, k *wc.Worker) *WorkerRecorder {
-	r := &WorkerRecorder{k, recording{to: &whole{w: w}, full: true}}
+	r := &WorkerRecorder{k, recording{to: &whole{w: w}, full: true, at: never}}
 	id := k.ID()
 	r.to.begin(head{Seed: k.Seed(), WorkerID: &id})
 	return r
 }
 
 // Close ends the session in the journal and returns Err. Calls after it still work and are not recorded.
-func (r *WorkerRecorder) Close() error { return r.to.close() }
+func (r *WorkerRecorder) Close() error { return r.End(Ending{}) }
+
+// End is Close for a session of which it is known how it ended.
+func (r *WorkerRecorder) End(e Ending) error { return r.to.end(e) }
 
 // Err returns a *WriteError if a step could not be written. Nothing has been recorded from there on.
 func (r *WorkerRecorder) Err() error { return r.to.err() }

@@ -181,9 +181,7 @@ func (w *Writer) step(session uint64, l *line) {
 	w.mu.Unlock()
 }
 
-func (w *Writer) end(session, steps uint64, l *line) {
-	l.b = l.b[:0]
-	l.number(`{"session":`, session).number(`,"end":`, steps)
+func (w *Writer) end(session uint64, l *line) {
 	sealed := l.seal()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -290,4 +288,4 @@ func (s *whole) step(_ uint64, l *line) {
 	s.write(append(l.b, '}'))
 }
 
-func (s *whole) end(uint64, uint64, *line) { s.write([]byte("]}\n")) }
+func (s *whole) end(uint64, *line) { s.write([]byte("]}\n")) }
