@@ -206,9 +206,11 @@ func newConfig(opts []Option) (*config, error) {
 }
 
 // WithJournal has the host record what happens between it and each worker in a journal, as one session for each
-// connection, which ends with it and says why the worker ended. Close the journal after Host.Stop. A journal that cannot be written does not disturb
-// the host; see journal.Options.OnError and Writer.Err. With journal.Options.Sync, and on a slow disk, each message waits for
-// the disk. The journal has all payloads, unless journal.Options.DigestOver is set.
+// connection, which ends with it and says why the worker ended. Close the journal after Host.Stop. A journal that
+// cannot be written does not disturb the host; see journal.Options.OnError and Writer.Err. journal.Options.MaxFiles
+// bounds it if WithRecycle keeps sessions short: no file is deleted in which a session began that goes on. With
+// journal.Options.Sync, and on a slow disk, each message waits for the disk. The journal has all payloads, unless
+// journal.Options.DigestOver is set.
 func WithJournal(w *journal.Writer) Option {
 	return func(c *config) {
 		c.check(w != nil, "WithJournal: writer is nil")

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -224,4 +227,60 @@ func TestAJournalSaysHowAndWhyAWorkerEnded(t *testing.T) {
 			assert.Contains(t, first.Why, c.want.Why)
 		})
 	}
+}
+
+// A host that replaces its workers has short sessions, so its journal is bounded and can be replayed at every moment.
+func TestAHostRecordsForEverInABoundedJournal(t *testing.T) {
+	total, bound, size := 20<<20, 500_000, 8<<10
+	if *full {
+		total, bound, size = 2<<30, 50_000_000, 64<<10
+	}
+	name := filepath.Join(t.TempDir(), "journal")
+	w, err := journal.Create(name, journal.Options{MaxFileBytes: int64(bound / 10), MaxFiles: 5})
+	require.NoError(t, err)
+	onDisk := func() (sum int) {
+		entries, err := os.ReadDir(filepath.Dir(name))
+		require.NoError(t, err)
+		for _, e := range entries {
+			if info, err := e.Info(); err == nil {
+				sum += int(info.Size())
+			}
+		}
+		return sum
+	}
+	replayed := 0
+	replay := func() {
+		cut := map[uint64]bool{}
+		walker := journal.NewWalker(func(e *journal.Event) error {
+			if cut[e.Session] = e.Coordinator == nil; e.Call == "end" {
+				delete(cut, e.Session)
+			}
+			return nil
+		})
+		for _, part := range journal.Files(name) {
+			require.NoError(t, walker.Read(part.Name, part))
+			require.NoError(t, part.Close())
+		}
+		require.Zero(t, walker.Divergences)
+		require.Zero(t, walker.Unreplayed)
+		require.NotContains(t, slices.Collect(maps.Values(cut)), true, "what goes on has its beginning")
+		require.Positive(t, walker.Steps-walker.Deleted)
+		replayed++
+	}
+	withHost(t, func(t *testing.T, h *Host) {
+		payload := bytes.Repeat([]byte{0xa5}, size)
+		calls := total / (2 * size)
+		for n := range calls {
+			_, err := h.Do(t.Context(), payload)
+			require.NoError(t, err)
+			synctest.Wait() // until a worker that is replaced is gone; and while files are read none is deleted
+			require.LessOrEqual(t, onDisk(), bound)
+			if n%(calls/40) == 0 {
+				replay()
+			}
+		}
+	}, WithJournal(w), WithRecycle(4, 0), WithWorkers(1, play(t, serving(echo))))
+	require.NoError(t, w.Close())
+	replay()
+	require.Greater(t, replayed, 40)
 }

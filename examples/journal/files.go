@@ -185,7 +185,13 @@ func (f *files) next() error {
 	if f.tail != nil && err == nil {
 		err = f.tail.moved(f.number, 0)
 	}
-	for f.maxFiles > 0 && f.number-f.oldest >= uint64(f.maxFiles) {
+	return err
+}
+
+func (f *files) present() uint64 { return f.number }
+
+func (f *files) trim(needed uint64) (err error) {
+	for f.maxFiles > 0 && f.number-f.oldest >= uint64(f.maxFiles) && f.oldest < needed {
 		gone := os.Remove(partName(f.base, f.oldest))
 		if gone != nil && !errors.Is(gone, fs.ErrNotExist) && err == nil {
 			err = gone

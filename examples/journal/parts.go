@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -20,7 +22,8 @@ type Part struct {
 
 // Files returns the files of a journal in their order: NAME, NAME.1 and so on, as far as they have not been deleted.
 // A Part also reads what is still in NAME.tail, so a journal can be read while it is being written, and after a
-// crash. For any other file it returns that one. A file is opened when it is first read.
+// crash. For any other file it returns that one. A file is opened when it is first read; one that has been deleted by
+// then (Options.MaxFiles) is empty.
 func Files(name string) []*Part {
 	first, last := parts(name)
 	var all []*Part
@@ -69,6 +72,11 @@ func parts(base string) (first, last uint64) {
 func (p *Part) Read(b []byte) (int, error) {
 	if p.file == nil {
 		f, err := os.Open(p.Name)
+		if errors.Is(err, fs.ErrNotExist) {
+			if _, last := parts(p.base); last > p.number {
+				return 0, io.EOF
+			}
+		}
 		if err != nil {
 			return 0, err
 		}

@@ -80,7 +80,8 @@ func (e *LineError) Unwrap() error { return e.Err }
 // that are open, and for whole sessions on the longest line.
 type Walker struct {
 	Sessions, Steps, Divergences int
-	Unreplayed                   int // steps that could not be replayed, as the beginning of their session is missing or a line before them is damaged
+	Unreplayed                   int // steps that could not be replayed, as what comes before them is missing or damaged
+	Deleted                      int // steps that are left of sessions whose beginning has been deleted (Options.MaxFiles); they are not replayed
 	Torn                         int // lines that a crash has left incomplete
 
 	visit func(*Event) error
@@ -94,6 +95,7 @@ type walked struct {
 	replay *replayer // nil if it cannot be replayed
 	next   uint64
 	turn   uint64 // if it is not replayed
+	rest   bool   // its beginning has been deleted
 }
 
 // NewWalker returns a Walker that calls visit for every step. If visit returns an error, the walk ends with it.
@@ -282,7 +284,7 @@ func (w *Walker) begin(in *object, number uint64, s *walked) (*walked, error) {
 	if s == nil && len(w.open) >= MaxSessions {
 		return nil, fmt.Errorf("more than %d sessions are open", MaxSessions)
 	}
-	s = &walked{id: w.newSession(), head: h, next: at}
+	s = &walked{id: w.newSession(), head: h, next: at, rest: s == nil && at > 0}
 	if at == 0 {
 		s.begin(h, number)
 	}
@@ -309,10 +311,13 @@ func (w *Walker) step(s *walked, in *object, text []byte, whole bool, report fun
 		s.next = e.Step + 1
 	}
 	w.Steps++
-	if in.err == nil && s.replay != nil {
+	switch {
+	case in.err == nil && s.replay != nil:
 		s.replay.to.steps = s.next - 1
 		e.Envelope = s.replay.step(in, text, report)
-	} else {
+	case s.rest:
+		w.Deleted++
+	default:
 		w.Unreplayed++
 	}
 	if in.err != nil {

@@ -20,8 +20,11 @@ type Options struct {
 	// NAME.2 and so on. A line is never divided, so a line that is longer has a file of its own. 0 is no limit.
 	MaxFileBytes int64
 
-	// MaxFiles deletes the oldest files so that at most so many are left, the present one included. What is left of
-	// a session whose beginning has been deleted can be looked at, but not replayed. 0 keeps all.
+	// MaxFiles deletes the oldest files so that at most so many are left, the present one included, but no file in
+	// which a session began that still goes on: so every session that goes on can be replayed. A journal is bounded
+	// only if its sessions are short: a host has driver.WithRecycle for that, with an age, as there may be workers
+	// without calls. What is left in later files of a session whose beginning has been deleted can be looked at, but
+	// not replayed. 0 keeps all.
 	MaxFiles int
 
 	// DigestOver replaces payloads of more bytes by their size and SHA-256. 0 keeps all payloads. See the package
@@ -73,13 +76,16 @@ type Writer struct {
 type openSession struct {
 	head  head
 	steps uint64
+	file  uint64 // where it began
 }
 
 // A store keeps lines. When keep returns, a line survives a crash of the program.
 type store interface {
 	full(line int) bool // whether a new file has to begin before a line of this length
 	next() error        // begins a new file
+	present() uint64    // its number
 	keep(line []byte) error
+	trim(needed uint64) error // deletes files that are too many, of those before this number
 	close() error
 	name() string
 }
@@ -163,6 +169,7 @@ func (w *Writer) begin(h head, l *line) uint64 {
 	s := &openSession{head: h}
 	s.write(w.sessions, l)
 	w.keep(l.seal())
+	s.file = w.store.present()
 	w.open[w.sessions] = s
 	return w.sessions
 }
@@ -185,9 +192,21 @@ func (w *Writer) end(session uint64, l *line) {
 	sealed := l.seal()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.open, session)
 	if _, is := w.store.(closed); !is {
 		w.keep(sealed)
+	}
+	delete(w.open, session) // after the end, which may begin a file: the beginning may be deleted
+	w.trim()
+}
+
+// trim deletes the oldest files, up to that in which a session began that goes on.
+func (w *Writer) trim() {
+	needed := w.store.present()
+	for _, s := range w.open {
+		needed = min(needed, s.file)
+	}
+	if w.err == nil {
+		w.fail(w.store.trim(needed))
 	}
 }
 
@@ -208,6 +227,7 @@ func (w *Writer) keep(sealed []byte) {
 		if w.fail(err); err != nil {
 			return
 		}
+		w.trim()
 	}
 	w.fail(w.store.keep(sealed))
 }
@@ -216,6 +236,8 @@ func (w *Writer) keep(sealed []byte) {
 type closed struct{ file string }
 
 func (closed) full(int) bool     { return false }
+func (closed) present() uint64   { return 0 }
+func (closed) trim(uint64) error { return nil }
 func (closed) next() error       { return os.ErrClosed }
 func (closed) keep([]byte) error { return os.ErrClosed }
 func (closed) close() error      { return nil }
@@ -227,10 +249,12 @@ type stream struct {
 	sync bool
 }
 
-func (*stream) full(int) bool { return false }
-func (*stream) next() error   { return nil }
-func (*stream) close() error  { return nil }
-func (*stream) name() string  { return "" }
+func (*stream) full(int) bool     { return false }
+func (*stream) present() uint64   { return 0 }
+func (*stream) trim(uint64) error { return nil }
+func (*stream) next() error       { return nil }
+func (*stream) close() error      { return nil }
+func (*stream) name() string      { return "" }
 
 func (s *stream) keep(line []byte) error {
 	if err := writeAll(s.w, line); err != nil {

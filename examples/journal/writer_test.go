@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -157,16 +159,83 @@ func TestMaxFilesKeepsTheLatest(t *testing.T) {
 	w := create(t, name, Options{MaxFileBytes: 3000, MaxFiles: 3})
 	r := w.Record(wc.NewCoordinator(1), Setup{})
 	turns(r, 500)
-	require.NoError(t, w.Close())
+	require.Greater(t, len(Files(name)), 3, "the session goes on")
+	requireClean(t, name, 1, 500)
+	require.NoError(t, r.Close())
 	files := Files(name)
-	require.Len(t, files, 3)
+	require.Len(t, files, 3, "it has ended")
+	require.NoError(t, w.Close())
 	last, found, err := walk(t, name)
 	require.NoError(t, err)
 	require.Empty(t, found)
-	require.Equal(t, last.Steps, last.Unreplayed, "the beginning is missing")
+	require.Zero(t, last.Unreplayed)
+	require.Positive(t, last.Deleted)
+	require.Equal(t, last.Steps, last.Deleted, "the beginning is missing")
 	data, err := os.ReadFile(files[2].Name)
 	require.NoError(t, err)
 	require.Contains(t, string(data), `"step":499,"call":"advance_turn"`)
+}
+
+func TestABoundedJournalOfShortSessionsReplaysAtEveryMoment(t *testing.T) {
+	const fileBytes, files, session = 3000, 4, 30
+	name := filepath.Join(t.TempDir(), "journal")
+	w := create(t, name, Options{MaxFileBytes: fileBytes, MaxFiles: files})
+	var open []*Recorder
+	deleted := 0
+	for n := range 40 * session {
+		if n%session == 0 { // three are open, each of which begins when another is in its middle
+			if len(open) == 3 {
+				require.NoError(t, open[0].Close())
+				open = open[1:]
+			}
+			open = append(open, w.Record(wc.NewCoordinator(1), Setup{}))
+		}
+		for _, r := range open {
+			r.AdvanceTurn()
+		}
+		if n%7 != 0 {
+			continue
+		}
+		cut := map[uint64]bool{}
+		walker := NewWalker(func(e *Event) error {
+			if cut[e.Session] = e.Coordinator == nil; e.Call == "end" {
+				delete(cut, e.Session)
+			}
+			return nil
+		})
+		for _, part := range Files(name) {
+			require.NoError(t, walker.Read(part.Name, part))
+			require.NoError(t, part.Close())
+		}
+		require.NotContains(t, slices.Collect(maps.Values(cut)), true, "what goes on has its beginning")
+		require.Zero(t, walker.Divergences)
+		require.Zero(t, walker.Unreplayed)
+		deleted += walker.Deleted
+		require.LessOrEqual(t, len(Files(name)), 20, "what is written while a session goes on")
+	}
+	require.Positive(t, deleted)
+	require.NoError(t, w.Close())
+}
+
+func TestAFileThatIsDeletedBeforeItIsReadIsEmpty(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "journal")
+	w := create(t, name, Options{MaxFileBytes: 1000, MaxFiles: 3})
+	a := w.Record(wc.NewCoordinator(1), Setup{})
+	turns(a, 20)
+	before := Files(name)
+	require.NoError(t, a.Close())
+	b := w.Record(wc.NewCoordinator(1), Setup{})
+	turns(b, 100)
+	require.NoFileExists(t, before[0].Name)
+	walker := NewWalker(nil)
+	for _, part := range append(before, Files(name)[0]) {
+		require.NoError(t, walker.Read(part.Name, part))
+		require.NoError(t, part.Close())
+	}
+	require.Zero(t, walker.Divergences)
+	require.NoError(t, w.Close())
+	_, err := Files(filepath.Join(t.TempDir(), "none"))[0].Read(nil)
+	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestTornLastLineIsNoError(t *testing.T) {
@@ -299,4 +368,21 @@ func TestOptionsAndFilesThatAreRefused(t *testing.T) {
 	assert.Error(t, err)
 	_, err = Create(filepath.Join(dir, "none", "journal"), Options{})
 	assert.True(t, errors.Is(err, os.ErrNotExist))
+}
+
+// An end that does not fit begins a file, and may have the beginning of its session deleted.
+func TestAnEndThatBeginsAFileIsReadWithoutItsBeginning(t *testing.T) {
+	for steps := range 60 {
+		name := filepath.Join(t.TempDir(), "journal")
+		w := create(t, name, Options{MaxFileBytes: 2000, MaxFiles: 1})
+		r := w.Record(wc.NewCoordinator(1), Setup{})
+		turns(r, steps)
+		require.NoError(t, r.Close())
+		require.NoError(t, w.Close())
+		require.Len(t, Files(name), 1)
+		walker, found, err := walk(t, name)
+		require.NoError(t, err)
+		require.Empty(t, found)
+		require.Zero(t, walker.Unreplayed)
+	}
 }

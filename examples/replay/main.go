@@ -113,6 +113,9 @@ func (r *replayer) finish() {
 	if w.Unreplayed > 0 {
 		fmt.Fprintf(r.out, "%d steps were not replayed: what comes before them is missing\n", w.Unreplayed)
 	}
+	if w.Deleted > 0 {
+		fmt.Fprintf(r.out, "%d steps were not replayed: the beginning of their sessions has been deleted\n", w.Deleted)
+	}
 	if w.Torn > 0 {
 		fmt.Fprintf(r.out, "%d lines are incomplete, as a crash leaves them\n", w.Torn)
 	}
