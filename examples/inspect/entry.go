@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	wc "github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/internal/safetext"
@@ -30,7 +31,12 @@ func (v verdict) bad() bool { return v == invalid || v == unreadable || v == ref
 type entry struct {
 	file          string
 	line          int
-	session, step uint64 // of a journal
+	session, step uint64    // of a journal
+	run           int       // counts the programs that have written the journal, as far as it is whole
+	at            time.Time // zero if the journal does not say it
+	label         string    // of the job; "" if it has none or it is not known
+	ending        journal.Ending
+	inOrder       bool // a worker_lost after the worker had left
 	journal       bool
 	verdict       verdict
 	call          string // of a journal
@@ -65,6 +71,11 @@ func (e *entry) describe(reason any) {
 		if e.jobID != nil {
 			e.says += " job " + strconv.FormatUint(*e.jobID, 10)
 		}
+	case e.call == "end":
+		e.says = "the session ends"
+		if e.ending.How != "" {
+			e.says += ", " + safetext.Cut(string(e.ending.How), 40) + ": " + safetext.Cut(e.ending.Why, 500)
+		}
 	case e.verdict == unreadable || e.call == "unreadable":
 		e.says = fmt.Sprintf("%d bytes that are no message", e.size)
 		if shown := e.text[:min(len(e.text), 100)]; len(shown) > 0 {
@@ -85,10 +96,15 @@ func (e *entry) describe(reason any) {
 }
 
 // failed reports whether the entry is what -failed shows: something was refused, or a message says that something
-// went wrong.
+// went wrong, or a worker was lost that had not left in order.
 func (e *entry) failed() bool {
-	if e.verdict.bad() || len(e.divergences) > 0 || e.call == "worker_lost" {
+	switch {
+	case e.verdict.bad() || len(e.divergences) > 0:
 		return true
+	case e.call == "worker_lost":
+		return !e.inOrder
+	case e.call == "end":
+		return e.ending.How != "" && e.ending.How != journal.Left
 	}
 	if e.env == nil {
 		return false

@@ -16,13 +16,21 @@
 // A message of a capture is valid if it passes validation (PROTOCOL section 5), invalid if it can be read but does not
 // pass, and unreadable if it is not an envelope (section 3) or its line is longer than 8 MiB. A message of a journal was
 // sent, accepted or refused. The turn is the host's. What a message led to stands in round brackets, as far as
-// the messages before it tell; why it was refused, in square ones. Strings of the peer are cut and escaped.
+// the messages before it tell; why it was refused, in square ones. Strings of the peer are cut and escaped. A journal
+// of steps also has the time, which stands before each line, in UTC. The label of a job follows its message.
+//
+// A call of a driver.Host that was lost with a worker, or taken back from it, is given to another as a job of the same
+// task: -stats counts it once, by how it ended at last. Jobs of task 0 are calls of their own.
 //
 //	-job N       only what is about job N
 //	-worker ID   only what was sent by that worker, or to it
 //	-session N   only session N of a journal, counted from 1
 //	-turns A:B   only turns A to B of the host
-//	-failed      only what was refused, and messages that say that something went wrong
+//	-since T     only what happened from then on: a time such as 2026-01-02T15:04:05Z, or how long ago, such as 10m
+//	-until T     only what happened before then
+//	-label L     only what is about jobs with that label
+//	-failed      only what was refused, messages that say that something went wrong, workers that were lost without having
+//	             left in order, and why
 //	-calls       also the calls of a journal whose messages are shown anyway
 //	-follow      go on as the files grow, until interrupted
 //	-q           print nothing: only the exit status counts
@@ -30,7 +38,7 @@
 //	-json        print a JSON object for each line
 //	-mermaid     draw a sequence diagram as Mermaid text
 //	-svg         draw a sequence diagram as an SVG image
-//	-stats       count messages by kind, turns in each phase of a job, and the slowest jobs
+//	-stats       count messages by kind, calls by outcome, turns in each phase of a job, and the slowest jobs
 //	-max N       draw at most N messages; 200 unless told
 //
 // With -json, a line of a capture is {"accept":false} for an unreadable message, and otherwise
@@ -62,6 +70,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func main() {
@@ -107,6 +116,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	bad := false
 	var last *entry // that was followed
 	track := newTracker(func(j *job) {
+		if o.shows(last, j.id) {
+			counted.jobBegan(j)
+		}
+	}, func(j *job) {
 		if o.shows(last, j.id) {
 			counted.jobEnded(j)
 		}
@@ -159,6 +172,9 @@ type options struct {
 
 	job      *uint64
 	worker   *string
+	label    *string
+	since    time.Time // zero: no limit, as for until
+	until    time.Time
 	session  uint64
 	from, to uint64
 	most     int
@@ -188,6 +204,18 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.Func("worker", "show only what was sent by worker `ID`, or to it", func(s string) error {
 		o.worker = &s
 		return nil
+	})
+	flags.Func("label", "show only what is about jobs with label `L`", func(s string) error {
+		o.label = &s
+		return nil
+	})
+	flags.Func("since", "show only what happened from time `T` on, or in so long until now", func(s string) (err error) {
+		o.since, err = parseTime(s)
+		return err
+	})
+	flags.Func("until", "show only what happened before time `T`, or longer ago", func(s string) (err error) {
+		o.until, err = parseTime(s)
+		return err
 	})
 	flags.Func("turns", "show only turns `A:B` of the host", func(s string) error {
 		a, b, ok := strings.Cut(s, ":")
@@ -236,21 +264,41 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	return o, err
 }
 
+// parseTime reads a time, or how long ago it is.
+func parseTime(s string) (time.Time, error) {
+	if ago, err := time.ParseDuration(s); err == nil && ago >= 0 {
+		return time.Now().Add(-ago), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		err = errors.New("expected a time such as 2026-01-02T15:04:05Z, or a duration such as 10m")
+	}
+	return t, err
+}
+
+// when reports whether an entry is in the turns and the time that are to be shown.
+func (o *options) when(e *entry) bool {
+	return (o.session == 0 || e.session == o.session) && o.from <= e.turn && e.turn <= o.to &&
+		(o.since.IsZero() || !e.at.IsZero() && !e.at.Before(o.since)) && (o.until.IsZero() || !e.at.IsZero() && e.at.Before(o.until))
+}
+
 // wants reports whether an entry is to be shown.
 func (o *options) wants(e *entry) bool {
 	switch {
 	case o.job != nil && (e.jobID == nil || *e.jobID != *o.job):
 		return false
-	case o.worker != nil && (e.worker != *o.worker || e.op == "" && e.verdict != unreadable && e.call != "worker_lost" && e.call != "retire_worker"):
+	case o.worker != nil && (e.worker != *o.worker || e.op == "" && e.verdict != unreadable && e.call != "worker_lost" && e.call != "retire_worker" && e.call != "end"):
+		return false
+	case o.label != nil && e.label != *o.label:
 		return false
 	case o.failed && !e.failed():
 		return false
 	}
-	return (o.session == 0 || e.session == o.session) && o.from <= e.turn && e.turn <= o.to
+	return o.when(e)
 }
 
 // shows reports whether a job that has ended at an entry is to be counted.
 func (o *options) shows(e *entry, jobID uint64) bool {
 	return (o.job == nil || jobID == *o.job) && (o.worker == nil || e.worker == *o.worker) &&
-		(o.session == 0 || e.session == o.session) && o.from <= e.turn && e.turn <= o.to
+		(o.label == nil || e.label == *o.label) && o.when(e)
 }

@@ -65,23 +65,31 @@ func (p *forPrograms) step(e *entry) error {
 		Got    string `json:"got"`
 	}
 	object := struct {
-		File        string       `json:"file"`
-		Line        int          `json:"line"`
-		Session     uint64       `json:"session"`
-		Step        uint64       `json:"step"`
-		Turn        uint64       `json:"turn"`
-		Verdict     verdict      `json:"verdict"`
-		Call        string       `json:"call"`
-		Op          string       `json:"op,omitempty"`
-		JobID       *uint64      `json:"job_id,omitempty"`
-		SeqNo       uint64       `json:"seq_no,omitempty"`
-		Worker      string       `json:"worker,omitempty"`
-		Message     string       `json:"message"`
-		LedTo       string       `json:"led_to,omitempty"`
-		Error       string       `json:"error,omitempty"`
-		Divergences []divergence `json:"divergences,omitempty"`
+		File        string          `json:"file"`
+		Line        int             `json:"line"`
+		Session     uint64          `json:"session"`
+		Step        uint64          `json:"step"`
+		Turn        uint64          `json:"turn"`
+		Verdict     verdict         `json:"verdict"`
+		At          string          `json:"at,omitempty"`
+		Call        string          `json:"call"`
+		Op          string          `json:"op,omitempty"`
+		JobID       *uint64         `json:"job_id,omitempty"`
+		SeqNo       uint64          `json:"seq_no,omitempty"`
+		Worker      string          `json:"worker,omitempty"`
+		Label       string          `json:"label,omitempty"`
+		How         journal.EndKind `json:"how,omitempty"`
+		Why         string          `json:"why,omitempty"`
+		Message     string          `json:"message"`
+		LedTo       string          `json:"led_to,omitempty"`
+		Error       string          `json:"error,omitempty"`
+		Divergences []divergence    `json:"divergences,omitempty"`
 	}{
-		e.file, e.line, e.session, e.step, e.turn, e.verdict, e.call, e.op, e.jobID, e.seqNo, safetext.Cut(e.worker, 200), e.says, e.led, e.wrong, nil,
+		e.file, e.line, e.session, e.step, e.turn, e.verdict, "", e.call, e.op, e.jobID, e.seqNo, safetext.Cut(e.worker, 200),
+		safetext.Cut(e.label, 200), journal.EndKind(safetext.Cut(string(e.ending.How), 40)), safetext.Cut(e.ending.Why, 500), e.says, e.led, e.wrong, nil,
+	}
+	if !e.at.IsZero() {
+		object.At = e.at.UTC().Format(timeForm)
 	}
 	for _, d := range e.divergences[:min(len(e.divergences), maxDivergences)] {
 		object.Divergences = append(object.Divergences, divergence{d.Field, d.Wanted, d.Got})

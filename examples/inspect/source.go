@@ -28,6 +28,7 @@ type reader struct {
 	walker  *journal.Walker
 	host    hostView
 	scratch []byte
+	run     int
 	damage  error // the first line of a journal that cannot be read
 }
 
@@ -237,7 +238,12 @@ func (r *reader) event(ev *journal.Event) error {
 	e := entry{
 		file: ev.File, line: ev.Line, session: ev.Session, step: ev.Step, journal: true, call: ev.Call, verdict: called,
 		env: ev.Envelope, op: ev.Op, jobID: ev.JobID, seqNo: ev.SeqNo, turn: ev.Turn, size: ev.Bytes, divergences: ev.Divergences,
+		at: ev.At, label: ev.Label, ending: ev.Ending,
 	}
+	if ev.Argument("journal") != nil && ev.Step == 0 && fmt.Sprint(ev.Argument("session")) == "1" {
+		r.run++
+	}
+	e.run = r.run
 	var reason any
 	switch ev.Call {
 	case "":

@@ -18,7 +18,9 @@ type stats struct {
 	refused map[string]int // by kind of error, cut to its first word
 	phases  [10]phaseCount
 	slowest []*job
-	ended   map[string]int
+	ended   map[string]int     // calls
+	again   map[callKey]string // how calls have ended that may be given to another worker
+	jobs    int
 	entries int
 }
 
@@ -36,7 +38,7 @@ const (
 )
 
 func newStats(out io.Writer) *stats {
-	return &stats{out: out, kinds: map[string]*kindCount{}, refused: map[string]int{}, ended: map[string]int{}}
+	return &stats{out: out, kinds: map[string]*kindCount{}, refused: map[string]int{}, ended: map[string]int{}, again: map[callKey]string{}}
 }
 
 func (s *stats) entry(e *entry) error {
@@ -73,13 +75,28 @@ func (s *stats) entry(e *entry) error {
 	return nil
 }
 
-// jobEnded counts a job that has ended.
-func (s *stats) jobEnded(j *job) {
-	how := j.state.String()
-	if j.asCancel {
-		how = "cancelled"
+// jobBegan takes back that a call has ended, if the job is another attempt of it.
+func (s *stats) jobBegan(j *job) {
+	if how, ok := s.again[j.call]; ok {
+		delete(s.again, j.call)
+		s.ended[how]--
 	}
+}
+
+// jobEnded counts a job that has ended. One that was lost or taken back may be an attempt of a call that goes on.
+func (s *stats) jobEnded(j *job) {
+	how := j.how
+	switch {
+	case j.state == wc.StateFailed:
+		how = "lost"
+	case how == "": // what is left of a session
+		how = j.state.String()
+	}
+	s.jobs++
 	s.ended[how]++
+	if (how == "lost" || how == "cancelled") && j.call.task != 0 && len(s.again) < maxTracked {
+		s.again[j.call] = how
+	}
 	for state := range j.turns {
 		if !j.visited[state] {
 			continue
@@ -127,10 +144,15 @@ func (s *stats) finish() error {
 			fmt.Fprintf(s.out, "%-20s  %9d  %9.1f  %9d  turns\n", wc.JobState(state), p.jobs, float64(p.total)/float64(p.jobs), p.max)
 		}
 	}
-	fmt.Fprintf(s.out, "\n%-20s  %9s\n", "jobs that ended", "jobs")
+	calls := 0
+	fmt.Fprintf(s.out, "\n%-20s  %9s\n", "calls that ended", "calls")
 	for _, how := range slices.Sorted(maps.Keys(s.ended)) {
-		fmt.Fprintf(s.out, "%-20s  %9d\n", how, s.ended[how])
+		if n := s.ended[how]; n > 0 {
+			calls += n
+			fmt.Fprintf(s.out, "%-20s  %9d\n", how, n)
+		}
 	}
+	fmt.Fprintf(s.out, "%-20s  %9d  in %d jobs\n", "all", calls, s.jobs)
 	fmt.Fprintf(s.out, "\n%-20s  %9s  longest in\n", "slowest jobs", "turns")
 	for _, j := range s.slowest {
 		longest := wc.StateQueued

@@ -15,6 +15,7 @@ type forPeople struct {
 	file  string // the last one
 	begun bool
 	kind  bool
+	dated bool
 }
 
 // quiet are the calls of which there are many and whose effect can be seen by others.
@@ -25,7 +26,8 @@ func (p *forPeople) entry(e *entry) error {
 	if e.verdict == called && !p.calls && len(e.divergences) == 0 && slices.Contains(quiet, e.call) {
 		return nil
 	}
-	if !p.begun || p.file != e.file || p.kind != e.journal {
+	dated := !e.at.IsZero()
+	if !p.begun || p.file != e.file || p.kind != e.journal || p.dated != dated {
 		if p.begun {
 			fmt.Fprintln(p.out)
 		}
@@ -36,14 +38,23 @@ func (p *forPeople) entry(e *entry) error {
 		if e.journal {
 			columns = "  line  session  step  verdict      turn   seq  message"
 		}
+		if dated {
+			columns = fmt.Sprintf("%-*s%s", len(timeForm), "time", columns)
+		}
 		fmt.Fprintln(p.out, columns)
-		p.begun, p.file, p.kind = true, e.file, e.journal
+		p.begun, p.file, p.kind, p.dated = true, e.file, e.journal, dated
 	}
 	seq := ""
 	if e.op != "" {
 		seq = fmt.Sprint(e.seqNo)
 	}
 	what := e.says
+	if e.label != "" {
+		what += "  " + quote(e.label)
+	}
+	if dated {
+		fmt.Fprint(p.out, e.at.UTC().Format(timeForm))
+	}
 	switch {
 	case e.wrong != "":
 		what += "  [" + e.wrong + "]"
@@ -67,5 +78,8 @@ func (p *forPeople) entry(e *entry) error {
 }
 
 const maxDivergences = 10
+
+// timeForm is how times are printed, in UTC. The options -since and -until read it.
+const timeForm = "2006-01-02T15:04:05.000000Z"
 
 func (p *forPeople) finish() error { return nil }

@@ -16,27 +16,37 @@ const maxTracked = 100_000
 type tracker struct {
 	sessions map[uint64]*tracked
 	jobs     int // in flight, in all sessions
+	began    func(*job)
 	ended    func(*job)
 }
 
 type tracked struct {
 	worker string
+	last   string // the last worker that has announced itself
+	left   bool   // it has left in order
 	jobs   map[uint64]*job
 }
 
 // A job is a job in flight.
 type job struct {
-	id       uint64
-	state    wc.JobState
-	since    uint64     // the turn in which it entered the state
-	began    uint64     // the turn in which it was spawned
-	turns    [10]uint64 // in each state so far
-	visited  [10]bool
-	asCancel bool // it ended by the whole handshake
+	id      uint64
+	call    callKey // which call it is an attempt of; of task 0: of none
+	how     string  // it ended, if that is known better than by its state
+	state   wc.JobState
+	since   uint64     // the turn in which it entered the state
+	began   uint64     // the turn in which it was spawned
+	turns   [10]uint64 // in each state so far
+	visited [10]bool
 }
 
-func newTracker(ended func(*job)) *tracker {
-	return &tracker{sessions: map[uint64]*tracked{}, ended: ended}
+// A callKey names a call whose attempts are jobs of several workers: it is their task, as a driver.Host has it.
+type callKey struct {
+	run  int // of entries
+	task uint64
+}
+
+func newTracker(began, ended func(*job)) *tracker {
+	return &tracker{sessions: map[uint64]*tracked{}, began: began, ended: ended}
 }
 
 // follow notes what an entry leads to.
@@ -54,6 +64,22 @@ func (t *tracker) follow(e *entry) {
 	}
 	switch e.op {
 	case "":
+		switch e.call {
+		case "expect_worker":
+			s.last, s.left = "", false
+		case "worker_lost":
+			e.worker, e.inOrder = s.last, s.left
+			if s.last != "" {
+				e.says = quoteID(s.last) + " is lost"
+			}
+			if s.left {
+				e.says = quoteID(s.last) + " is gone"
+			}
+		case "end":
+			e.worker = s.last
+			t.jobs -= len(s.jobs)
+			delete(t.sessions, e.session)
+		}
 		if e.call == "worker_lost" || e.call == "retire_worker" && e.env == nil && strings.HasSuffix(e.says, ": "+quote(s.worker)) {
 			e.led = t.endSession(s, e.turn)
 		}
@@ -64,18 +90,23 @@ func (t *tracker) follow(e *entry) {
 				e.led += "; " + failed
 			}
 		}
-		s.worker = e.worker
+		s.worker, s.last, s.left = e.worker, e.worker, false
 	case "BootstrapFailed", "ShutdownCompleted":
 		e.led = "the session has ended"
 		if failed := t.endSession(s, e.turn); failed != "" {
 			e.led += "; " + failed
 		}
-		s.worker = ""
+		s.worker, s.left = "", e.op == "ShutdownCompleted"
 	case "SpawnJob":
 		if e.jobID != nil {
 			if _, twice := s.jobs[*e.jobID]; !twice && t.jobs < maxTracked {
 				t.jobs++
-				s.jobs[*e.jobID] = &job{id: *e.jobID, state: wc.StateQueued, since: e.turn, began: e.turn}
+				j := &job{id: *e.jobID, state: wc.StateQueued, since: e.turn, began: e.turn}
+				if e.env != nil {
+					j.call = callKey{e.run, e.env.Op.(wc.SpawnJob).TaskID}
+				}
+				s.jobs[j.id] = j
+				t.began(j)
 				e.led = change(*e.jobID, 0, wc.StateQueued)
 			}
 		}
@@ -115,7 +146,9 @@ func (t *tracker) step(s *tracked, e *entry) {
 		if j.state == from {
 			e.led = change(j.id, from, rule.to)
 			if e.op == "FinalizeCompleted" {
-				e.led, j.asCancel = fmt.Sprintf("job %d: cancelled", j.id), true
+				e.led, j.how = fmt.Sprintf("job %d: cancelled", j.id), "cancelled"
+			} else if e.env != nil && e.op == "JobCompleted" {
+				j.how = outcomeName(e.env.Op.(wc.JobCompleted).Outcome)
 			}
 			t.move(s, j, rule.to, e.turn)
 			return
@@ -132,10 +165,20 @@ func (t *tracker) move(s *tracked, j *job, to wc.JobState, turn uint64) {
 	if to.Terminal() {
 		delete(s.jobs, j.id)
 		t.jobs--
-		if t.ended != nil {
-			t.ended(j)
-		}
+		t.ended(j)
 	}
+}
+
+func outcomeName(o wc.Outcome) string {
+	switch o.(type) {
+	case wc.OutcomeErr:
+		return "error"
+	case wc.OutcomeCancelled:
+		return "cancelled"
+	case wc.OutcomePanicked:
+		return "panicked"
+	}
+	return "ok"
 }
 
 func change(id uint64, from, to wc.JobState) string {
