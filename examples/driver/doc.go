@@ -59,6 +59,7 @@
 // a name of the program's own stand beside it.
 //
 // [WithJournal] records every session so that it can be replayed (examples/journal) and looked at (examples/inspect).
+// [WithServeJournal] does the same for a worker.
 // [WithLogger] logs messages and ends as attributes and readable lines. Package examples/driver/debug is a page that
 // shows it live, by [Host.Snapshot] and [Host.Observe].
 //

@@ -31,7 +31,7 @@ type coordinator interface {
 	Requests() iter.Seq[workerchannel.Overdue]
 }
 
-// A refuser also records a message that the session refuses by itself.
+// A refuser also records a message that a session or a server refuses by itself.
 type refuser interface {
 	Refuse(env *workerchannel.Envelope, reason string)
 }
@@ -41,6 +41,37 @@ type recordFunc func(*workerchannel.Coordinator, workerchannel.Limits) (coordina
 
 func recordNothing(c *workerchannel.Coordinator, _ workerchannel.Limits) (coordinator, func(journal.Ending)) {
 	return c, func(journal.Ending) {}
+}
+
+// A half is what a server calls: a workerchannel.Worker, or a journal.WorkerRecorder of one.
+type half interface {
+	Announce() error
+	Fail(reason string) error
+	Start(jobID uint64) error
+	Report(jobID uint64, detail string) error
+	Complete(jobID uint64, outcome workerchannel.Outcome) error
+	AcknowledgeCancel(jobID uint64) error
+	CompleteDrain(jobID uint64) error
+	CompleteFinalize(jobID uint64) error
+	Diagnose(d workerchannel.Diagnostic) error
+	CompleteShutdown() error
+	HandleVerified(v workerchannel.Verified) error
+	Receive(data []byte) (workerchannel.Envelope, error)
+	AppendNext(dst []byte) (text []byte, env workerchannel.Envelope, ok bool)
+
+	Job(jobID uint64) (workerchannel.TrackedJob, bool)
+	JobState(jobID uint64) (workerchannel.JobState, bool)
+	OutboxLen() int
+	ShutdownRequested() bool
+	Closed() bool
+}
+
+// refused records a message that is refused before it reaches a half, if that is recorded.
+func refused(half any, env *workerchannel.Envelope, why error) error {
+	if r, ok := half.(refuser); ok {
+		r.Refuse(env, why.Error())
+	}
+	return why
 }
 
 // recordIn returns a function that records in a journal.

@@ -284,3 +284,90 @@ func TestAHostRecordsForEverInABoundedJournal(t *testing.T) {
 	replay()
 	require.Greater(t, replayed, 40)
 }
+
+func TestSessionsOfAWorkerAreRecordedAndReplayed(t *testing.T) {
+	stale := func(h *peerHost) {
+		h.send(wc.SpawnJob{JobID: 1})
+		h.seqNo--
+		h.send(wc.PollStatus{JobID: 1})
+	}
+	for name, c := range map[string]struct {
+		host  func(*peerHost)
+		calls []string
+		want  journal.Ending
+	}{
+		"shuts down": {func(h *peerHost) {
+			h.send(wc.SpawnJob{JobID: 1, Payload: []byte("a")})
+			h.until(wc.OpJobCompleted)
+			h.send(wc.ShutdownWorker{Reason: "enough"})
+			h.until(wc.OpShutdownCompleted)
+		}, []string{"announce", "diagnose", "handle_inbound", "complete", "complete_shutdown"}, journal.Ending{How: journal.Left, Why: "the host has asked for it"}},
+		"host is gone":     {func(h *peerHost) {}, []string{"announce"}, journal.Ending{How: journal.Lost, Why: "driver: host is gone: "}},
+		"host sends noise": {func(h *peerHost) { _ = h.conn.Send([]byte("noise")); h.until(wc.OpBootstrapFailed) }, []string{"unreadable", "fail"}, journal.Ending{How: journal.Broken, Why: "workerchannel: malformed message: at byte 0: "}},
+		"host counts back": {func(h *peerHost) { stale(h); h.until(wc.OpBootstrapFailed) }, []string{"refuse", "fail"}, journal.Ending{How: journal.Broken, Why: "workerchannel: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var text bytes.Buffer
+			w, err := journal.NewWriter(&text, journal.Options{})
+			require.NoError(t, err)
+			synctest.Test(t, func(t *testing.T) {
+				host, worker := Pipe(0)
+				served := make(chan error, 1)
+				go func() { served <- Serve(t.Context(), worker, "w-1", echo, WithConcurrency(1), WithServeJournal(w)) }()
+				h := &peerHost{t: t, conn: host, seqNo: 1}
+				h.until(wc.OpBootstrapReady)
+				c.host(h)
+				require.NoError(t, host.Close())
+				<-served
+			})
+			calls := map[string]bool{}
+			var end journal.Ending
+			walker := journal.NewWalker(func(e *journal.Event) error {
+				calls[e.Call], end = true, e.Ending
+				assert.Equal(t, "w-1", e.Worker)
+				return nil
+			})
+			require.NoError(t, walker.Read("journal", &text))
+			assert.Zero(t, walker.Divergences)
+			assert.Zero(t, walker.Unreplayed)
+			assert.Equal(t, 1, walker.Sessions)
+			for _, call := range c.calls {
+				assert.True(t, calls[call], call)
+			}
+			assert.Equal(t, c.want.How, end.How)
+			assert.Contains(t, end.Why, c.want.Why)
+		})
+	}
+	assert.ErrorIs(t, Serve(t.Context(), nopConn{}, "w-1", echo, WithServeJournal(nil)), ErrOptions)
+}
+
+// A peerHost is a host that sends what a test wants.
+type peerHost struct {
+	t     *testing.T
+	conn  Conn
+	seqNo uint64
+}
+
+func (h *peerHost) send(op wc.Op) {
+	require.NoError(h.t, h.conn.Send(message(h.seqNo, op)))
+	h.seqNo++
+}
+
+// until takes messages in until one of that kind has come.
+func (h *peerHost) until(want wc.OpType) {
+	for {
+		data, err := h.conn.Recv()
+		require.NoError(h.t, err)
+		env, err := wc.ParseEnvelope(data)
+		require.NoError(h.t, err)
+		if env.Op.Type() == want {
+			return
+		}
+	}
+}
+
+type nopConn struct{}
+
+func (nopConn) Send([]byte) error     { return nil }
+func (nopConn) Recv() ([]byte, error) { return nil, errTest }
+func (nopConn) Close() error          { return nil }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // A ServeOption configures Serve.
@@ -67,6 +68,18 @@ func WithGroupKill() ServeOption { return func(s *server) { s.groupKill = true }
 // WithServeLogger has Serve log panics with their stacks, and ServeAgain why it dials again. Without it panics are only
 // reported to the host.
 func WithServeLogger(log *slog.Logger) ServeOption { return func(s *server) { s.log = log } }
+
+// WithServeJournal has Serve record what happens between it and the host in a journal, as one session, which ends when
+// Serve returns and says why. ServeAgain has one for each connection. Close the journal afterwards. What WithJournal says
+// of a host is true here, too.
+func WithServeJournal(w *journal.Writer) ServeOption {
+	return func(s *server) {
+		if w == nil {
+			s.err = fmt.Errorf("%w: WithServeJournal: writer is nil", ErrOptions)
+		}
+		s.record = w
+	}
+}
 
 // Serve is a worker: it runs jobs of the host at the other end of the connection until the host asks it to shut down,
 // and returns nil then. Otherwise it returns why it ended:
@@ -131,11 +144,21 @@ func newServer(ctx context.Context, handler Handler, opts []ServeOption) (*serve
 
 // serve is a session of the worker. When nothing more is to be done but that handlers return, messages are sent and the
 // connection closes, it waits for that no longer than the grace.
-func (s *server) serve(conn Conn, id string) error {
+func (s *server) serve(conn Conn, id string) (err error) {
 	if id == "" {
 		id = fmt.Sprintf("worker-%d-%s", os.Getpid(), rand.Text())
 	}
-	s.conn, s.w = conn, workerchannel.NewWorker(id, 0)
+	w := workerchannel.NewWorker(id, 0)
+	s.conn, s.w = conn, w
+	if s.record != nil {
+		r := s.record.RecordWorker(w)
+		s.w = r
+		defer func() { // the Writer has the error, too
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			_ = r.End(s.ending(err))
+		}()
+	}
 	if err := s.w.Announce(); err != nil {
 		_ = conn.Close()
 		return err
@@ -148,7 +171,7 @@ func (s *server) serve(conn Conn, id string) error {
 	})
 	go s.receiveAll()
 	go s.sendAll()
-	err := s.wait()
+	err = s.wait()
 	s.pings.stop()
 	s.close()
 	if s.groupKill && errors.Is(err, ErrHostGone) {
@@ -228,6 +251,9 @@ func (s *server) receiveAll() {
 		s.pings.hear()
 		v, err := workerchannel.Verify(data)
 		s.mu.Lock()
+		if err != nil {
+			_, _ = s.w.Receive(data) // refused for the same reason, so that it is recorded, and has changed nothing
+		}
 		more = s.take(v, err)
 		s.mu.Unlock()
 	}

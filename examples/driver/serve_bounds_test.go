@@ -47,7 +47,7 @@ func message(number uint64, op wc.Op) []byte {
 
 // last returns the last message that is to be sent.
 func (s *bareServer) last() (op wc.Op) {
-	for env := range s.w.Outbox() {
+	for env := range s.w.(*wc.Worker).Outbox() {
 		op = env.Op
 	}
 	return op

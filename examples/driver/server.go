@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 // How many messages may wait for a host that does not read. Results take at most 256 MiB, and 256 KiB for each handler;
@@ -46,9 +48,10 @@ type server struct {
 	limit  *time.Timer   // which closes it; wait's
 	idle   chan *Job     // to goroutines that have run a handler
 	pings  *watchdog
+	record *journal.Writer // nil: nowhere
 
 	mu       sync.Mutex
-	w        *workerchannel.Worker
+	w        half
 	jobs     map[uint64]*Job // from their SpawnJob to their end
 	queue    []*Job          // not begun, oldest first
 	gone     int             // how many of queue will not be begun
@@ -219,7 +222,7 @@ func (s *server) take(v workerchannel.Verified, err error) (more bool) {
 func (s *server) handle(v workerchannel.Verified) error {
 	env := v.Envelope()
 	if env.SeqNo <= s.seen {
-		return &workerchannel.SequenceError{LastSeen: s.seen, Actual: env.SeqNo}
+		return refused(s.w, &env, &workerchannel.SequenceError{LastSeen: s.seen, Actual: env.SeqNo})
 	}
 	s.seen = env.SeqNo
 	switch op := env.Op.(type) {
@@ -379,6 +382,23 @@ func (s *server) forget(job *Job) {
 		s.open--
 	}
 	s.waiting -= job.size
+}
+
+// ending returns why Serve has ended, for the journal.
+func (s *server) ending(err error) journal.Ending {
+	how, why := journal.Stopped, "the host has asked for it"
+	switch {
+	case s.failed:
+		how = journal.Broken
+	case errors.Is(err, ErrHostGone):
+		how = journal.Lost
+	case s.w.Closed():
+		how = journal.Left
+	}
+	if err != nil {
+		why = err.Error()
+	}
+	return journal.Ending{How: how, Why: printable(why)}
 }
 
 // goOn does what can be done when a goroutine of a job has ended.

@@ -133,10 +133,7 @@ func (s *session) take(v workerchannel.Verified, size int) {
 	}
 	env := v.Envelope()
 	if why := s.refusal(env.Op); why != nil {
-		if r, ok := s.c.(refuser); ok {
-			r.Refuse(&env, why.Error())
-		}
-		s.tell(EventRefused, &env, size, why)
+		s.tell(EventRefused, &env, size, refused(s.c, &env, why))
 		s.breakOff(why)
 		return
 	}

@@ -33,7 +33,7 @@ func BenchmarkRecording(b *testing.B) {
 // BenchmarkRecordingOverPipes is the same for a host that exchanges the messages over pipes, the cheapest transport
 // between processes. The time is that of the host and its worker, which are in this process.
 func BenchmarkRecordingOverPipes(b *testing.B) {
-	for _, payload := range []int{16, 1 << 10} {
+	for _, payload := range []int{64, 1 << 10} {
 		b.Run(fmt.Sprintf("%d bytes", payload), func(b *testing.B) {
 			const jobs = 1000
 			compare(b, Options{}, 3*jobs, func(h host) { overPipes(b, h, jobs, payload) })

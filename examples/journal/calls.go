@@ -27,7 +27,7 @@ func without[R any](make func(R, *object), results ...string) call[R] {
 var coordinatorCalls = map[string]call[*Recorder]{
 	"handle_inbound": {func(r *Recorder, in *object) *wc.Envelope { return handleAgain(r, in) }, []string{"error"}},
 	"unreadable":     {func(r *Recorder, in *object) *wc.Envelope { return unreadAgain(r, &r.to, in, r.end) }, []string{"error"}},
-	"refuse":         {refuseAgain, nil},
+	"refuse":         {func(r *Recorder, in *object) *wc.Envelope { return refuseAgain(r, in) }, nil},
 	"spawn_job": without(func(r *Recorder, in *object) {
 		label := in.optional("label")
 		_ = r.SpawnLabeled(wc.SpawnJob{
@@ -53,6 +53,7 @@ var coordinatorCalls = map[string]call[*Recorder]{
 var workerCalls = map[string]call[*WorkerRecorder]{
 	"handle_inbound":     {func(r *WorkerRecorder, in *object) *wc.Envelope { return handleAgain(r, in) }, []string{"error"}},
 	"unreadable":         {func(r *WorkerRecorder, in *object) *wc.Envelope { return unreadAgain(r, &r.to, in, r.end) }, []string{"error"}},
+	"refuse":             {func(r *WorkerRecorder, in *object) *wc.Envelope { return refuseAgain(r, in) }, nil},
 	"announce":           without(func(r *WorkerRecorder, _ *object) { _ = r.Announce() }, "error"),
 	"fail":               without(func(r *WorkerRecorder, in *object) { _ = r.Fail(in.str("reason")) }, "error"),
 	"start":              without(func(r *WorkerRecorder, in *object) { _ = r.Start(in.number("job_id")) }, "error"),
@@ -79,6 +80,7 @@ func drainAgain(drain func() (wc.Envelope, bool)) *wc.Envelope {
 type receiver interface {
 	Receive([]byte) (wc.Envelope, error)
 	HandleInbound(*wc.Envelope) error
+	Refuse(env *wc.Envelope, reason string)
 }
 
 func handleAgain(r receiver, in *object) *wc.Envelope {
@@ -109,7 +111,7 @@ func handleAgain(r receiver, in *object) *wc.Envelope {
 	return &env
 }
 
-func refuseAgain(r *Recorder, in *object) *wc.Envelope {
+func refuseAgain(r receiver, in *object) *wc.Envelope {
 	env, reason := in.envelope("wire"), in.str("reason")
 	if in.err != nil {
 		return nil

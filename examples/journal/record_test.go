@@ -168,6 +168,7 @@ func everyCall(t *testing.T, r *Recorder, w *WorkerRecorder) {
 	require.NoError(t, err)
 	assert.ErrorIs(t, r.HandleVerified(verified), wc.ErrWorkerSessionMismatch)
 	r.Refuse(&late, "not \xff now\n")
+	w.Refuse(&late, "not \xff now\n")
 	late.Op = wc.JobCompleted{JobID: last, Outcome: wc.OutcomeOk{Payload: bytes.Repeat([]byte{7}, 2*packOver)}}
 	late.ReplayHash = wc.ReplayHash(late.Header, late.WorkerID, late.Op)
 	r.Refuse(&late, "")

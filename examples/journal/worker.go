@@ -66,6 +66,13 @@ func (r *WorkerRecorder) HandleVerified(v wc.Verified) error {
 	return err
 }
 
+// Refuse records, as refuse, a message that arrived and was not given to the worker; see Recorder.Refuse.
+func (r *WorkerRecorder) Refuse(env *wc.Envelope, reason string) {
+	if r.to.refused(env, reason) {
+		r.finish()
+	}
+}
+
 // Announce is recorded as announce.
 func (r *WorkerRecorder) Announce() error {
 	err := r.Worker.Announce()
