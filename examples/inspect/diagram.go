@@ -7,14 +7,21 @@ import (
 	"strings"
 )
 
-// A diagram collects what a sequence diagram shows: a row for each message and each event of the host.
+// A diagram collects what a sequence diagram shows.
 type diagram struct {
 	out     io.Writer
 	draw    func(io.Writer, *diagram) error
-	most    int // rows
+	most    int     // rows
+	parts   []*part // in the order in which they begin
+	drawn   int     // rows
+	dropped int
+}
+
+// A part is a session: it has a host of its own, with its own turns, and a row for each message and each event.
+type part struct {
+	session uint64 // 0 for a capture
 	ends    []string
 	rows    []row
-	dropped int
 }
 
 // A row is a message or an event.
@@ -27,17 +34,17 @@ type row struct {
 	refused bool
 }
 
-// maxEnds is how many lifelines a diagram has at most, the host's included. What comes from others is not drawn.
+// maxEnds is how many lifelines a session has at most, the host's included. What comes from others is not drawn.
 const maxEnds = 9
 
 func newDiagram(out io.Writer, most int, draw func(io.Writer, *diagram) error) *diagram {
-	return &diagram{out: out, draw: draw, most: most, ends: []string{"host"}}
+	return &diagram{out: out, draw: draw, most: most}
 }
 
 func (d *diagram) finish() error { return d.draw(d.out, d) }
 
 // drawn are the calls of the host that are drawn although they send nothing.
-var drawn = []string{"expect_worker", "worker_lost", "retire_worker", "close_region", "shutdown_when_idle"}
+var drawn = []string{"expect_worker", "worker_lost", "retire_worker", "close_region", "shutdown_when_idle", "end"}
 
 func (d *diagram) entry(e *entry) error {
 	r := row{turn: e.turn, text: e.says, note: e.led, refused: e.verdict.bad()}
@@ -47,13 +54,18 @@ func (d *diagram) entry(e *entry) error {
 	for _, divergence := range e.divergences {
 		r.refused, r.note = true, "diverges: "+divergence.Field
 	}
-	if e.op == "" && (e.verdict != unreadable || !e.journal) { // a capture does not say who sent what cannot be read
-		if !r.refused && !slices.Contains(drawn, e.call) {
-			return nil
-		}
-	} else {
-		end, ok := d.end(e.worker)
-		if !ok || len(d.rows) >= d.most {
+	message := e.op != "" || e.verdict == unreadable && e.journal // a capture does not say who sent what cannot be read
+	if !message && !r.refused && !slices.Contains(drawn, e.call) {
+		return nil
+	}
+	if d.drawn >= d.most {
+		d.dropped++
+		return nil
+	}
+	p := d.part(e.session)
+	if message {
+		end, ok := p.end(e.worker)
+		if !ok {
 			d.dropped++
 			return nil
 		}
@@ -65,32 +77,41 @@ func (d *diagram) entry(e *entry) error {
 			r.text = says
 		}
 	}
-	if len(d.rows) >= d.most {
-		d.dropped++
-		return nil
-	}
-	d.rows = append(d.rows, r)
+	p.rows = append(p.rows, r)
+	d.drawn++
 	return nil
 }
 
+// part returns the part of a session.
+func (d *diagram) part(session uint64) *part {
+	for _, p := range slices.Backward(d.parts) {
+		if p.session == session {
+			return p
+		}
+	}
+	p := &part{session: session, ends: []string{"host"}}
+	d.parts = append(d.parts, p)
+	return p
+}
+
 // end returns the lifeline of a worker.
-func (d *diagram) end(worker string) (int, bool) {
+func (p *part) end(worker string) (int, bool) {
 	name := quoteID(worker)
-	if i := slices.Index(d.ends[1:], name); i >= 0 {
+	if i := slices.Index(p.ends[1:], name); i >= 0 {
 		return i + 1, true
 	}
-	if worker == "" && len(d.ends) > 1 { // for the worker that comes, or the last one
-		return len(d.ends) - 1, true
+	if worker == "" && len(p.ends) > 1 { // for the worker that comes, or the last one
+		return len(p.ends) - 1, true
 	}
-	if len(d.ends) == 2 && d.ends[1] == "worker" { // it has a name now
-		d.ends[1] = name
+	if len(p.ends) == 2 && p.ends[1] == "worker" { // it has a name now
+		p.ends[1] = name
 		return 1, true
 	}
-	if len(d.ends) >= maxEnds {
+	if len(p.ends) >= maxEnds {
 		return 0, false
 	}
-	d.ends = append(d.ends, name)
-	return len(d.ends) - 1, true
+	p.ends = append(p.ends, name)
+	return len(p.ends) - 1, true
 }
 
 // missing says what is not drawn.

@@ -37,7 +37,7 @@
 //
 //	-json        print a JSON object for each line
 //	-mermaid     draw a sequence diagram as Mermaid text
-//	-svg         draw a sequence diagram as an SVG image
+//	-svg         draw a sequence diagram as an SVG image; of several sessions, one below the other
 //	-stats       count messages by kind, calls by outcome, turns in each phase of a job, and the slowest jobs
 //	-max N       draw at most N messages; 200 unless told
 //

@@ -13,14 +13,34 @@ import (
 func drawMermaid(w io.Writer, d *diagram) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, "sequenceDiagram")
-	for i, end := range d.ends {
-		fmt.Fprintf(out, "    participant e%d as %s\n", i, mermaidText(shorten(end, maxName)))
+	for _, p := range d.parts {
+		if len(d.parts) > 1 {
+			fmt.Fprintf(out, "    box session %d\n", p.session)
+		}
+		for i, end := range p.ends {
+			fmt.Fprintf(out, "    participant %s as %s\n", p.lifeline(i), mermaidText(shorten(end, maxName)))
+		}
+		if len(d.parts) > 1 {
+			fmt.Fprintln(out, "    end")
+		}
 	}
-	turn := uint64(0)
-	for i, r := range d.rows {
-		if i == 0 || r.turn != turn {
-			turn = r.turn
-			fmt.Fprintf(out, "    Note over e0: turn %d\n", turn)
+	for _, p := range d.parts {
+		p.drawMermaid(out)
+	}
+	if more := d.missing(); more != "" && len(d.parts) > 0 {
+		fmt.Fprintf(out, "    Note over %s: %s\n", d.parts[0].lifeline(0), more)
+	}
+	return out.Flush()
+}
+
+// lifeline returns the name of a lifeline, of which others see nothing.
+func (p *part) lifeline(i int) string { return fmt.Sprintf("s%de%d", p.session, i) }
+
+func (p *part) drawMermaid(out io.Writer) {
+	host := p.lifeline(0)
+	for i, r := range p.rows {
+		if i == 0 || p.rows[i-1].turn != r.turn {
+			fmt.Fprintf(out, "    Note over %s: turn %d\n", host, r.turn)
 		}
 		text := mermaidText(r.text)
 		arrow := "->>"
@@ -29,21 +49,17 @@ func drawMermaid(w io.Writer, d *diagram) error {
 			arrow = "-x"
 		}
 		if r.from == r.to {
-			fmt.Fprintf(out, "    Note over e0: %s\n", mermaidText(joined(r)))
+			fmt.Fprintf(out, "    Note over %s: %s\n", host, mermaidText(joined(r)))
 		} else {
-			fmt.Fprintf(out, "    e%d%se%d: %s\n", r.from, arrow, r.to, text)
+			fmt.Fprintf(out, "    %s%s%s: %s\n", p.lifeline(r.from), arrow, p.lifeline(r.to), text)
 		}
 		if r.note != "" && r.from != r.to {
-			fmt.Fprintf(out, "    Note left of e0: %s\n", mermaidText(r.note))
+			fmt.Fprintf(out, "    Note left of %s: %s\n", host, mermaidText(r.note))
 		}
 		if r.refused {
 			fmt.Fprintln(out, "    end")
 		}
 	}
-	if more := d.missing(); more != "" {
-		fmt.Fprintf(out, "    Note over e0: %s\n", more)
-	}
-	return out.Flush()
 }
 
 // mermaidText escapes what has a meaning in Mermaid or in the HTML that it makes.

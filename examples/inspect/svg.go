@@ -13,16 +13,16 @@ import (
 const (
 	turnX   = 14  // where the turns stand
 	hostX   = 96  // the host's lifeline
-	charW   = 6.3 // of a character of a message, about
 	minGap  = 170 // between lifelines
-	maxGap  = 380
-	manyGap = 260 // at most, if there are many
+	maxGap  = 520
+	manyGap = 300 // at most, if there are many
 	noteGap = 26  // between the last lifeline and the notes
+	noteMax = 520 // of a note
 	headH   = 46
 	rowH    = 30
 	turnH   = 12 // more for the first row of a turn
 	margin  = 14
-	maxName = 24 // characters of a worker's id
+	maxName = 42 // characters of a worker's id: one that driver.Serve has made has at most 41
 )
 
 const svgStyle = `text{font:12px ui-sans-serif,system-ui,"Segoe UI",Helvetica,Arial,sans-serif;fill:#1f2328}
@@ -30,51 +30,101 @@ const svgStyle = `text{font:12px ui-sans-serif,system-ui,"Segoe UI",Helvetica,Ar
 .b{fill:#fff}.e{fill:#eef2f7;stroke:#9aa7b5}.l{stroke:#c4ccd6}.s{stroke:#e3e8ee}
 .a{stroke:#3b5b7d;stroke-width:1.4;fill:none}.x{stroke:#c62828;stroke-width:1.4;fill:none}.c{fill:#fdecec}`
 
-// drawSVG writes the diagram as an SVG image that needs nothing else.
+// drawSVG writes the diagram as an SVG image that needs nothing else: a part for each session, one below the other.
 func drawSVG(w io.Writer, d *diagram) error {
 	out := bufio.NewWriter(w)
-	gap := minGap
-	noteW := 0.0
-	for _, r := range d.rows {
-		if r.from != r.to {
-			gap = max(gap, int(float64(min(r.from+r.to, 1))*(width(r.text)+34)))
-		}
-		noteW = max(noteW, width(note(r)))
+	parts := d.parts
+	if len(parts) == 0 {
+		parts = []*part{{ends: []string{"host"}}}
 	}
-	if gap = min(gap, maxGap); len(d.ends) > 3 {
-		gap = min(gap, manyGap)
+	layouts := make([]layout, len(parts))
+	total, height := 0, 0
+	for i, p := range parts {
+		l := newLayout(p, len(parts) > 1)
+		l.top = height
+		layouts[i] = l
+		total, height = max(total, l.width), height+l.height
 	}
-	last := hostX + gap*(len(d.ends)-1)
-	noteX := last + noteGap
-	height := headH + margin
-	for i, r := range d.rows {
-		height += rowH
-		if i == 0 || d.rows[i-1].turn != r.turn {
-			height += turnH
-		}
-	}
-	if d.dropped > 0 {
-		height += rowH
-	}
-	total := noteX + int(noteW) + margin
-	for _, r := range d.rows {
-		if r.from == r.to {
-			total = max(total, hostX+12+int(width(r.text))+margin)
-		}
+	more := d.missing()
+	if more != "" {
+		total, height = max(total, hostX+12+int(width(more))+margin), height+rowH
 	}
 	fmt.Fprintf(out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="sequence diagram">`+"\n", total, height, total, height)
 	fmt.Fprintf(out, "<style>%s</style>\n", svgStyle)
 	fmt.Fprintf(out, `<rect class="b" width="%d" height="%d" rx="8"/>`+"\n", total, height)
-	for i, end := range d.ends {
-		x := hostX + gap*i
-		name := shorten(end, maxName)
-		half := int(width(name)/2) + 12
-		fmt.Fprintf(out, `<path class="l" d="M%d %dV%d"/><rect class="e" x="%d" y="12" width="%d" height="24" rx="5"/><text class="m h" x="%d" y="28">%s</text>`+"\n",
-			x, headH-10, height-margin/2, x-half, 2*half, x, xmlText(name))
+	for i, p := range parts {
+		p.drawSVG(out, layouts[i], total)
 	}
-	y := headH
-	for i, r := range d.rows {
-		if i == 0 || d.rows[i-1].turn != r.turn {
+	if more != "" {
+		fmt.Fprintf(out, `<text class="n" x="%d" y="%d">%s</text>`+"\n", hostX+12, height-margin, more)
+	}
+	fmt.Fprintln(out, "</svg>")
+	return out.Flush()
+}
+
+// A layout is where a part stands and how large it is.
+type layout struct {
+	titled             bool
+	top, width, height int
+	gap, noteX         int
+}
+
+func newLayout(p *part, titled bool) layout {
+	l := layout{titled: titled, gap: minGap, height: headH + margin}
+	noteW := 0.0
+	for i, r := range p.rows {
+		if r.from != r.to {
+			l.gap = max(l.gap, int(width(r.text))+34)
+		}
+		noteW = max(noteW, width(note(r)))
+		l.height += rowH
+		if i == 0 || p.rows[i-1].turn != r.turn {
+			l.height += turnH
+		}
+	}
+	if l.gap = min(l.gap, maxGap); len(p.ends) > 3 {
+		l.gap = min(l.gap, manyGap)
+	}
+	for i := range p.ends[1:] { // or their boxes would overlap
+		l.gap = max(l.gap, half(p.ends[i])+half(p.ends[i+1])+margin)
+	}
+	if titled {
+		l.height += rowH
+	}
+	last := hostX + l.gap*(len(p.ends)-1)
+	l.noteX = last + noteGap
+	l.width = max(l.noteX+int(noteW), last+half(p.ends[len(p.ends)-1])) + margin
+	for _, r := range p.rows {
+		if r.from == r.to {
+			l.width = max(l.width, hostX+12+int(width(event(r)))+margin)
+		}
+	}
+	return l
+}
+
+// half is half the width of the box with the name of a lifeline.
+func half(end string) int { return int(width(shorten(end, maxName))*boldness/2) + 12 }
+
+// boldness is how much wider bold letters are.
+const boldness = 1.1
+
+func (p *part) drawSVG(out io.Writer, l layout, total int) {
+	top := l.top
+	if l.titled {
+		if top > 0 {
+			fmt.Fprintf(out, `<path class="l" d="M0 %dH%d"/>`, top, total)
+		}
+		fmt.Fprintf(out, `<text class="h" x="%d" y="%d">session %d</text>`+"\n", turnX, top+22, p.session)
+		top += rowH
+	}
+	for i, end := range p.ends {
+		x := hostX + l.gap*i
+		fmt.Fprintf(out, `<path class="l" d="M%d %dV%d"/><rect class="e" x="%d" y="%d" width="%d" height="24" rx="5"/><text class="m h" x="%d" y="%d">%s</text>`+"\n",
+			x, top+headH-10, l.top+l.height-margin/2, x-half(end), top+12, 2*half(end), x, top+28, xmlText(shorten(end, maxName)))
+	}
+	y := top + headH
+	for i, r := range p.rows {
+		if i == 0 || p.rows[i-1].turn != r.turn {
 			y += turnH
 			if i > 0 {
 				fmt.Fprintf(out, `<path class="s" d="M%d %dH%d"/>`, margin/2, y-turnH/2-1, total-margin/2)
@@ -82,13 +132,8 @@ func drawSVG(w io.Writer, d *diagram) error {
 			fmt.Fprintf(out, `<text class="t" x="%d" y="%d">turn %d</text>`+"\n", turnX, y+rowH-11, r.turn)
 		}
 		y += rowH
-		drawRow(out, r, gap, noteX, y-7, total)
+		drawRow(out, r, l.gap, l.noteX, y-7, total)
 	}
-	if more := d.missing(); more != "" {
-		fmt.Fprintf(out, `<text class="n" x="%d" y="%d">%s</text>`+"\n", hostX+12, y+rowH-10, more)
-	}
-	fmt.Fprintln(out, "</svg>")
-	return out.Flush()
 }
 
 // drawRow draws a message as an arrow at height y with its text above it, and an event as a mark on the host's
@@ -104,7 +149,7 @@ func drawRow(out io.Writer, r row, gap, noteX, y, total int) {
 		if r.refused {
 			class = "r"
 		}
-		fmt.Fprintf(out, `<circle class="e" cx="%d" cy="%d" r="4"/><text class="%s" x="%d" y="%d">%s</text>`, hostX, y-6, class, hostX+12, y-2, xmlText(shorten(joined(r), 110)))
+		fmt.Fprintf(out, `<circle class="e" cx="%d" cy="%d" r="4"/><text class="%s" x="%d" y="%d">%s</text>`, hostX, y-6, class, hostX+12, y-2, xmlText(event(r)))
 		fmt.Fprintln(out)
 		return
 	}
@@ -124,7 +169,7 @@ func drawRow(out io.Writer, r row, gap, noteX, y, total int) {
 	if r.from > 1 || r.to > 1 { // beside the worker, or it would cross the lifelines between
 		at = hostX + gap*max(r.from, r.to) - gap/2
 	}
-	fmt.Fprintf(out, `<text class="%s" x="%d" y="%d">%s</text>`, textClass, at, y-5, xmlText(shorten(r.text, int(float64(gap-16)/charW))))
+	fmt.Fprintf(out, `<text class="%s" x="%d" y="%d">%s</text>`, textClass, at, y-5, xmlText(fit(r.text, gap-16)))
 	if n := note(r); n != "" {
 		fmt.Fprintf(out, `<text class="%s" x="%d" y="%d">%s</text>`, noteClass, noteX, y+3, xmlText(n))
 	}
@@ -136,8 +181,11 @@ func note(r row) string {
 	if r.from == r.to {
 		return ""
 	}
-	return shorten(r.note, 64)
+	return fit(r.note, noteMax)
 }
+
+// event returns what stands beside an event of the host.
+func event(r row) string { return fit(joined(r), maxGap+noteMax) }
 
 func joined(r row) string {
 	if r.note == "" {
@@ -146,8 +194,40 @@ func joined(r row) string {
 	return r.text + ": " + r.note
 }
 
-// width returns about how wide a text is.
-func width(s string) float64 { return charW * float64(utf8.RuneCountInString(safe(s))) }
+// width returns how wide a text may be, in the widest of the usual fonts.
+func width(s string) (w float64) {
+	for _, r := range safe(s) {
+		w += runeWidth(r)
+	}
+	return w
+}
+
+func runeWidth(r rune) float64 {
+	switch {
+	case strings.ContainsRune(" !'(),.:;[]ijl|", r):
+		return 4.6
+	case r >= utf8.RuneSelf || strings.ContainsRune("%@MWmw", r):
+		return 12
+	case 'A' <= r && r <= 'Z':
+		return 8.8
+	}
+	return 7.6
+}
+
+// fit shortens a text to a width.
+func fit(s string, most int) string {
+	s = safe(s)
+	if width(s) <= float64(most) {
+		return s
+	}
+	rest := float64(most) - runeWidth('…')
+	for i, r := range s {
+		if rest -= runeWidth(r); rest < 0 {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
 
 // shorten shortens a text to so many characters.
 func shorten(s string, most int) string {
