@@ -31,6 +31,14 @@ type coordinator interface {
 	Requests() iter.Seq[workerchannel.Overdue]
 }
 
+// handle gives a message to a coordinator, with its text if it is recorded.
+func handle(c coordinator, v workerchannel.Verified, text []byte) error {
+	if r, ok := c.(*journal.Recorder); ok {
+		return r.HandleText(v, text)
+	}
+	return c.HandleVerified(v)
+}
+
 // A refuser also records a message that a session or a server refuses by itself.
 type refuser interface {
 	Refuse(env *workerchannel.Envelope, reason string)

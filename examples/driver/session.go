@@ -126,18 +126,18 @@ func (s *session) spawn(c *call, attempt uint64) {
 	}
 }
 
-// take takes a message of so many bytes in. After a refused one nothing of the worker is believed.
-func (s *session) take(v workerchannel.Verified, size int) {
+// take takes a message in, whose text it does not keep. After a refused one nothing of the worker is believed.
+func (s *session) take(v workerchannel.Verified, text []byte) {
 	if s.broken || s.over {
 		return
 	}
-	env := v.Envelope()
+	env, size := v.Envelope(), len(text)
 	if why := s.refusal(env.Op); why != nil {
 		s.tell(EventRefused, &env, size, refused(s.c, &env, why))
 		s.breakOff(why)
 		return
 	}
-	switch err := s.c.HandleVerified(v); {
+	switch err := handle(s.c, v, text); {
 	case workerchannel.IsStray(err):
 		s.hub.strays.Add(1)
 		s.tell(EventStray, &env, size, err)

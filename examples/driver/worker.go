@@ -172,7 +172,7 @@ func (w *worker) receiveAll() {
 		if err != nil {
 			w.session.refuse(data, err)
 		} else {
-			w.session.take(v, len(data))
+			w.session.take(v, data)
 		}
 		more, broken := w.session.c.OutboxLen() > 0, w.session.broken
 		w.mu.Unlock()

@@ -167,6 +167,7 @@ func everyCall(t *testing.T, r *Recorder, w *WorkerRecorder) {
 	verified, err := wc.Verify(encode(t, late))
 	require.NoError(t, err)
 	assert.ErrorIs(t, r.HandleVerified(verified), wc.ErrWorkerSessionMismatch)
+	assert.ErrorIs(t, r.HandleText(verified, encode(t, late)), wc.ErrWorkerSessionMismatch)
 	r.Refuse(&late, "not \xff now\n")
 	w.Refuse(&late, "not \xff now\n")
 	late.Op = wc.JobCompleted{JobID: last, Outcome: wc.OutcomeOk{Payload: bytes.Repeat([]byte{7}, 2*packOver)}}
@@ -255,4 +256,21 @@ func encode(t *testing.T, env wc.Envelope) []byte {
 	data, err := env.AppendJSON(nil)
 	require.NoError(t, err)
 	return data
+}
+
+func TestATextIsRecordedAsItCame(t *testing.T) {
+	var out bytes.Buffer
+	w, err := NewWriter(&out, Options{})
+	require.NoError(t, err)
+	r, k := w.Record(wc.NewCoordinator(1), Setup{}), wc.NewWorker("w-1", 1)
+	require.NoError(t, k.Announce())
+	text, _, _ := k.AppendNext(nil)
+	text = bytes.Replace(text, []byte(`,"seq_no"`), []byte(` , "seq_no"`), 1)
+	v, err := wc.Verify(text)
+	require.NoError(t, err)
+	require.NoError(t, r.HandleText(v, text))
+	require.True(t, r.WorkerReady())
+	require.NoError(t, r.Close())
+	require.Contains(t, out.String(), `"wire":`+string(text)+`,"error":null`)
+	requireReplays(t, out.Bytes(), nil)
 }

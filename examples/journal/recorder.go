@@ -81,6 +81,17 @@ func (r *Recorder) HandleVerified(v wc.Verified) error {
 	return err
 }
 
+// HandleText is HandleVerified for a caller that still has the text of the message, which is recorded as it came. That
+// takes less time.
+func (r *Recorder) HandleText(v wc.Verified, text []byte) error {
+	err := r.Coordinator.HandleVerified(v)
+	env := v.Envelope()
+	if !invalid(err) && r.to.received(text, &env, err) {
+		r.end(err)
+	}
+	return err
+}
+
 // Refuse records, as refuse, a message that arrived and was not given to the coordinator, because the program refused
 // it for a reason of its own. Replaying passes over it. In a whole session it is not recorded.
 func (r *Recorder) Refuse(env *wc.Envelope, reason string) {
