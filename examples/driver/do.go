@@ -72,7 +72,7 @@ func WithInfo(into *CallInfo) CallOption {
 }
 
 // WithLabel gives the call a name of the program's own, such as the id of a request, that stands beside its number in
-// log lines, in Event and Pending, and on the live page. It need not be unique, and does not go to the worker. It is
+// log lines, in Event and Pending, on the live page and in the journal. It need not be unique, and does not go to the worker. It is
 // cut to 256 bytes, and what is not well-formed UTF-8 replaced.
 func WithLabel(label string) CallOption {
 	return func(o *callOptions) { o.label = plain(label, maxLabel) }

@@ -39,6 +39,14 @@ func handle(c coordinator, v workerchannel.Verified, text []byte) error {
 	return c.HandleVerified(v)
 }
 
+// spawnLabeled gives a job to a coordinator, with its label if that is recorded.
+func spawnLabeled(c coordinator, job workerchannel.SpawnJob, tag any, label string) error {
+	if r, ok := c.(*journal.Recorder); ok {
+		return r.SpawnLabeled(job, tag, label)
+	}
+	return c.SpawnTagged(job, tag)
+}
+
 // A refuser also records a message that a session or a server refuses by itself.
 type refuser interface {
 	Refuse(env *workerchannel.Envelope, reason string)

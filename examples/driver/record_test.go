@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -58,7 +59,7 @@ func recorded(t *testing.T, o journal.Options) (text *bytes.Buffer, workers int)
 			callers.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(5+rand.IntN(60))*time.Second)
 				defer cancel()
-				_, _ = h.Do(ctx, bytes.Repeat([]byte("secret "), i%20))
+				_, _ = h.Do(ctx, bytes.Repeat([]byte("secret "), i%20), WithLabel(fmt.Sprint("invoice ", i)))
 			})
 		}
 		callers.Wait()
@@ -88,8 +89,12 @@ func TestSessionsOfAHostAreRecordedAndReplayed(t *testing.T) {
 			text, workers := recorded(t, o)
 			calls := map[string]int{}
 			ends := map[journal.EndKind]string{}
+			labeled := map[string]bool{}
 			walker := journal.NewWalker(func(e *journal.Event) error {
 				calls[e.Call]++
+				if e.JobID != nil {
+					labeled[e.Call] = labeled[e.Call] || strings.HasPrefix(e.Label, "invoice ")
+				}
 				if e.Call == "end" {
 					ends[e.Ending.How] += e.Ending.Why + "\n"
 				}
@@ -101,6 +106,9 @@ func TestSessionsOfAHostAreRecordedAndReplayed(t *testing.T) {
 			assert.Equal(t, workers, walker.Sessions)
 			assert.Equal(t, workers, bytes.Count(text.Bytes(), []byte(`,"end":`)), "every session has ended")
 			assert.Equal(t, workers, calls["end"])
+			for _, call := range []string{"spawn_job", "drain_outbox", "handle_inbound", "cancel_job"} {
+				assert.True(t, labeled[call], call)
+			}
 			for how, why := range map[journal.EndKind]string{
 				journal.Left:   "driver: worker shut down\n",
 				journal.Late:   "(Limits.",

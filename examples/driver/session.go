@@ -121,7 +121,7 @@ func (s *session) spawn(c *call, attempt uint64) {
 	if c.region != nil {
 		job.RegionID = c.region.id
 	}
-	if err := s.c.SpawnTagged(job, h); err != nil {
+	if err := spawnLabeled(s.c, job, h, c.label); err != nil {
 		s.end(err) // the session has ended, or else the call would be lost here
 	}
 }
