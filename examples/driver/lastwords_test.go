@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -31,6 +32,7 @@ func init() {
 			return nil, nil
 		})
 	}
+	processes["crashes deep"] = func() { crash(60) }
 	processes["kills itself"] = func() {
 		fmt.Fprintln(os.Stderr, "so long")
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -54,6 +56,14 @@ func init() {
 	}
 }
 
+// crash panics with a stack of more than mostWords bytes.
+func crash(deep int) int {
+	if deep == 0 {
+		panic("deep")
+	}
+	return crash(deep-1) + 1
+}
+
 func TestLastWords(t *testing.T) {
 	lines := func(n int) (s string) {
 		for i := range n {
@@ -71,16 +81,27 @@ func TestLastWords(t *testing.T) {
 		{"panic: boom\n\n" + lines(7), `"panic: boom | line 0 | line 1 | line 2 | line 3 | line 4 | line 5 | line 6"`},
 		{"starts\nfatal error: all goroutines are asleep - deadlock!\n\n" + lines(20),
 			`"fatal error: all goroutines are asleep - deadlock! | ... | line 12 | line 13 | line 14 | line 15 | line 16 | line 17 | line 18 | line 19"`},
-		{"panic: lost\n" + strings.Repeat("x", mostWords-6) + "\ntrue\n", `"` + strings.Repeat("x", 200) + `... | true"`},
+		{"panic: boom\n" + strings.Repeat("x", mostWords-6) + "\ntrue\n", `"panic: boom | ... | ` + strings.Repeat("x", 100) + "..." + strings.Repeat("x", 100) + ` | true"`},
+		{"SIGABRT: abort\nPC=0x40\n" + strings.Repeat("stack\n", mostWords), `"SIGABRT: abort | ...` + strings.Repeat(" | stack", 8) + `"`},
+		{"panic: recovered\n" + strings.Repeat("x\n", (mostTrace+mostWords)/2), `"x` + strings.Repeat(" | x", 7) + `"`},
+		{"panic: 1\n" + lines(10) + "panic: 2\n" + lines(10), `"panic: 2 | ... | line 2 | line 3 | line 4 | line 5 | line 6 | line 7 | line 8 | line 9"`},
+		{"it may panic: yes\nSIGNED\n" + lines(8), `"line 0 | line 1 | line 2 | line 3 | line 4 | line 5 | line 6 | line 7"`},
+		{strings.Repeat("10%\r", mostWords) + "no space", `"` + strings.Repeat(`10%\r`, 25) + "..." + strings.Repeat(`10%\r`, 23) + `no space"`},
 	} {
 		for _, at := range []int{len(c.text), len(c.text) / 3} { // in one piece, and in two
 			var w lastWords
 			w.collect(strings.NewReader(c.text[:at]))
 			w.collect(strings.NewReader(c.text[at:]))
-			assert.Equal(t, c.want, w.String(), "%q", c.text)
-			assert.LessOrEqual(t, len(w.text), mostWords)
+			assert.Equal(t, c.want, w.String(), "%.40q", c.text)
+			assert.LessOrEqual(t, len(w.text)+len(w.line), 2*mostWords)
 		}
 	}
+}
+
+// What a Go program writes last is the stacks of its goroutines, which are longer than what is kept.
+func TestAGoProgramThatCrashesDeepSaysWhy(t *testing.T) {
+	_, err := endOf(t, "crashes deep", func(h *Host) { requireResult(t, h, "1", "1") })
+	assert.Regexp(t, `^driver: process has ended: exit status 2; last on its standard error: "panic: deep \| \.\.\. \| .*"$`, err.Error())
 }
 
 // shell starts a shell that carries out a script.
@@ -198,6 +219,13 @@ func endingProcess() *process {
 	p := &process{cmd: &exec.Cmd{Process: &os.Process{}}, due: make(chan struct{}), exited: make(chan struct{}), heard: make(chan struct{})}
 	p.unread.Store(true)
 	return p
+}
+
+func TestAProcessThatClosesItsOutputIsSaidTo(t *testing.T) {
+	p := shell(t, "exec >&-; exec sleep 1000")
+	_, err := p.Recv()
+	assert.EqualError(t, err, "driver: process runs on without a standard output: EOF")
+	assert.ErrorIs(t, err, io.EOF)
 }
 
 // A Close that kills it at once would hide that somebody else has.

@@ -30,8 +30,9 @@ func WithTerm(d time.Duration) StartOption { return func(p *process) { p.term = 
 // standard output open does not delay that.
 //
 // Every line is a message. But a Host logs and skips the lines that come before the first message and are no JSON
-// object with an integer as its version, such as a banner, and later blank lines. More than 100 of them before the
-// first message, or than 64 KiB, are ErrPreamble. It does so only if Dial returns the connection as it is.
+// object with an integer as its version, such as a banner, what stands before the first message on its line, and later
+// blank lines. More than 100 of them before the first message, or than 64 KiB, are ErrPreamble. It does so only if Dial
+// returns the connection as it is.
 //
 // On Unix the process leads a process group of its own, so that an interrupt at the terminal does not reach it, and the
 // whole group is killed; if cmd.SysProcAttr has it join another group, or be in the foreground, only the process is.
@@ -176,8 +177,10 @@ func (e exitError) Unwrap() error { return e.error }
 // explain says how the process ended when there is nothing more to read.
 func (p *process) explain(err error) error {
 	switch {
-	case errors.Is(err, ErrLineTooLong), !passed(p.exited, exitDelay): // it has closed its standard output and lives on
+	case errors.Is(err, ErrLineTooLong):
 		return err
+	case !passed(p.exited, exitDelay): // it has closed its standard output
+		return fmt.Errorf("driver: process runs on without a standard output: %w", err)
 	case p.wasEnded():
 		return ErrConnClosed
 	case errors.Is(err, ErrHalfLine):
