@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
@@ -37,6 +38,8 @@ func (p *preamble) message(line []byte) (msg []byte, ok bool, err error) {
 	if p.over = hasVersion(line); p.over {
 		return line, true, nil
 	}
+	line, msg = split(line)
+	p.over = msg != nil
 	p.lines++
 	p.bytes += len(line) + 1
 	switch {
@@ -45,7 +48,20 @@ func (p *preamble) message(line []byte) (msg []byte, ok bool, err error) {
 	case !blank:
 		p.log(line)
 	}
-	return nil, false, nil
+	return msg, p.over, nil
+}
+
+// split returns what stands before a message on its line, as after a print without a line feed, and the message; nil if
+// there is none.
+func split(line []byte) (before, msg []byte) {
+	at := bytes.LastIndex(line, []byte(`{"version"`))
+	if at < 0 {
+		return line, nil
+	}
+	if _, err := workerchannel.Verify(line[at:]); err != nil {
+		return line, nil // a logger has written it
+	}
+	return line[:at], line[at:]
 }
 
 // hasVersion reports whether a line is a JSON object with an integer as its version. A logger may have a version, too,

@@ -78,6 +78,28 @@ func TestWhatAProcessPrintsBeforeItsFirstMessageIsLogged(t *testing.T) {
 	assert.Zero(t, walker.Unreplayed)
 }
 
+// A print without a line feed is on the line of the first message.
+func TestWhatStandsBeforeTheFirstMessageOnItsLineIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	withProcesses(t, func(h *Host) {
+		requireResult(t, h, "1", "1")
+		require.Equal(t, uint64(1), h.Stats().WorkersStarted)
+	}, WithWorkers(1, printing(t, "prints first", "\uFEFF10%\rLoading {\"version\": 2} ... ")), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	assert.Contains(t, log.String(), `level=INFO msg="worker prints" worker=1 line="10%\\rLoading {\"version\": 2} ... "`+"\n")
+}
+
+// Its last words may look like a message.
+func TestALineThatEndsWithAnObjectIsNotAMessage(t *testing.T) {
+	for _, line := range []string{`config {"version":2}`, `config {"version":1}`, `{"build":{"version":1}}`, ` ["version":1`, `x{"version"`} {
+		p := preamble{log: func([]byte) {}}
+		msg, ok, err := p.message([]byte(line))
+		require.NoError(t, err)
+		assert.False(t, ok, line)
+		assert.Nil(t, msg)
+		assert.False(t, p.over)
+	}
+}
+
 func TestAProcessThatPrintsTooMuchBeforeItsFirstMessageIsEnded(t *testing.T) {
 	for _, c := range []struct {
 		text string
@@ -88,6 +110,7 @@ func TestAProcessThatPrintsTooMuchBeforeItsFirstMessageIsEnded(t *testing.T) {
 		{strings.Repeat("\n", mostPreamble+1), false},
 		{strings.Repeat("x", bytesPreamble-1) + "\n", true},
 		{strings.Repeat("x", bytesPreamble) + "\n", false},
+		{strings.Repeat("x", bytesPreamble), false}, // on the line of the message
 	} {
 		conn, err := printing(t, "prints first", c.text)(t.Context())
 		require.NoError(t, err)
