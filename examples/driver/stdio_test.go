@@ -43,6 +43,13 @@ func init() {
 		_ = syscall.Close(2)
 		serveCareless(Stdio())
 	}
+	processes["without a standard file"] = func() {
+		fd, _ := strconv.Atoi(os.Getenv(argumentEnv))
+		_ = syscall.Close(fd)
+		conn := Stdio()
+		_, err := conn.Recv()
+		fmt.Fprintln(os.Stderr, err)
+	}
 	processes["calls Stdio twice"] = func() {
 		conn, another := Stdio(), Stdio()
 		_, err := another.Recv()
@@ -172,6 +179,17 @@ func TestWorkerWithoutAStandardErrorGetsTheNullDevice(t *testing.T) {
 		requireResult(t, h, "standard error", "/dev/null")
 		requireResult(t, h, "child", "")
 	}, WithWorkers(1, starting(t, "without a standard error")))
+}
+
+func TestStdioSaysThatAStandardFileIsClosed(t *testing.T) {
+	for fd := range 2 {
+		cmd := command(t, "without a standard file")
+		cmd.Env = append(cmd.Env, fmt.Sprint(argumentEnv, "=", fd))
+		var said bytes.Buffer
+		cmd.Stderr = &said
+		require.NoError(t, cmd.Run())
+		assert.Equal(t, fmt.Sprintf("driver: no connection over the standard files: descriptor %d is closed\n", fd), said.String())
+	}
 }
 
 func TestStdioSaysThatThereAreNoDescriptors(t *testing.T) {

@@ -4,6 +4,7 @@ package driver
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 )
@@ -17,9 +18,12 @@ func takeStdio() (in, out *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if null > 2 {
+	switch {
+	case null < 2: // there is nobody to talk to, and the null device would not say so
+		return nil, nil, fmt.Errorf("descriptor %d is closed", null)
+	case null > 2:
 		defer syscall.Close(null)
-	} // else one of the standard files was closed, and is the null device now
+	} // else the standard error was closed, and is the null device now
 	if in, err = moved(0, "/dev/stdin"); err != nil {
 		return nil, nil, err
 	}
