@@ -155,6 +155,20 @@ func TestWithTermLetsAProcessRemoveItsLock(t *testing.T) {
 	}
 }
 
+// A worker may be late because somebody has stopped it.
+func TestWithTermReachesAProcessThatIsStopped(t *testing.T) {
+	lock := filepath.Join(t.TempDir(), "lock")
+	cmd := command(t, "locks")
+	cmd.Env = append(cmd.Env, argumentEnv+"="+lock)
+	conn, err := Start(cmd, WithTerm(time.Minute))
+	require.NoError(t, err)
+	_, err = conn.Recv()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGSTOP))
+	require.NoError(t, conn.Close())
+	assert.NoFileExists(t, lock)
+}
+
 func TestWithTermKillsAProcessThatDoesNotEnd(t *testing.T) {
 	conn, err := Start(command(t, "ignores SIGTERM"), WithTerm(time.Millisecond))
 	require.NoError(t, err)

@@ -41,6 +41,7 @@ func terminate(process *os.Process, group bool) bool {
 		id = -id
 	}
 	_ = syscall.Kill(id, syscall.SIGTERM)
+	_ = syscall.Kill(id, syscall.SIGCONT) // a process that is stopped would not notice
 	return true
 }
 
