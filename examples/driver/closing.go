@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 )
 
 // A closing is how a session ends: the worker leaves in order, or there is a reason to close the connection, or both.
@@ -27,6 +28,8 @@ func (s *session) endOfInput(err error) {
 		s.end(errLeft)
 	case errors.Is(err, ErrBroken) || errors.Is(err, ErrLineTooLong) || errors.Is(err, ErrPreamble):
 		s.breakOff(err)
+	case !strings.HasPrefix(err.Error(), "driver: "): // but the words of a transport, such as "EOF"
+		s.end(fmt.Errorf("driver: worker is gone: %w", err))
 	default:
 		s.end(err)
 	}

@@ -136,6 +136,7 @@ func TestAWorkerThatBreaksTheTransportCountsAsKilled(t *testing.T) {
 				s := h.Stats()
 				require.Len(t, s.Ended, 1)
 				assert.ErrorIs(t, s.Ended[0].Err, c.why)
+				assert.Contains(t, s.Ended[0].Err.Error(), "driver: ")
 				assert.Equal(t, c.cut, s.WorkersKilled == 1)
 				assert.Equal(t, c.cut, cut == 1)
 			}, WithLimits(testLimits))
