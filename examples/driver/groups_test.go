@@ -193,7 +193,7 @@ func TestCloseEndsASendBeforeTheProcessHasEnded(t *testing.T) {
 		}
 	}()
 	go func() { closed <- p.Close() }()
-	require.Error(t, <-sent)
+	assert.Equal(t, os.ErrProcessDone, <-sent, "and not that it took too long")
 	assert.False(t, passed(p.exited, 0))
 	require.NoError(t, p.cmd.Process.Kill())
 	require.NoError(t, <-closed)

@@ -20,8 +20,9 @@ type StartOption func(*process)
 
 // WithTerm has a process that is ended, late or not, get SIGTERM first, with its group, and SIGKILL if any of them
 // still runs after the time d, so that it can remove a lock file. A host waits for that in addition to Limits.Close,
-// before it runs the calls elsewhere. It does not wait before it starts another worker, so the two must not need the same
-// lock. Systems without SIGTERM have it killed at once, as without this option.
+// before it runs the calls elsewhere, if Dial returns the connection as it is. It does not wait before it starts
+// another worker, so the two must not need the same lock. Systems without SIGTERM have it killed at once, as without
+// this option.
 func WithTerm(d time.Duration) StartOption { return func(p *process) { p.term = d } }
 
 // Start starts a process and returns a connection that carries messages as lines over its standard input and output.
@@ -147,6 +148,9 @@ func (p *process) Write(b []byte) (int, error) {
 	n, err := p.stdin.Write(b)
 	if err != nil {
 		p.unread.Store(true)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) { // which is set when it has ended, or is being ended
+		err = os.ErrProcessDone
 	}
 	return n, err
 }
