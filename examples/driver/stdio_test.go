@@ -63,7 +63,10 @@ func init() {
 		}
 		lowest, _ := syscall.Dup(0)
 		_ = syscall.Close(lowest)
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(lowest + free), Max: uint64(lowest + free)}); err != nil {
+		var limit syscall.Rlimit
+		put(&limit.Cur, lowest+free)
+		put(&limit.Max, lowest+free)
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 			panic(err)
 		}
 		conn := Stdio()
@@ -71,6 +74,9 @@ func init() {
 		fmt.Fprintln(os.Stderr, Serve(context.Background(), conn, "", echo))
 	}
 }
+
+// put sets a number whose type is not the same on all systems.
+func put[T int64 | uint64](p *T, n int) { *p = T(n) }
 
 // serveCareless is a worker whose handler does what the payload says to the standard files.
 func serveCareless(conn Conn) {
