@@ -60,9 +60,10 @@ func WithKeepAlive(silence, answer time.Duration) ServeOption {
 	}
 }
 
-// WithGroupKill has Serve kill the process group of this process, and so itself, in place of returning ErrHostGone, if
-// the process leads its group, as one that Start has started does: then nothing stays that a handler has started and
-// whose host was killed. Serve logs why first. It does not return then, so that nothing that is deferred runs.
+// WithGroupKill has Serve kill the process group of this process, and so itself, where it would return ErrHostGone: when
+// all handlers have returned, or after the time of WithGrace. It does so if the process leads its group, as one that
+// Start has started does. Then nothing stays that a handler has started and whose host was killed. Serve logs why first.
+// It does not return, so that nothing that is deferred runs; with ServeAgain the worker does not dial again.
 func WithGroupKill() ServeOption { return func(s *server) { s.groupKill = true } }
 
 // WithServeLogger has Serve log panics with their stacks, and ServeAgain why it dials again. Without it panics are only
