@@ -322,7 +322,7 @@ func TestStateTellsWhyTheWorkersEndedThatHadAWorkersPlaceBefore(t *testing.T) {
 		require.Len(t, state.Workers[0].Before, 2)
 		for i, e := range state.Workers[0].Before {
 			assert.Equal(t, uint64(2-i), e.Number)
-			assert.Equal(t, "EOF", e.Why)
+			assert.Equal(t, "driver: worker is gone: EOF", e.Why)
 		}
 	})
 }

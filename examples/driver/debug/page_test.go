@@ -165,7 +165,7 @@ func testPageSaysWhyPredecessorsEnded(t *testing.T, b *chromium.Tab) {
 	host := staffed(t)
 	open(b, serve(t, host).URL)
 	b.Wait(`document.querySelectorAll("#workers .before li.bad").length == 2`)
-	b.Wait(`/^Worker 2 ended .* ago: EOF/.test(document.querySelector("#workers .before li.bad").innerText)`)
+	b.Wait(`/^Worker 2 ended .* ago: driver: worker is gone: EOF/.test(document.querySelector("#workers .before li.bad").innerText)`)
 	b.Wait(`document.querySelectorAll("#ended li").length == 0`) // they are shown once
 	b.Wait(`/idle.*–$/s.test(document.querySelector("#workers tr").innerText)`)
 	assert.Empty(t, b.Troubles())
