@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -237,11 +238,13 @@ func TestAJournalSaysHowAndWhyAWorkerEnded(t *testing.T) {
 	}
 }
 
+var recordedBytes = flag.Int("journal.bytes", 20<<20, "how many bytes of payload a host records in a journal of a fortieth; 2147483648 takes three minutes")
+
 // A host that replaces its workers has short sessions, so its journal is bounded and can be replayed at every moment.
 func TestAHostRecordsForEverInABoundedJournal(t *testing.T) {
-	total, bound, size := 20<<20, 500_000, 8<<10
-	if *full {
-		total, bound, size = 2<<30, 50_000_000, 64<<10
+	total, bound, size := *recordedBytes, *recordedBytes/40, 8<<10
+	if total > 20<<20 {
+		size = 64 << 10
 	}
 	name := filepath.Join(t.TempDir(), "journal")
 	w, err := journal.Create(name, journal.Options{MaxFileBytes: int64(bound / 10), MaxFiles: 5})

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/workerchannel/workerchannel/examples/internal/conform"
@@ -15,6 +16,8 @@ type detail struct {
 // A change is a part of a mistake: the file, what stands there once, and what takes its place.
 type change struct{ file, old, new string }
 
+var compiled = flag.Bool("details.go", false, "make the mistakes in details also in Go, which is compiled for each: about a minute")
+
 func testDetails(t *testing.T, half string, details []detail) {
 	var python, golang []mistake
 	for _, d := range details {
@@ -22,7 +25,12 @@ func testDetails(t *testing.T, half string, details []detail) {
 		golang = append(golang, mistake{d.check, d.what, d.golang.file, d.golang.old, d.golang.new})
 	}
 	t.Run("python", func(t *testing.T) { testMistakes(t, "python", half, python) })
-	t.Run("go", func(t *testing.T) { testMistakes(t, "go", half, golang) })
+	t.Run("go", func(t *testing.T) {
+		if !*compiled {
+			t.Skip("compiles the worker or the coordinator many times; run it with -details.go")
+		}
+		testMistakes(t, "go", half, golang)
+	})
 }
 
 func TestMistakesInDetailsOfWorkersAreFound(t *testing.T) {
