@@ -44,6 +44,14 @@ type (
 	}
 )
 
+// closerOf returns what closes a connection, without ceremony if it is to be cut and can be.
+func closerOf(conn Conn, cut bool) func() error {
+	if c, ok := conn.(cutter); ok && cut {
+		return c.Cut
+	}
+	return conn.Close
+}
+
 // ErrConnClosed is returned by Send and Recv of the connections of this package once their own end is closed.
 var ErrConnClosed = errors.New("driver: connection is closed")
 

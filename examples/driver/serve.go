@@ -223,10 +223,7 @@ func (s *server) wait() error {
 func (s *server) close() {
 	defer s.limit.Stop()
 	s.mu.Lock()
-	end := s.conn.Close
-	if c, ok := s.conn.(cutter); ok && s.hostLost {
-		end = c.Cut
-	}
+	end := closerOf(s.conn, s.hostLost)
 	s.mu.Unlock()
 	closed := make(chan struct{})
 	go func() {

@@ -129,10 +129,7 @@ func (w *worker) wait() {
 			closing = true
 			w.pings.stop()
 			close(w.silenced)
-			end := w.conn.Close
-			if c, ok := w.conn.(cutter); ok && cutting {
-				end = c.Cut
-			}
+			end := closerOf(w.conn, cutting)
 			go func(done chan<- struct{}) {
 				_ = end()
 				close(done)

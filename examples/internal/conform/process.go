@@ -255,7 +255,7 @@ func (p *Process) guess(to, other *lineReader) error {
 // ErrTimeout says that the program did not answer within Command.Timeout.
 var ErrTimeout = errors.New("timeout")
 
-// A hang is an ErrTimeout that says how the program hangs.
+// A hang is an ErrTimeout with a text that says what the program did not do.
 type hang string
 
 func (h hang) Error() string { return string(h) }
