@@ -57,8 +57,10 @@ func (h *Host) pause(d time.Duration) bool {
 	}
 }
 
-// startWorker returns nil if no worker could be started.
+// startWorker returns nil if no worker could be started, or what was started is not wanted any more.
 func (h *Host) startWorker(p *post) *worker {
+	var replaces int
+	h.decide(func(*scheduler) { replaces = h.replaces })
 	conn, err := h.dial()
 	if err != nil {
 		h.mu.Lock()
@@ -73,7 +75,7 @@ func (h *Host) startWorker(p *post) *worker {
 		}
 		return nil
 	}
-	w := h.newWorker(conn, p)
+	w := h.newWorker(conn, p, replaces)
 	if w == nil {
 		h.discard(conn)
 	}

@@ -22,6 +22,7 @@ type Host struct {
 	lastRegion uint64
 	waiting    []*awaiting // in WaitReady
 	replacing  *replacement
+	replaces   int       // calls of Replace
 	dried      time.Time // when the last ready worker went
 	expiry     *time.Timer
 	impatient  error // the cause for which Stop waits no longer
@@ -116,19 +117,20 @@ func (h *Host) Attach(conn Conn) error {
 	if conn == nil {
 		return fmt.Errorf("%w: Attach: conn is nil", ErrOptions)
 	}
-	if h.newWorker(conn, nil) == nil {
+	if h.newWorker(conn, nil, 0) == nil {
 		h.discard(conn)
 		return ErrStopped
 	}
 	return nil
 }
 
-// newWorker starts a worker over a connection, for a post if it is one of the staff; it returns nil if the host is stopping or the post
-// has been closed.
-func (h *Host) newWorker(conn Conn, p *post) *worker {
+// newWorker starts a worker over a connection, for a post if it is one of the staff. It returns nil if the host is stopping, the
+// post has been closed, or Replace has been called since Dial was, when the number of its calls was replaces: the worker may be of
+// the version before.
+func (h *Host) newWorker(conn Conn, p *post, replaces int) *worker {
 	h.mu.Lock()
 	defer h.unlock()
-	if h.sched.stopping || p != nil && p.closed {
+	if h.sched.stopping || p != nil && (p.closed || replaces != h.replaces) {
 		return nil
 	}
 	h.lastNumber++

@@ -57,9 +57,9 @@ func (r *replacement) add(h *Host) {
 // Replace returns nil when all workers have left that the host had started before, also those that were leaving already; their
 // calls may take long. If a new one cannot be started, it is tried again after the backoff; after as many failures as
 // WithAttempts allows, Replace returns a *NoWorkerError, and the workers that have not been replaced stay. A worker that ends
-// by itself meanwhile is replaced like any other, as soon as the backoff allows, and one that Dial was starting when Replace was
-// called counts as new. So if no worker is there, Replace has nothing to do, and returns nil, whether or not the new version
-// starts: WaitReady tells.
+// by itself meanwhile is replaced like any other, as soon as the backoff allows. One that Dial was starting when Replace was called
+// is closed before it gets a call, and Dial is called again, after the backoff. Replace does not wait for that: if no worker is
+// there, it has nothing to do, and returns nil, whether or not the new version starts. WaitReady tells.
 //
 // When ctx ends, Replace returns the cause: the replacement of one worker that has begun goes on, that of the others does not
 // begin. Called while another call is under way, it joins that, which then also replaces the workers that have been started
@@ -70,6 +70,7 @@ func (h *Host) Replace(ctx context.Context) error {
 		h.unlock()
 		return ErrStopped
 	}
+	h.replaces++
 	r := h.replacing
 	if r == nil {
 		r = &replacement{all: map[*worker]bool{}, done: make(chan struct{})}

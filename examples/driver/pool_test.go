@@ -334,6 +334,28 @@ func TestReplaceDuringAReplaceReplacesWhatHasBeenStartedSince(t *testing.T) {
 	}, WithWorkers(2, slowly(time.Second, locked(play(t, serving(takes, WithConcurrency(1)))))))
 }
 
+func TestAWorkerThatIsBeingStartedWhenReplaceIsCalledGetsNoCall(t *testing.T) {
+	var version atomic.Int32
+	withHost(t, func(t *testing.T, h *Host) {
+		synctest.Wait() // Dial has been called
+		version.Store(1)
+		assert.NoError(t, h.Replace(t.Context()))
+		for range 4 {
+			result, err := h.Do(t.Context(), nil)
+			assert.NoError(t, err)
+			assert.Equal(t, "1", string(result))
+		}
+		assert.NoError(t, h.WaitReady(t.Context(), 2))
+		assert.Equal(t, uint64(2), h.Stats().WorkersStarted)
+		asked(t, h)
+	}, WithWorkers(2, func(ctx context.Context) (Conn, error) {
+		installed := version.Load()
+		return slowly(time.Second, play(t, serving(func(context.Context, *Job) ([]byte, error) {
+			return fmt.Append(nil, installed), nil
+		})))(ctx)
+	}))
+}
+
 func TestReplaceWaitsForWorkersThatLeaveAlready(t *testing.T) {
 	withHost(t, func(t *testing.T, h *Host) {
 		require.NoError(t, h.WaitReady(t.Context(), 1))
