@@ -168,16 +168,21 @@ type Verified struct {
 // copied; HandleVerified does not read them.
 func (v Verified) Envelope() Envelope {
 	e := v.env
-	e.WorkerID = cloneString(e.WorkerID)
-	switch op := e.Op.(type) {
+	e.WorkerID, e.Op = cloneString(e.WorkerID), v.Op()
+	return e
+}
+
+// Op returns the operation of the envelope, under the same conditions as Envelope.
+func (v Verified) Op() Op {
+	switch op := v.env.Op.(type) {
 	case StatusSnapshot:
 		op.Detail = cloneString(op.Detail)
-		e.Op = op
+		return op
 	case Diagnostic:
 		op.Metadata = cloneString(op.Metadata)
-		e.Op = op
+		return op
 	}
-	return e
+	return v.env.Op
 }
 
 func (v Verified) check() error {

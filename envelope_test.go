@@ -60,11 +60,15 @@ func TestVerifiedDoesNotChangeWithItsEnvelope(t *testing.T) {
 		env := v.Envelope()
 		assert.Equal(t, valid, env)
 		*env.WorkerID = "x"
-		switch op := env.Op.(type) {
-		case StatusSnapshot:
-			*op.Detail = "changed"
-		case Diagnostic:
-			*op.Metadata = "changed"
+		for _, op := range []Op{env.Op, v.Op()} {
+			assert.Equal(t, valid.Op, op)
+			switch op := op.(type) {
+			case StatusSnapshot:
+				*op.Detail = "changed"
+			case Diagnostic:
+				*op.Metadata = "changed"
+			}
+			assert.Equal(t, valid.Op, v.Op())
 		}
 		env.Op, env.SeqNo, env.WorkerID = nil, 0, nil
 		assert.Equal(t, valid, v.Envelope())
@@ -81,6 +85,7 @@ func TestNilAndZeroEnvelopesAreErrors(t *testing.T) {
 	_, err := Envelope{}.AppendJSON(nil)
 	assert.ErrorIs(t, err, ErrInvalidValue)
 	assert.Zero(t, Verified{}.Envelope())
+	assert.Nil(t, Verified{}.Op())
 }
 
 func TestEnvelopeStringIsOneBoundedLine(t *testing.T) {
