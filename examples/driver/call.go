@@ -42,20 +42,45 @@ type call struct {
 	waited time.Duration // since, of that
 
 	// The Host's.
-	label    string
-	done     chan struct{} // closed when the call is settled
-	left     chan struct{} // if atOnce: closed when it is cancelled and not settled
-	progress *details      // nil: nobody wants it
-	made     time.Time     // when Do was called
-	runLimit time.Duration // 0 or less: none
-	first    handed        // to the first worker that has it
-	expiry   *time.Timer   // until it has waited for a worker for long; nil: it has not
+	label      string
+	onProgress func(detail string) // nil: nobody wants it
+	into       *CallInfo           // of WithInfo; nil: nobody wants it
+	done       chan struct{}       // closed when the call is settled
+	left       chan struct{}       // if atOnce: closed when it is cancelled and not settled
+	progress   *details            // nil: nobody wants it
+	made       time.Time           // when Do was called
+	runLimit   time.Duration       // 0 or less: none
+	first      handed              // to the first worker that has it
+	expiry     *time.Timer         // until it has waited for a worker for long; nil: it has not
+}
+
+// A CallInfo says how a call went, see WithInfo.
+type CallInfo struct {
+	ID       uint64        // its number in logs, on the live page, in the journal and in Job.ID; 0: it was refused
+	Attempts int           // workers that may have begun it
+	Worker   uint64        // the last of them, see WorkerStats; 0: there was none
+	WorkerID string        // its own id; quote it before it goes to a terminal
+	Waited   time.Duration // until that worker said that it runs the job, or was sent it if it never said so
+	Ran      time.Duration // from then on until Do returned
 }
 
 // A result is how a call ended.
 type result struct {
 	payload []byte
 	err     error
+}
+
+// info returns what is known of a call that was accepted.
+func (c *call) info() CallInfo {
+	all := time.Since(c.made)
+	runs, by, waited := c.runs, c.ranBy, c.waited
+	if c.slot != nil && c.given { // and it has returned at once
+		runs, by, waited = runs+1, c.slot, c.since
+	}
+	if runs == 0 {
+		return CallInfo{ID: c.id, Waited: all}
+	}
+	return CallInfo{c.id, runs, by.number, by.id, waited, all - waited}
 }
 
 // reached notes when a worker was given the call, or said that it runs.
@@ -73,12 +98,13 @@ type handed struct {
 	call     *call
 	attempt  uint64
 	clock    runClock
-	position uint64    // in the bytes sent to the worker: where its message ends; 0: it has not left
-	since    time.Time // when its message was made, or when the worker said that it runs
-	begun    bool      // it has said so
-	free     bool      // the worker had a handler for it when it got it
-	due      uint64    // the turn from which it could have begun it; 0: not yet
-	limited  bool      // its clock has been started
+	position uint64        // in the bytes sent to the worker: where its message ends; 0: it has not left
+	since    time.Time     // when its message was made, or when the worker said that it runs
+	begun    bool          // it has said so
+	free     bool          // the worker had a handler for it when it got it
+	due      uint64        // the turn from which it could have begun it; 0: not yet
+	limited  bool          // its clock has been started
+	ran      time.Duration // when it has ended: how long
 }
 
 // details are what the job of a call has reported and its caller has not taken yet, the oldest first. They are bounded

@@ -48,3 +48,13 @@ func (c *chain[T]) previousOf(l *link[T]) **link[T] {
 	}
 	return &l.previous
 }
+
+// emptied returns a list without its elements, to be filled again, unless it is longer than most get.
+func emptied[T any](list []T) []T {
+	const most = 1024
+	if cap(list) > most {
+		return nil
+	}
+	clear(list)
+	return list[:0]
+}

@@ -63,6 +63,7 @@ func (s *session) kill(why error) {
 
 // breakOff kills a worker whose message was refused.
 func (s *session) breakOff(why error) {
+	s.settle() // what has come before
 	s.broken = true
 	s.kill(why)
 }

@@ -11,16 +11,7 @@ import (
 )
 
 // A CallOption configures one call of Do.
-type CallOption func(*callOptions)
-
-type callOptions struct {
-	progress func(detail string)
-	region   *Region
-	runLimit *time.Duration // nil: the host's
-	atOnce   bool
-	info     *CallInfo // nil: nobody wants it
-	label    string
-}
+type CallOption func(*call)
 
 // WithProgress has f called with each detail that the job reports, in the goroutine that called Do and before Do
 // returns. A detail is cut to 16 KiB, as Job.Progress does. If f is slow, details wait: the last 8 at least, and more
@@ -28,7 +19,7 @@ type callOptions struct {
 // dropped; the last one always comes, unless Do returns at once. A job that runs again reports again. The text is the
 // worker's: quote it before it goes to a terminal.
 func WithProgress(f func(detail string)) CallOption {
-	return func(o *callOptions) { o.progress = f }
+	return func(c *call) { c.onProgress = f }
 }
 
 // WithRunLimit bounds the time that a handler may run, in place of Limits.Run. Then the job is cancelled, and not run again:
@@ -39,43 +30,33 @@ func WithProgress(f func(detail string)) CallOption {
 // for a worker that has not said its capacity. One that has said it begins jobs in the order in which they come; if it has
 // had a handler for the job for the time of Limits.Answer and is alive, the time begins then.
 func WithRunLimit(d time.Duration) CallOption {
-	return func(o *callOptions) { o.runLimit = &d }
+	return func(c *call) { c.runLimit = d }
 }
 
 // ReturnAtOnce has Do return when its context ends, or the call is cancelled by its region or a run limit, and not only when the
 // worker has let go of the job. The payload is copied, so it may be changed then. The call counts as cancelled, whatever
 // becomes of the job; until its worker has let go of it, it keeps its place there, and Host.Stop and Region.Close wait for it.
 func ReturnAtOnce() CallOption {
-	return func(o *callOptions) { o.atOnce = true }
+	return func(c *call) { c.atOnce = true }
 }
 
 // InRegion makes the call one of a region.
 func InRegion(r *Region) CallOption {
-	return func(o *callOptions) { o.region = r }
-}
-
-// A CallInfo says how a call went, see WithInfo.
-type CallInfo struct {
-	ID       uint64        // its number in logs, on the live page, in the journal and in Job.ID; 0: it was refused
-	Attempts int           // workers that may have begun it
-	Worker   uint64        // the last of them, see WorkerStats; 0: there was none
-	WorkerID string        // its own id; quote it before it goes to a terminal
-	Waited   time.Duration // until that worker said that it runs the job, or was sent it if it never said so
-	Ran      time.Duration // from then on until Do returned
+	return func(c *call) { c.region = r }
 }
 
 // WithInfo has the variable filled when Do returns, whatever that returns, and not written afterwards: with
 // ReturnAtOnce it says what is known at that moment. A call that was refused, for its arguments or its context, or with
 // ErrBusy, ErrRegionClosed or ErrStopped, has no number: the variable is the zero CallInfo then.
 func WithInfo(into *CallInfo) CallOption {
-	return func(o *callOptions) { o.info = into }
+	return func(c *call) { c.into = into }
 }
 
 // WithLabel gives the call a name of the program's own, such as the id of a request, that stands beside its number in
 // log lines, in Event and Pending, on the live page and in the journal. It need not be unique, and does not go to the worker. It is
 // cut to 256 bytes, and what is not well-formed UTF-8 replaced.
 func WithLabel(label string) CallOption {
-	return func(o *callOptions) { o.label = plain(label, maxLabel) }
+	return func(c *call) { c.label = plain(label, maxLabel) }
 }
 
 // maxLabel is the length to which a label is cut.
@@ -104,14 +85,14 @@ const maxLabel = 256
 // larger than workerchannel.MaxPayloadBytes. Look for these before context.DeadlineExceeded and other causes, which the
 // reason in a *GivenUpError or *NoWorkerError may wrap, too.
 func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]byte, error) {
-	var o callOptions
+	c := &call{payload: payload, done: make(chan struct{}), made: time.Now(), runLimit: h.config.limits.Run}
 	for _, opt := range opts {
 		if opt != nil {
-			opt(&o)
+			opt(c)
 		}
 	}
-	if o.info != nil {
-		*o.info = CallInfo{} // the call may be refused
+	if c.into != nil {
+		*c.into = CallInfo{} // the call may be refused
 	}
 	if len(payload) > workerchannel.MaxPayloadBytes {
 		return nil, fmt.Errorf("%w: see docs/larger-data.md", &workerchannel.PayloadError{Size: len(payload), Max: workerchannel.MaxPayloadBytes})
@@ -119,59 +100,45 @@ func (h *Host) Do(ctx context.Context, payload []byte, opts ...CallOption) ([]by
 	if ctx.Err() != nil {
 		return nil, &CancelError{Cause: context.Cause(ctx)}
 	}
-	c := &call{
-		payload: payload, label: o.label, done: make(chan struct{}), made: time.Now(), runLimit: h.config.limits.Run,
-	}
-	if o.runLimit != nil {
-		c.runLimit = *o.runLimit
-	}
-	if o.atOnce {
-		c.payload, c.atOnce, c.left = slices.Clone(payload), true, make(chan struct{})
+	if c.atOnce {
+		c.payload, c.left = slices.Clone(payload), make(chan struct{})
 	}
 	var progress chan struct{} // nil: nobody wants it
-	if o.progress != nil {
+	if c.onProgress != nil {
 		progress = make(chan struct{}, 1)
 		c.progress = &details{some: progress}
 	}
-	if err := h.submit(c, o.region); err != nil {
+	if err := h.submit(c); err != nil {
 		return nil, err
 	}
-	if o.info != nil {
-		defer h.decide(func(*scheduler) { *o.info = c.info() })
+	if c.into != nil {
+		defer h.decide(func(*scheduler) { *c.into = c.info() })
 	}
-	if o.progress != nil {
-		defer h.cancel(c, errForsaken) // if progress panics
+	ended := ctx.Done()
+	if c.onProgress != nil {
+		defer h.cancel(c, errForsaken)                                             // if it panics
+		stop := context.AfterFunc(ctx, func() { h.cancel(c, context.Cause(ctx)) }) // even while it takes its time
+		defer stop()
+		ended = nil
 	}
-	stop := context.AfterFunc(ctx, func() { h.cancel(c, context.Cause(ctx)) }) // even while o.progress takes its time
-	defer stop()
 	for {
 		select {
+		case <-ended:
+			ended = nil
+			h.cancel(c, context.Cause(ctx))
 		case <-progress:
 			if detail, ok := c.progress.take(); ok {
-				o.progress(detail)
+				c.onProgress(detail)
 			}
 		case <-c.left:
 			return nil, &CancelError{Cause: c.cancel}
 		case <-c.done:
 			for detail, ok := c.progress.take(); ok; detail, ok = c.progress.take() {
-				o.progress(detail)
+				c.onProgress(detail)
 			}
 			return c.result.payload, c.result.err
 		}
 	}
-}
-
-// info returns what is known of a call that was accepted.
-func (c *call) info() CallInfo {
-	all := time.Since(c.made)
-	runs, by, waited := c.runs, c.ranBy, c.waited
-	if c.slot != nil && c.given { // and it has returned at once
-		runs, by, waited = runs+1, c.slot, c.since
-	}
-	if runs == 0 {
-		return CallInfo{ID: c.id, Waited: all}
-	}
-	return CallInfo{c.id, runs, by.number, by.id, waited, all - waited}
 }
 
 // cancel cancels a call. The text of the cause is made before, since the cause is the caller's.
@@ -189,14 +156,11 @@ var errNoCause = errors.New("cancelled")
 
 var errForsaken = errors.New("the function given to WithProgress did not return")
 
-func (h *Host) submit(c *call, r *Region) error {
+func (h *Host) submit(c *call) error {
 	h.mu.Lock()
 	defer h.unlock()
-	if r != nil {
-		if r.sched != &h.sched {
-			return fmt.Errorf("%w: the region is another host's", ErrOptions)
-		}
-		c.region = r
+	if c.region != nil && c.region.sched != &h.sched {
+		return fmt.Errorf("%w: the region is another host's", ErrOptions)
 	}
 	return h.sched.submit(c)
 }

@@ -88,7 +88,9 @@ func (j *Job) report(f func(*server)) {
 // work runs a job, and then others, until Serve ends: a new goroutine would have to grow a new stack for each.
 func (s *server) work(job *Job) {
 	for {
-		job.run()
+		if job = job.run(); job != nil {
+			continue
+		}
 		select {
 		case job = <-s.idle:
 		case <-s.done:
@@ -97,12 +99,15 @@ func (s *server) work(job *Job) {
 	}
 }
 
-// run calls the handler and tells the host how that ended, also if the handler panics or calls runtime.Goexit.
-func (j *Job) run() {
+// run calls the handler and tells the host how that ended, also if the handler panics or calls runtime.Goexit. It returns the
+// next job for this goroutine, if there is one.
+func (j *Job) run() (next *Job) {
 	s := j.server
 	outcome := workerchannel.Outcome(nil)
 	defer func() {
-		if p := recover(); p != nil || outcome == nil {
+		p := recover()
+		exits := p == nil && outcome == nil
+		if p != nil || exits {
 			text := "the handler called runtime.Goexit"
 			if p != nil {
 				text = fmt.Sprint(p)
@@ -113,9 +118,13 @@ func (j *Job) run() {
 		j.cancel(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.handled(j, outcome)
+		if s.handled(j, outcome); !exits {
+			next = s.pop()
+		}
+		s.goOn()
 	}()
 	outcome = outcomeOf(s.handler(j.ctx, j))
+	return nil
 }
 
 // outcomeOf returns what the host hears of what a handler has returned. What cannot be sent becomes an error.

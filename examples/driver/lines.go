@@ -67,6 +67,12 @@ func (l *lines) sendLater(msg []byte) error {
 	return nil
 }
 
+// more reports whether Recv has a message without waiting.
+func (l *lines) more() bool {
+	buffered, _ := l.r.Peek(l.r.Buffered())
+	return len(buffered) > 0 && buffered[0] == '{' && bytes.IndexByte(buffered, '\n') >= 0
+}
+
 func (l *lines) flush() error {
 	if len(l.out) == 0 {
 		return nil
@@ -78,6 +84,11 @@ func (l *lines) flush() error {
 
 // Recv reads a line. The rest of the stream after its last line feed is not a message.
 func (l *lines) Recv() ([]byte, error) {
+	line, err := l.recvShared()
+	return bytes.Clone(line), err
+}
+
+func (l *lines) recvShared() ([]byte, error) {
 	if l.ended != nil {
 		return nil, l.ended
 	}
@@ -89,7 +100,7 @@ func (l *lines) Recv() ([]byte, error) {
 func (l *lines) read() ([]byte, error) {
 	line, err := l.r.ReadSlice('\n')
 	if err == nil {
-		return bytes.Clone(line[:len(line)-1]), nil
+		return line[:len(line)-1], nil
 	}
 	whole := l.long[:0]
 	if whole == nil && errors.Is(err, bufio.ErrBufferFull) {
@@ -107,7 +118,7 @@ func (l *lines) read() ([]byte, error) {
 		if l.long = whole; l.r.Buffered() == 0 {
 			l.long = nil // no other may follow soon
 		}
-		return bytes.Clone(whole[:len(whole)-1]), nil
+		return whole[:len(whole)-1], nil
 	case len(whole) > 0:
 		return nil, fmt.Errorf("%w: %s: %w", ErrHalfLine, safetext.Excerpt(whole), err)
 	}

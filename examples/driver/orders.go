@@ -25,16 +25,6 @@ func (e *effects) reset() {
 	e.dry, e.barren = false, nil
 }
 
-// emptied returns a list without its elements, to be filled again, unless it is longer than most get.
-func emptied[T any](list []T) []T {
-	const most = 1024
-	if cap(list) > most {
-		return nil
-	}
-	clear(list)
-	return list[:0]
-}
-
 // An order asks the loop of a worker to do something.
 type order struct {
 	kind    orderKind

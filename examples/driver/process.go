@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -156,8 +157,13 @@ func (p *process) Write(b []byte) (int, error) {
 }
 
 func (p *process) Recv() ([]byte, error) {
+	line, err := p.recvShared()
+	return bytes.Clone(line), err
+}
+
+func (p *process) recvShared() ([]byte, error) {
 	for p.ended == nil {
-		line, err := p.lines.Recv()
+		line, err := p.lines.recvShared()
 		if err != nil {
 			p.ended = p.explain(err)
 			break

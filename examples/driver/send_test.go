@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	wc "github.com/workerchannel/workerchannel"
 )
 
 // A countingWriter counts the calls of Write.
@@ -20,18 +22,22 @@ type countingWriter struct {
 
 func (w *countingWriter) Write(p []byte) (int, error) { w.calls++; return w.Buffer.Write(p) }
 
+func (b *batch) add(msg string) {
+	b.text = append(b.text, msg...)
+	b.ends = append(b.ends, len(b.text))
+}
+
 // sendList has sendFrom send messages, of which some come late: each list only after the one before has been sent.
 func sendList(t *testing.T, conn Conn, lists ...[]string) {
 	synctest.Test(t, func(t *testing.T) {
 		wake, done, result := make(chan struct{}, 1), make(chan struct{}), make(chan error)
 		var left []string
 		go func() {
-			result <- sendFrom(conn, wake, done, func(text []byte) ([]byte, int) {
-				n := len(left)
-				if n > 0 {
-					text, left = append(text, left[0]...), left[1:]
+			result <- sendFrom(conn, wake, done, func(b *batch) {
+				for len(left) > 0 && !b.full() {
+					b.add(left[0])
+					left = left[1:]
 				}
-				return text, n
 			})
 		}()
 		for _, list := range lists {
@@ -50,7 +56,7 @@ func TestShortMessagesThatAreThereAreWrittenAtOnce(t *testing.T) {
 	w := &countingWriter{}
 	sendList(t, newLines(strings.NewReader(""), w, nil), []string{"a", "b", "c"}, []string{"d"}, []string{"e", long, "f"})
 	assert.Equal(t, "a\nb\nc\nd\ne\n"+long+"\nf\n", w.String())
-	assert.Equal(t, 1+1+4, w.calls)
+	assert.Equal(t, 1+1+3+1, w.calls)
 }
 
 func TestMessagesThatAreWrittenAtOnceAreBounded(t *testing.T) {
@@ -64,31 +70,91 @@ func TestMessagesThatAreWrittenAtOnceAreBounded(t *testing.T) {
 	assert.Equal(t, strings.Join(list, "\n")+"\n", w.String())
 	assert.LessOrEqual(t, cap(l.out), 2*lineBuffer)
 	assert.GreaterOrEqual(t, w.calls, 1000*1000/lineBuffer)
-	assert.Less(t, w.calls, 50)
+	assert.Less(t, w.calls, 100)
 }
 
-func TestWhatWasLeftForLaterIsWrittenThoughNothingFollows(t *testing.T) {
-	w := &countingWriter{}
-	l := newLines(strings.NewReader(""), w, nil)
-	messages := 2 // of which the second is withdrawn
-	done := make(chan struct{})
-	close(done)
-	require.NoError(t, sendFrom(l, nil, done, func(text []byte) ([]byte, int) {
-		n := messages
-		messages = 0
-		return append(text, 'a'), n
+// Over a connection that does not send messages together, each is sent before the next one is made: the transport decides how
+// many of them wait in it, and not the host.
+func TestAMessageIsMadeWhenTheConnectionHasTakenTheOneBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := Pipe(0)
+		made := 0
+		go func() {
+			_ = sendFrom(a, nil, nil, func(b *batch) {
+				for !b.full() {
+					made++
+					b.add("a")
+				}
+			})
+		}()
+		for n := range 3 {
+			synctest.Wait()
+			assert.Equal(t, n+1, made)
+			_, err := b.Recv()
+			require.NoError(t, err)
+		}
+		require.NoError(t, b.Close())
+	})
+}
+
+// chunks are what Read returns, one after the other.
+type chunks []string
+
+func (c *chunks) Read(p []byte) (int, error) {
+	if len(*c) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, (*c)[0])
+	*c = (*c)[1:]
+	return n, nil
+}
+
+func (c *chunks) Write(p []byte) (int, error) { return len(p), nil }
+func (c *chunks) Close() error                { return nil }
+
+func TestMessagesThatHaveArrivedTogetherAreTakenTogether(t *testing.T) {
+	var lines []string
+	for n := range uint64(21) {
+		lines = append(lines, string(message(n+1, wc.PollStatus{JobID: n}))+"\n")
+	}
+	all, last := strings.Join(lines, ""), lines[20]
+	conn := Lines(&chunks{all[:len(all)-10], last[len(last)-10:], lines[0] + "{}\n" + lines[1], "garbage\n" + lines[2] + "\n" + last})
+	var sizes []int
+	var texts []string
+	assert.Equal(t, io.EOF, receiveFrom(conn, nil, func(together []arrival) bool {
+		sizes = append(sizes, len(together))
+		for _, a := range together {
+			texts = append(texts, string(a.text)+"\n")
+			assert.Equal(t, a.v.Op() == nil, a.err != nil, "all are verified")
+		}
+		return true
 	}))
-	assert.Equal(t, "a\n", w.String())
+	assert.Equal(t, []int{16, 4, 1, 2, 1, 1, 1, 1, 1}, sizes, "one that is refused is the last, and nothing waits for what is no message")
+	assert.Equal(t, append(lines, lines[0], "{}\n", lines[1], "garbage\n", lines[2], "\n", last), texts)
+}
+
+func TestNothingIsReceivedWhenNoMoreIsWanted(t *testing.T) {
+	one := string(message(1, wc.PollStatus{JobID: 1})) + "\n"
+	conn := Lines(&chunks{one, one})
+	taken := 0
+	assert.NoError(t, receiveFrom(conn, nil, func([]arrival) bool { taken++; return false }))
+	assert.Equal(t, 1, taken)
+	_, err := conn.Recv()
+	assert.NoError(t, err)
 }
 
 func TestAFailureToWriteEndsTheSender(t *testing.T) {
-	for _, n := range []int{1, 2} { // at once, or when the second comes
+	for _, n := range []int{1, 2} {
 		l := newLines(strings.NewReader(""), failingWriter{}, nil)
-		assert.Equal(t, errTest, sendFrom(l, nil, nil, func(text []byte) ([]byte, int) { n--; return append(text, 'a'), n + 1 }))
+		assert.Equal(t, errTest, sendFrom(l, nil, nil, func(b *batch) {
+			for range n {
+				b.add("a")
+			}
+		}))
 	}
 	a, b := Pipe(0)
 	require.NoError(t, b.Close())
-	assert.True(t, errors.Is(sendFrom(a, nil, nil, func(text []byte) ([]byte, int) { return text, 1 }), io.ErrClosedPipe))
+	assert.True(t, errors.Is(sendFrom(a, nil, nil, func(b *batch) { b.add("a") }), io.ErrClosedPipe))
 }
 
 type failingWriter struct{}

@@ -238,31 +238,33 @@ func (s *server) close() {
 
 // receiveAll reads always, so that a host that polls or waits to send is not held up, until a message is refused.
 func (s *server) receiveAll() {
-	for more := true; more; {
-		data, err := s.conn.Recv()
-		if err != nil {
-			s.mu.Lock()
-			s.hostGone(err)
-			s.mu.Unlock()
-			return
-		}
-		s.pings.hear()
-		v, err := workerchannel.Verify(data)
+	err := receiveFrom(s.conn, s.pings, func(together []arrival) (more bool) {
 		s.mu.Lock()
-		if err != nil {
-			_, _ = s.w.Receive(data) // refused for the same reason, so that it is recorded, and has changed nothing
+		defer s.mu.Unlock()
+		more = true
+		for i := 0; i < len(together) && more; i++ {
+			more = s.take(&together[i])
 		}
-		more = s.take(v, err)
-		s.mu.Unlock()
+		if s.w.OutboxLen() > 0 {
+			notify(s.wake)
+		}
+		s.begin()
+		s.look()
+		return more
+	})
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hostGone(err)
 	}
 }
 
 // sendAll takes the next message from the outbox when the transport has taken the one before.
 func (s *server) sendAll() {
-	err := sendFrom(s.conn, s.wake, s.done, func(text []byte) ([]byte, int) {
+	err := sendFrom(s.conn, s.wake, s.done, func(b *batch) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.next(text)
+		s.next(b)
 	})
 	if err != nil {
 		s.mu.Lock()

@@ -34,7 +34,12 @@ func newBareServer(t *testing.T) *bareServer {
 // gets has a message of the host arrive.
 func (s *bareServer) gets(op wc.Op) (more bool) {
 	s.sent++
-	return s.take(wc.Verify(message(s.sent, op)))
+	var a arrival
+	a.text = message(s.sent, op)
+	a.v, a.err = wc.Verify(a.text)
+	defer s.look()
+	defer s.begin()
+	return s.take(&a)
 }
 
 func message(number uint64, op wc.Op) []byte {
@@ -103,9 +108,8 @@ func TestAPollIsNotAnsweredAgainBeforeItsAnswerIsSent(t *testing.T) {
 		require.True(t, s.gets(wc.PollStatus{JobID: 2}))
 	}
 	assert.Equal(t, 1+2, s.w.OutboxLen())
-	var text []byte
 	for range 2 { // the announcement, the first answer
-		text, _ = s.next(text[:0])
+		s.next(&batch{alone: true})
 	}
 	for range 10 {
 		s.gets(wc.PollStatus{JobID: 1})

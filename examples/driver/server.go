@@ -70,27 +70,29 @@ type server struct {
 	hostLost bool            // there is nobody to talk to
 }
 
-// next writes the next message into text, if there is one, and returns how many there are. The transport has taken the
-// message before.
-func (s *server) next(text []byte) ([]byte, int) {
+// next adds the next messages to a batch. The transport has taken those before.
+func (s *server) next(b *batch) {
 	s.sending = false
 	if s.hostLost {
-		return text, 0
+		return
 	}
 	s.reportBegun()
-	messages := s.w.OutboxLen()
-	text, env, ok := s.w.AppendNext(text)
+	for !b.full() {
+		text, env, ok := s.w.AppendNext(b.text)
+		if !ok {
+			break
+		}
+		b.text, b.ends = text, append(b.ends, len(text))
+		s.sending, s.taken = true, env.SeqNo
+	}
 	if s.room != nil && s.w.OutboxLen() < maxOutbox {
 		close(s.room)
 		s.room = nil
 	}
 	s.begin() // if there were too many messages
-	if !ok {
+	if !s.sending {
 		s.look()
-		return text, 0
 	}
-	s.sending, s.taken = true, env.SeqNo
-	return text, messages
 }
 
 // look has Serve see whether it is over, if that can be.
@@ -191,10 +193,14 @@ func (s *server) hostGone(why error) {
 	s.look()
 }
 
-// take does what a message of the host asks for, and reports whether more can be taken in.
-func (s *server) take(v workerchannel.Verified, err error) (more bool) {
+// take does what a message of the host asks for, and reports whether more can be taken in. When as many as have arrived together
+// have been taken in, begin and look are to be called.
+func (s *server) take(a *arrival) (more bool) {
+	err := a.err
 	if err == nil {
-		err = s.handle(v)
+		err = s.handle(a.v)
+	} else {
+		_, _ = s.w.Receive(a.text) // refused for the same reason, so that it is recorded, and has changed nothing
 	}
 	switch {
 	case err != nil:
@@ -202,13 +208,8 @@ func (s *server) take(v workerchannel.Verified, err error) (more bool) {
 	case s.w.OutboxLen() >= maxUnread:
 		s.fail(errUnread)
 	case !s.w.Closed():
-		s.obey(v.Envelope().Op)
+		s.obey(a.v.Op())
 	}
-	if s.w.OutboxLen() > 0 {
-		notify(s.wake)
-	}
-	s.begin()
-	s.look()
 	select {
 	case <-s.done:
 		return false // Recv goes on after Close
@@ -220,12 +221,13 @@ func (s *server) take(v workerchannel.Verified, err error) (more bool) {
 // handle gives a message to the worker, but not a poll whose answer has not been sent yet: a host may poll any number
 // of times and not read.
 func (s *server) handle(v workerchannel.Verified) error {
-	env := v.Envelope()
-	if env.SeqNo <= s.seen {
-		return refused(s.w, &env, &workerchannel.SequenceError{LastSeen: s.seen, Actual: env.SeqNo})
+	if n := v.Envelope().SeqNo; n > s.seen {
+		s.seen = n
+	} else {
+		env := v.Envelope()
+		return refused(s.w, &env, &workerchannel.SequenceError{LastSeen: s.seen, Actual: n})
 	}
-	s.seen = env.SeqNo
-	switch op := env.Op.(type) {
+	switch op := v.Op().(type) {
 	case workerchannel.CancelJob:
 		s.reportBegun() // the host is to learn that the job has begun, which cannot be reported afterwards
 	case workerchannel.PollStatus:
@@ -282,6 +284,17 @@ const (
 
 // begin calls handlers for queued jobs, as many as may run.
 func (s *server) begin() {
+	for job := s.pop(); job != nil; job = s.pop() {
+		select {
+		case s.idle <- job:
+		default:
+			go s.work(job)
+		}
+	}
+}
+
+// pop returns the queued job whose handler is to be called next; nil if none may be.
+func (s *server) pop() *Job {
 	for len(s.queue) > 0 && s.running < s.concurrency && s.w.OutboxLen() < maxResults {
 		job := s.queue[0]
 		s.queue[0] = nil
@@ -297,12 +310,9 @@ func (s *server) begin() {
 		s.called = true
 		s.begun = append(s.begun, job)
 		notify(s.wake)
-		select {
-		case s.idle <- job:
-		default:
-			go s.work(job)
-		}
+		return job
 	}
+	return nil
 }
 
 // reportBegun tells the host which jobs run, but those that have ended already.
@@ -368,7 +378,6 @@ func (s *server) handled(job *Job, outcome workerchannel.Outcome) {
 		s.reportStart(job) // it is left open, and has been begun
 	}
 	job.ended = true
-	s.goOn()
 }
 
 func (s *server) finalized(job *Job) {

@@ -3,6 +3,7 @@ package driver
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type session struct {
 	replaced func()               // lets the host start another worker in its place; called again it does nothing
 
 	booted  bool
+	leaving []*handed // calls whose messages are about to be sent
 	lastEnd time.Time // when the worker ended a call
 
 	watch
@@ -44,42 +46,70 @@ func (s *session) start() {
 // decide calls the scheduler.
 func (s *session) decide(f func(*scheduler)) { s.hub.decide(f) }
 
-// next does what the scheduler orders and writes the next message into text, if there is one; it returns how many there
-// are. The transport has taken the message before.
-func (s *session) next(text []byte) ([]byte, int) {
+// next does what the scheduler orders and adds the next messages to a batch. The transport has taken those before.
+func (s *session) next(b *batch) {
 	s.sending = false
 	if s.why == nil {
 		s.obey()
 	}
 	if s.why != nil {
-		return text, 0
+		return
 	}
-	messages := s.c.OutboxLen()
-	text, env, ok := s.c.AppendNext(text)
+	for ok := true; ok && !b.full(); {
+		ok = s.write(b)
+	}
+	if len(b.ends) > 0 {
+		s.sending, s.sendingSince = true, s.c.Turn()
+		s.keepTime()
+		s.given()
+	}
+}
+
+// write adds the next message to a batch, if there is one.
+func (s *session) write(b *batch) (ok bool) {
+	start := len(b.text)
+	text, env, ok := s.c.AppendNext(b.text)
 	if !ok {
-		return text, 0
+		return false
 	}
-	s.sending, s.sendingSince = true, s.c.Turn()
-	s.hub.sent.add(len(text))
-	s.keepTime()
-	s.tell(EventSent, &env, len(text), nil)
-	s.logMessage(&env, len(text))
+	size := len(text) - start
+	b.text, b.ends = text, append(b.ends, len(text))
+	s.hub.sent.add(size)
+	if s.watched() {
+		sent := env
+		s.tell(EventSent, &sent, size, nil)
+		s.logMessage(&sent, size)
+	}
 	if op, ok := env.Op.(workerchannel.SpawnJob); ok {
-		s.sentBytes += uint64(len(text)) // other messages are short
+		s.sentBytes += uint64(size) // other messages are short
 		if h := s.handed(op.JobID); h != nil {
 			h.position, h.since = s.sentBytes, time.Now()
-			reports := false
-			s.decide(func(d *scheduler) {
-				h.call.reached(s.slot, h.since)
-				d.callGiven(s.slot, h.call)
-				reports, h.free = s.slot.said, s.slot.free() >= 0
-			})
-			if !reports {
-				s.limitRun(h) // it may never say that it runs the call
-			}
+			s.leaving = append(s.leaving, h)
 		}
 	}
-	return text, messages
+	return true
+}
+
+// given tells the scheduler which calls leave for the worker.
+func (s *session) given() {
+	if len(s.leaving) == 0 {
+		return
+	}
+	reports := false
+	s.decide(func(d *scheduler) {
+		for _, h := range s.leaving {
+			h.call.reached(s.slot, h.since)
+			d.callGiven(s.slot, h.call)
+			h.free = s.slot.free() >= 0
+		}
+		reports = s.slot.said
+	})
+	if !reports {
+		for _, h := range s.leaving {
+			s.limitRun(h) // it may never say that it runs the call
+		}
+	}
+	s.leaving = emptied(s.leaving)
 }
 
 // handed returns the call that a job of the coordinator is; nil if there is no such job.
@@ -126,36 +156,43 @@ func (s *session) spawn(c *call, attempt uint64) {
 	}
 }
 
-// take takes a message in, whose text it does not keep. After a refused one nothing of the worker is believed.
+// take takes a message in, whose text it does not keep. After a refused one nothing of the worker is believed. When as many as
+// have arrived together have been taken in, settle is to be called.
 func (s *session) take(v workerchannel.Verified, text []byte) {
 	if s.broken || s.over {
 		return
 	}
-	env, size := v.Envelope(), len(text)
-	if why := s.refusal(env.Op); why != nil {
-		s.tell(EventRefused, &env, size, refused(s.c, &env, why))
+	op, size := v.Op(), len(text)
+	if op.Type() != workerchannel.OpJobCompleted {
+		s.settle() // what has come before
+	}
+	whole := func() *workerchannel.Envelope { env := v.Envelope(); return &env }
+	if why := s.refusal(op); why != nil {
+		s.tell(EventRefused, whole(), size, refused(s.c, whole(), why))
 		s.breakOff(why)
 		return
 	}
-	switch err := handle(s.c, v, text); {
+	err := handle(s.c, v, text)
+	switch failed := errors.Is(err, workerchannel.ErrBootstrapFailed); {
 	case workerchannel.IsStray(err):
 		s.hub.strays.Add(1)
-		s.tell(EventStray, &env, size, err)
+		s.tell(EventStray, whole(), size, err)
 		return
-	case errors.Is(err, workerchannel.ErrBootstrapFailed):
-		s.accepted(&env, size)
-		s.end(err)
-	case err != nil:
-		err = &refusedError{env.String() + " is refused: " + strings.TrimPrefix(err.Error(), "workerchannel: "), err}
-		s.tell(EventRefused, &env, size, err)
+	case err != nil && !failed:
+		err = &refusedError{whole().String() + " is refused: " + strings.TrimPrefix(err.Error(), "workerchannel: "), err}
+		s.tell(EventRefused, whole(), size, err)
 		s.breakOff(err)
 		return
-	default:
-		s.accepted(&env, size)
-		s.heard, s.polled = s.c.Turn(), false
-		s.observe(env.Op)
+	case s.watched():
+		s.tell(EventReceived, whole(), size, nil)
+		s.logMessage(whole(), size)
 	}
-	s.settle()
+	if err != nil {
+		s.end(err)
+		return
+	}
+	s.heard, s.polled = s.c.Turn(), false
+	s.observe(op)
 }
 
 // refusal returns why a message is refused that the coordinator would accept; nil: it is not.
@@ -168,12 +205,6 @@ func (s *session) refusal(op workerchannel.Op) error {
 		return errEarly // the coordinator cannot know which of its messages have left
 	}
 	return nil
-}
-
-// accepted shows a message that was accepted to those who look.
-func (s *session) accepted(env *workerchannel.Envelope, size int) {
-	s.tell(EventReceived, env, size, nil)
-	s.logMessage(env, size)
 }
 
 // refuse takes in a message that cannot be verified, so that it is recorded, too.
@@ -233,16 +264,27 @@ func (s *session) observe(op workerchannel.Op) {
 // settle tells the scheduler which calls the worker has ended. Those that failed with the session are leave's, and may be
 // another worker's by now.
 func (s *session) settle() {
-	for _, job := range s.c.Reap() {
+	ended := s.c.Reap()
+	ended = slices.DeleteFunc(ended, func(job workerchannel.TrackedJob) bool {
 		h := job.Tag.(*handed)
 		h.clock.stop()
-		if job.State == workerchannel.StateCompleted {
-			s.arrived(h)
-			s.logOutcome(&job, h.call.label)
-			ran := s.ran(h)
-			s.decide(func(d *scheduler) { d.callEnded(s.slot, h.call, ran, job.Cause, job.Outcome) })
+		if job.State != workerchannel.StateCompleted {
+			return true
 		}
+		s.arrived(h)
+		s.logOutcome(&job, h.call.label)
+		h.ran = s.ran(h)
+		return false
+	})
+	if len(ended) == 0 {
+		return
 	}
+	s.decide(func(d *scheduler) {
+		for i := range ended {
+			h := ended[i].Tag.(*handed)
+			d.callEnded(s.slot, h.call, h.ran, ended[i].Cause, ended[i].Outcome)
+		}
+	})
 }
 
 // ran returns how long a call that has just ended ran: since the worker said so; if it did not, at most since the call

@@ -49,7 +49,7 @@ var mistakes = []mistake{
 	{"the run limit runs on when a worker is lost", "promise 1: wrong answer", "	h.clock.start(limit, func() {\n		s.decide(func(d *scheduler) {\n			if c := h.call; c.slot == s.slot && c.attempt == h.attempt && !c.returning {\n", "	new(runClock).start(limit, func() {\n		s.decide(func(d *scheduler) {\n			if c := h.call; !c.settled {\n"},
 	{"a call that is being taken back is still limited", "promise 1: wrong answer", "c.attempt == h.attempt && !c.returning {", "c.attempt == h.attempt {"},
 	{"a call may run twice as long", "promise 4: a handler runs too long", "h.clock.start(limit, ", "h.clock.start(2*limit, "},
-	{"the run limit counts from sending", "promise 1: wrong answer", "			if !reports {\n", "			if reports = true; reports {\n"},
+	{"the run limit counts from sending", "promise 1: wrong answer", "	if !reports {\n", "	if reports = true; reports {\n"},
 	{"nobody returns at once", "promise 4: does not return at once", "		case <-c.left:\n			return nil, &CancelError{Cause: c.cancel}\n", ""},
 	{"a call that returned at once frees its handler", "promise 2: tries 1: a call waits at a worker", "			s.effects.left = append(s.effects.left, c)\n", "			s.effects.left = append(s.effects.left, c)\n			s.settle(c, nil, nil)\n"},
 	{"a call that returned at once counts as what it came to", "promise 1: counted as something else", "	if c.abandoned {\n", "	if c.abandoned && err != nil {\n"},

@@ -10,6 +10,9 @@ import (
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
+// watched reports whether somebody looks at messages.
+func (s *session) watched() bool { return s.hub.observers.list.Load() != nil || s.debugging() }
+
 // tell makes an event, if somebody observes the host. A nil envelope stands for none.
 func (s *session) tell(kind EventKind, env *workerchannel.Envelope, size int, err error) {
 	list := s.hub.observers.list.Load()

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/workerchannel/workerchannel"
 )
 
 // A worker is a host's side of one worker. The goroutine of receiveAll verifies messages and takes them in, that of
@@ -150,45 +148,44 @@ func (w *worker) wait() {
 
 func (w *worker) receiveAll() {
 	defer close(w.received)
-	for {
-		data, err := w.conn.Recv()
-		if err != nil {
-			w.mu.Lock()
-			w.session.endOfInput(err)
-			w.mu.Unlock()
-			return
-		}
-		w.pings.hear()
-		v, err := workerchannel.Verify(data)
+	err := receiveFrom(w.conn, w.pings, func(together []arrival) (more bool) {
 		w.mu.Lock()
-		if w.session.over {
-			w.mu.Unlock()
-			return // Recv goes on after Close
+		defer w.mu.Unlock()
+		for i := range together {
+			a := &together[i]
+			switch {
+			case w.session.over:
+				return false // Recv goes on after Close
+			case w.session.broken:
+				return false // nothing of it is believed any more
+			}
+			w.hub.received.add(len(a.text))
+			if a.err != nil {
+				w.session.refuse(a.text, a.err)
+			} else {
+				w.session.take(a.v, a.text)
+			}
 		}
-		w.hub.received.add(len(data))
-		if err != nil {
-			w.session.refuse(data, err)
-		} else {
-			w.session.take(v, data)
-		}
-		more, broken := w.session.c.OutboxLen() > 0, w.session.broken
-		w.mu.Unlock()
-		if broken {
-			return // nothing of it is believed any more
-		}
-		if more {
+		w.session.settle()
+		if w.session.c.OutboxLen() > 0 {
 			notify(w.wake)
 		}
+		return !w.session.broken
+	})
+	if err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.session.endOfInput(err)
 	}
 }
 
 // sendAll takes the next message from the outbox when the transport has taken the one before.
 func (w *worker) sendAll() {
 	defer close(w.sent)
-	err := sendFrom(w.conn, w.wake, w.silenced, func(text []byte) ([]byte, int) {
+	err := sendFrom(w.conn, w.wake, w.silenced, func(b *batch) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return w.session.next(text)
+		w.session.next(b)
 	})
 	if err != nil {
 		w.mu.Lock()
