@@ -46,11 +46,12 @@ func readCanonical(text []byte, known string, env *Envelope, f *flatOp) (hash ui
 // id reads a worker id, and leaves one with escapes to the decoder. If it is known, its bytes are not copied.
 func (r *canonicalReader) id(known string) *string {
 	raw := r.name()
-	plain := utf8.Valid(raw)
+	plain, ascii := true, true
 	for _, c := range raw {
-		plain = plain && escape(c) == ""
+		plain = plain && c >= ' ' && c != '\\'
+		ascii = ascii && c < utf8.RuneSelf
 	}
-	if !plain {
+	if !plain || !ascii && !utf8.Valid(raw) {
 		r.refuse()
 		return nil
 	}
