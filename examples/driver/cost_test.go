@@ -45,6 +45,19 @@ func BenchmarkRecordingCost(b *testing.B) {
 	}
 }
 
+// BenchmarkCallCost tells the CPU time of a call of 64 bytes over pipes with 64 at once, of host and worker together. Other work
+// on the machine changes that less than the time from its beginning to its end.
+func BenchmarkCallCost(b *testing.B) {
+	h := pipedHost(b)
+	payload := bytes.Repeat([]byte{0xa5}, 64)
+	costs := []float64{}
+	for b.Loop() {
+		costs = append(costs, cpuTimeOf(func() { callMany(b, h, payload, 64) })/1000)
+	}
+	b.ReportMetric(slices.Min(costs), "ns/op")
+	require.NoError(b, h.Stop(context.Background()))
+}
+
 // pipedHost is a host whose worker is in this process, at the other end of two pipes.
 func pipedHost(b *testing.B, opts ...Option) *Host {
 	h, err := NewHost(append(opts, WithWindow(64), WithWorkers(1, func(context.Context) (Conn, error) {
