@@ -1,6 +1,10 @@
 package driver
 
-import "github.com/workerchannel/workerchannel"
+import (
+	"runtime"
+
+	"github.com/workerchannel/workerchannel"
+)
 
 // Messages that are under way together are taken together, so that many short ones cost a lock and a wake-up between them.
 // That needs a connection that is a batcher; over others each message is alone.
@@ -61,6 +65,7 @@ func sendFrom(conn Conn, wake, done <-chan struct{}, next func(*batch)) error {
 		}
 		select {
 		case <-wake:
+			runtime.Gosched() // whoever has work for the same batch adds it first: another call, or the handler its result
 		case <-done:
 			return nil
 		}
