@@ -28,13 +28,13 @@ type Job struct {
 
 	server *server
 	size   int // of Payload, as it came
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	ctx    jobContext
 
 	// under server.mu
-	begun    bool // the handler has been called
-	reported bool // the host has been told that it runs
-	ended    bool // the handler has returned, or will not be called
+	place    link[*Job] // in server.queue
+	begun    bool       // the handler has been called
+	reported bool       // the host has been told that it runs
+	ended    bool       // the handler has returned, or will not be called
 }
 
 // Progress reports how far the job is. It may wait for the host to read what was reported before, but not once the
@@ -115,7 +115,7 @@ func (j *Job) run() (next *Job) {
 			s.log.Error("handler panicked", "job", j.ID, "panic", printable(text), "stack", string(debug.Stack()))
 			outcome = workerchannel.OutcomePanicked{Message: plain(text, maxText)}
 		}
-		j.cancel(nil)
+		j.ctx.end(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.handled(j, outcome); !exits {
@@ -123,7 +123,7 @@ func (j *Job) run() (next *Job) {
 		}
 		s.goOn()
 	}()
-	outcome = outcomeOf(s.handler(j.ctx, j))
+	outcome = outcomeOf(s.handler(&j.ctx, j))
 	return nil
 }
 

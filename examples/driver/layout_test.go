@@ -16,9 +16,9 @@ import (
 var files = []string{
 	"doc.go",
 	"host.go do.go pool.go dial.go options.go stats.go snapshot.go", // what programs call
-	"serve.go again.go server.go job.go",                            // the worker's side
-	"worker.go",                                                     // goroutines
-	"session.go watch.go closing.go runlimit.go tell.go",            // one worker
+	"serve.go again.go server.go job.go jobcontext.go",              // the worker's side
+	"worker.go", // goroutines
+	"session.go watch.go closing.go runlimit.go tell.go", // one worker
 	"hub.go",
 	"observe.go record.go log.go",
 	"scheduler.go balance.go leave.go staff.go orders.go backlog.go slot.go call.go region.go", // all workers

@@ -189,7 +189,7 @@ func (s *server) wait() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, job := range s.jobs {
-			job.cancel(s.why())
+			job.ctx.end(s.why())
 		}
 	}()
 	ended := s.ctx.Done()

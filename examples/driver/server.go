@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,8 +52,7 @@ type server struct {
 	mu       sync.Mutex
 	w        half
 	jobs     map[uint64]*Job // from their SpawnJob to their end
-	queue    []*Job          // not begun, oldest first
-	gone     int             // how many of queue will not be begun
+	queue    chain[*Job]     // those whose handlers are to be called, oldest first
 	waiting  int             // the bytes of the payloads of jobs that no handler has
 	begun    []*Job          // begun since the last message was made; the host is to be told unless they have ended already
 	running  int             // handlers that have not returned, and finalizers
@@ -152,7 +150,7 @@ func (s *server) checkContext() {
 // leave has the host give nothing more and take back what has not begun. What has begun is reported first, so that the
 // host can tell.
 func (s *server) leave() {
-	s.queue = nil
+	s.giveUpQueue()
 	s.reportBegun()
 	s.sayCapacity(0)
 }
@@ -169,9 +167,9 @@ func (s *server) quit(why error) {
 		return
 	}
 	s.err = why
-	s.queue = nil
+	s.giveUpQueue()
 	for _, job := range s.jobs {
-		job.cancel(why)
+		job.ctx.end(why)
 	}
 }
 
@@ -257,22 +255,22 @@ func (s *server) obey(op workerchannel.Op) {
 			s.finalized(job)
 		}
 	case workerchannel.ShutdownWorker:
-		s.queue = nil // for other workers
+		s.giveUpQueue()
 	}
 }
 
 // accept takes a job in. One that comes when Serve is leaving is not begun.
 func (s *server) accept(op workerchannel.SpawnJob) {
 	job := &Job{ID: op.JobID, Region: op.RegionID, Attempt: op.ObligationID, Payload: op.Payload, server: s, size: len(op.Payload)}
+	job.ctx.base, job.place.of = s.base, job
 	if len(s.jobs)-s.running >= maxWaiting || s.waiting+job.size > maxWaitingBytes {
 		s.fail(ErrTooManyJobs)
 		return
 	}
-	job.ctx, job.cancel = context.WithCancelCause(s.base)
 	s.jobs[job.ID] = job
 	s.waiting += job.size
 	if s.checkContext(); s.why() == nil {
-		s.queue = append(s.queue, job)
+		s.queue.append(&job.place)
 	}
 }
 
@@ -295,24 +293,26 @@ func (s *server) begin() {
 
 // pop returns the queued job whose handler is to be called next; nil if none may be.
 func (s *server) pop() *Job {
-	for len(s.queue) > 0 && s.running < s.concurrency && s.w.OutboxLen() < maxResults {
-		job := s.queue[0]
-		s.queue[0] = nil
-		s.queue = s.queue[1:]
-		if job.ended {
-			s.gone--
-			continue
-		}
-		s.running++
-		s.waiting -= job.size
-		job.begun = true
-		s.open++
-		s.called = true
-		s.begun = append(s.begun, job)
-		notify(s.wake)
-		return job
+	if s.queue.len == 0 || s.running >= s.concurrency || s.w.OutboxLen() >= maxResults {
+		return nil
 	}
-	return nil
+	job := s.queue.first.of
+	job.place.remove()
+	s.running++
+	s.waiting -= job.size
+	job.begun = true
+	s.open++
+	s.called = true
+	s.begun = append(s.begun, job)
+	notify(s.wake)
+	return job
+}
+
+// giveUpQueue leaves the queued jobs to other workers.
+func (s *server) giveUpQueue() {
+	for s.queue.len > 0 {
+		s.queue.first.remove()
+	}
 }
 
 // reportBegun tells the host which jobs run, but those that have ended already.
@@ -340,14 +340,10 @@ func (s *server) cancel(op workerchannel.CancelJob) {
 		return
 	}
 	_ = s.w.AcknowledgeCancel(op.JobID)
-	job.cancel(&CancelError{Reason: op.Reason})
-	if job.begun || job.ended {
-		return
-	}
-	job.ended = true
-	if s.gone++; s.gone > len(s.queue)/2 { // now and then, so that it costs little
-		s.queue = slices.DeleteFunc(s.queue, func(job *Job) bool { return job.ended })
-		s.gone = 0
+	job.ctx.end(&CancelError{Reason: op.Reason})
+	if !job.begun {
+		job.ended = true
+		job.place.remove()
 	}
 }
 
