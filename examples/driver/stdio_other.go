@@ -7,16 +7,10 @@ import "os"
 // takeStdio moves the standard input and output to files of their own. Whoever has the files of package os, such as a
 // logger, gets the null device and the standard error in their places.
 func takeStdio() (in, out *os.File, err error) {
-	in, out = own(original[0]), own(original[1])
+	own := [...]os.File{*original[0], *original[1]}
 	if null, err := os.Open(os.DevNull); err == nil { // a system of WebAssembly may have none
 		*original[0] = *null
 	}
 	*original[1] = *os.Stderr
-	return in, out, nil
-}
-
-// own returns what a file stands for as a file of its own.
-func own(f *os.File) *os.File {
-	copied := *f
-	return &copied
+	return &own[0], &own[1], nil
 }

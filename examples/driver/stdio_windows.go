@@ -21,16 +21,10 @@ func takeStdio() (in, out *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	in, out = own(original[0]), own(original[1])
+	own := [...]os.File{*original[0], *original[1]}
 	*original[0], *original[1] = *os.NewFile(uintptr(null), os.DevNull), *os.Stderr
 	syscall.Stdin, syscall.Stdout = null, syscall.Stderr
-	return in, out, nil
-}
-
-// own returns what a file stands for as a file of its own.
-func own(f *os.File) *os.File {
-	copied := *f
-	return &copied
+	return &own[0], &own[1], nil
 }
 
 var procSetStdHandle = syscall.NewLazyDLL("kernel32.dll").NewProc("SetStdHandle")
