@@ -136,8 +136,17 @@ func (e Envelope) AppendJSON(dst []byte) ([]byte, error) {
 // MarshalJSON returns what AppendJSON appends. The result of json.Marshal is not canonical: see Op.
 func (e Envelope) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil) }
 
+// seal sets the digest, given the flat form of the operation.
+func (e *Envelope) seal(f *flatOp) { e.ReplayHash = replayHash(&e.Header, e.WorkerID, f) }
+
 // write appends the members of section 1.
 func (e *Envelope) write(t jsonText, f *flatOp) jsonText {
+	t = e.writeNumbers(t).number(e.ReplayHash)
+	return append(append(t, beforeOp...).object(&opShapes[f.typ], f), '}')
+}
+
+// writeNumbers appends what is before the digest.
+func (e *Envelope) writeNumbers(t jsonText) jsonText {
 	t = slices.Grow(t, 512) // most messages are shorter
 	if e.Version == ProtocolVersion {
 		t = append(t, versionAndMessageID...)
@@ -154,8 +163,7 @@ func (e *Envelope) write(t jsonText, f *flatOp) jsonText {
 	if e.WorkerID != nil { // else absent, not null
 		t = append(t, beforeWorkerID...).str(*e.WorkerID)
 	}
-	t = append(t, beforeReplayHash...).number(e.ReplayHash)
-	return append(append(t, beforeOp...).object(&opShapes[f.typ], f), '}')
+	return append(t, beforeReplayHash...)
 }
 
 // A Verified is an envelope that Verify has found valid, so that HandleVerified need not check it again. The zero

@@ -292,6 +292,24 @@ func ExampleCoordinator_AppendNext() {
 	// PollStatus true
 }
 
+// Several messages for a transport that takes them together.
+func ExampleCoordinator_AppendBatch() {
+	c, _ := pair()
+	for id := range uint64(3) {
+		_ = c.SpawnJob(wc.SpawnJob{JobID: id, Payload: []byte("hi")})
+	}
+	var batch [16]wc.Outgoing
+	_, n := c.AppendBatch(nil, batch[:], 64<<10)
+	for _, m := range batch[:n] {
+		v, err := wc.Verify(m.Text)
+		fmt.Println(v.Op().Type(), m.Envelope.SeqNo, err)
+	}
+	// Output:
+	// SpawnJob 1 <nil>
+	// SpawnJob 2 <nil>
+	// SpawnJob 3 <nil>
+}
+
 // What the worker has to answer, and by when.
 func ExampleCoordinator_Requests() {
 	c, w := pair(wc.WithLimits(wc.Limits{Cancel: 5, Poll: 3}))

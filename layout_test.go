@@ -21,6 +21,7 @@ var files = []string{
 	"worker.go",
 	"limits.go",
 	"outbox.go",
+	"batch.go",
 	"jobs.go",
 	"retired.go",
 	"table.go",

@@ -36,8 +36,8 @@ func (o *outbox) push(op Op, j *job) uint64 {
 	return o.last.SeqNo
 }
 
-// pop takes the oldest message, with its worker id and digest, into the zero env and the zero f, and returns the job
-// that it is about. It releases memory as a long queue gets shorter.
+// pop takes the oldest message, with its worker id but without its digest, into the zero env and the zero f, and returns
+// the job that it is about. It releases memory as a long queue gets shorter.
 func (o *outbox) pop(env *Envelope, f *flatOp, workerID *string) (j *job, ok bool) {
 	if o.len() == 0 {
 		return nil, false
@@ -55,7 +55,6 @@ func (o *outbox) pop(env *Envelope, f *flatOp, workerID *string) (j *job, ok boo
 		o.queue, o.head = o.queue[:0], 0
 	}
 	f.set(env.Op)
-	env.ReplayHash = replayHash(&env.Header, workerID, f)
 	return j, true
 }
 

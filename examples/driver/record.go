@@ -18,7 +18,7 @@ type coordinator interface {
 	ShutdownWhenIdle(reason string) error
 	HandleVerified(v workerchannel.Verified) error
 	Receive(data []byte) (workerchannel.Envelope, error)
-	AppendNext(dst []byte) (text []byte, env workerchannel.Envelope, ok bool)
+	AppendBatch(dst []byte, batch []workerchannel.Outgoing, size int) (text []byte, n int)
 	Reap() []workerchannel.TrackedJob
 
 	Job(jobID uint64) (workerchannel.TrackedJob, bool)
@@ -73,7 +73,7 @@ type half interface {
 	CompleteShutdown() error
 	HandleVerified(v workerchannel.Verified) error
 	Receive(data []byte) (workerchannel.Envelope, error)
-	AppendNext(dst []byte) (text []byte, env workerchannel.Envelope, ok bool)
+	AppendBatch(dst []byte, batch []workerchannel.Outgoing, size int) (text []byte, n int)
 
 	Job(jobID uint64) (workerchannel.TrackedJob, bool)
 	JobState(jobID uint64) (workerchannel.JobState, bool)

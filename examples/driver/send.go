@@ -24,44 +24,53 @@ const (
 
 // A batch is messages that are to be sent, one after the other.
 type batch struct {
-	text  []byte
-	ends  []int // of the messages in text
-	alone bool  // it is to have one message
+	messages []workerchannel.Outgoing
+	room     []byte // for their texts
 }
 
-func (b *batch) full() bool {
-	return len(b.ends) > 0 && (b.alone || len(b.ends) == mostTogether || len(b.text) >= bytesTogether)
+// take takes messages from the outbox of one side.
+func (b *batch) take(from interface {
+	AppendBatch(dst []byte, batch []workerchannel.Outgoing, size int) (text []byte, n int)
+}) {
+	n := 0
+	b.messages = b.messages[:cap(b.messages)]
+	b.room, n = from.AppendBatch(b.room[:0], b.messages, bytesTogether)
+	b.messages = b.messages[:n]
 }
 
-// sendFrom sends the messages that next adds to a batch, until done is closed or a message cannot be sent. It calls next when the
-// connection has taken those before; if it adds none, sendFrom waits for wake.
+// sendFrom sends the messages that next puts into a batch, until done is closed or a message cannot be sent. It calls next when the
+// connection has taken those before; if it puts none there, sendFrom waits for wake.
 func sendFrom(conn Conn, wake, done <-chan struct{}, next func(*batch)) error {
 	const usual = 64 << 10 // most batches are shorter
 	later, batches := conn.(batcher)
-	b := batch{alone: !batches}
+	most := 1
+	if batches {
+		most = mostTogether
+	}
+	b := batch{messages: make([]workerchannel.Outgoing, 0, most)}
 	for {
-		if len(b.text) < cap(b.text)/4 && cap(b.text) > usual {
-			b.text = nil // it was needed for a long message
+		if len(b.room) < cap(b.room)/4 && cap(b.room) > usual {
+			b.room = nil // it was needed for a long message
 		}
-		b.text, b.ends = b.text[:0], b.ends[:0]
+		b.messages = b.messages[:0]
 		next(&b)
-		start := 0
-		for i, end := range b.ends {
-			msg, err := b.text[start:end], error(nil)
-			if start = end; i < len(b.ends)-1 {
-				err = later.sendLater(msg)
+		for i, m := range b.messages {
+			var err error
+			if i < len(b.messages)-1 {
+				err = later.sendLater(m.Text)
 			} else {
-				err = conn.Send(msg)
+				err = conn.Send(m.Text)
 			}
 			if err != nil {
 				return err
 			}
 		}
-		if len(b.ends) > 0 {
+		if len(b.messages) > 0 {
 			continue
 		}
-		if cap(b.text) > usual {
-			b.text = nil
+		clear(b.messages[:cap(b.messages)]) // of payloads
+		if cap(b.room) > usual {
+			b.room = nil
 		}
 		select {
 		case <-wake:

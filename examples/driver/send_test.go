@@ -22,23 +22,25 @@ type countingWriter struct {
 
 func (w *countingWriter) Write(p []byte) (int, error) { w.calls++; return w.Buffer.Write(p) }
 
-func (b *batch) add(msg string) {
-	b.text = append(b.text, msg...)
-	b.ends = append(b.ends, len(b.text))
+// texts are messages in an outbox.
+type texts []string
+
+func (t *texts) AppendBatch(dst []byte, batch []wc.Outgoing, size int) (text []byte, n int) {
+	for start := len(dst); len(*t) > 0 && n < len(batch) && (n == 0 || len(dst)-start < size); n++ {
+		dst = append(dst, (*t)[0]...)
+		batch[n] = wc.Outgoing{Text: dst[len(dst)-len((*t)[0]):]}
+		*t = (*t)[1:]
+	}
+	return dst, n
 }
 
 // sendList has sendFrom send messages, of which some come late: each list only after the one before has been sent.
 func sendList(t *testing.T, conn Conn, lists ...[]string) {
 	synctest.Test(t, func(t *testing.T) {
 		wake, done, result := make(chan struct{}, 1), make(chan struct{}), make(chan error)
-		var left []string
+		var left texts
 		go func() {
-			result <- sendFrom(conn, wake, done, func(b *batch) {
-				for len(left) > 0 && !b.full() {
-					b.add(left[0])
-					left = left[1:]
-				}
-			})
+			result <- sendFrom(conn, wake, done, func(b *batch) { b.take(&left) })
 		}()
 		for _, list := range lists {
 			synctest.Wait()
@@ -78,18 +80,13 @@ func TestMessagesThatAreWrittenAtOnceAreBounded(t *testing.T) {
 func TestAMessageIsMadeWhenTheConnectionHasTakenTheOneBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := Pipe(0)
-		made := 0
+		left := texts{"a", "b", "c", "d"}
 		go func() {
-			_ = sendFrom(a, nil, nil, func(b *batch) {
-				for !b.full() {
-					made++
-					b.add("a")
-				}
-			})
+			_ = sendFrom(a, nil, nil, func(b *batch) { b.take(&left) })
 		}()
 		for n := range 3 {
 			synctest.Wait()
-			assert.Equal(t, n+1, made)
+			assert.Len(t, left, 3-n)
 			_, err := b.Recv()
 			require.NoError(t, err)
 		}
@@ -146,15 +143,12 @@ func TestNothingIsReceivedWhenNoMoreIsWanted(t *testing.T) {
 func TestAFailureToWriteEndsTheSender(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		l := newLines(strings.NewReader(""), failingWriter{}, nil)
-		assert.Equal(t, errTest, sendFrom(l, nil, nil, func(b *batch) {
-			for range n {
-				b.add("a")
-			}
-		}))
+		left := texts{"a", "b"}[:n]
+		assert.Equal(t, errTest, sendFrom(l, nil, nil, func(b *batch) { b.take(&left) }))
 	}
 	a, b := Pipe(0)
 	require.NoError(t, b.Close())
-	assert.True(t, errors.Is(sendFrom(a, nil, nil, func(b *batch) { b.add("a") }), io.ErrClosedPipe))
+	assert.True(t, errors.Is(sendFrom(a, nil, nil, func(b *batch) { b.take(&texts{"a"}) }), io.ErrClosedPipe))
 }
 
 type failingWriter struct{}

@@ -109,7 +109,7 @@ func TestAPollIsNotAnsweredAgainBeforeItsAnswerIsSent(t *testing.T) {
 	}
 	assert.Equal(t, 1+2, s.w.OutboxLen())
 	for range 2 { // the announcement, the first answer
-		s.next(&batch{alone: true})
+		s.next(&batch{messages: make([]wc.Outgoing, 1)})
 	}
 	for range 10 {
 		s.gets(wc.PollStatus{JobID: 1})

@@ -68,20 +68,16 @@ type server struct {
 	hostLost bool            // there is nobody to talk to
 }
 
-// next adds the next messages to a batch. The transport has taken those before.
+// next takes the next messages. The transport has taken those before.
 func (s *server) next(b *batch) {
 	s.sending = false
 	if s.hostLost {
 		return
 	}
 	s.reportBegun()
-	for !b.full() {
-		text, env, ok := s.w.AppendNext(b.text)
-		if !ok {
-			break
-		}
-		b.text, b.ends = text, append(b.ends, len(text))
-		s.sending, s.taken = true, env.SeqNo
+	b.take(s.w)
+	if n := len(b.messages); n > 0 {
+		s.sending, s.taken = true, b.messages[n-1].Envelope.SeqNo
 	}
 	if s.room != nil && s.w.OutboxLen() < maxOutbox {
 		close(s.room)

@@ -46,7 +46,7 @@ func (s *session) start() {
 // decide calls the scheduler.
 func (s *session) decide(f func(*scheduler)) { s.hub.decide(f) }
 
-// next does what the scheduler orders and adds the next messages to a batch. The transport has taken those before.
+// next does what the scheduler orders and takes the next messages. The transport has taken those before.
 func (s *session) next(b *batch) {
 	s.sending = false
 	if s.why == nil {
@@ -55,39 +55,33 @@ func (s *session) next(b *batch) {
 	if s.why != nil {
 		return
 	}
-	for ok := true; ok && !b.full(); {
-		ok = s.write(b)
+	b.take(s.c)
+	for i := range b.messages {
+		s.leaves(&b.messages[i])
 	}
-	if len(b.ends) > 0 {
+	if len(b.messages) > 0 {
 		s.sending, s.sendingSince = true, s.c.Turn()
 		s.keepTime()
 		s.given()
 	}
 }
 
-// write adds the next message to a batch, if there is one.
-func (s *session) write(b *batch) (ok bool) {
-	start := len(b.text)
-	text, env, ok := s.c.AppendNext(b.text)
-	if !ok {
-		return false
-	}
-	size := len(text) - start
-	b.text, b.ends = text, append(b.ends, len(text))
+// leaves is called for each message that is about to be sent.
+func (s *session) leaves(m *workerchannel.Outgoing) {
+	size := len(m.Text)
 	s.hub.sent.add(size)
 	if s.watched() {
-		sent := env
+		sent := m.Envelope
 		s.tell(EventSent, &sent, size, nil)
 		s.logMessage(&sent, size)
 	}
-	if op, ok := env.Op.(workerchannel.SpawnJob); ok {
+	if op, ok := m.Envelope.Op.(workerchannel.SpawnJob); ok {
 		s.sentBytes += uint64(size) // other messages are short
 		if h := s.handed(op.JobID); h != nil {
 			h.position, h.since = s.sentBytes, time.Now()
 			s.leaving = append(s.leaving, h)
 		}
 	}
-	return true
 }
 
 // given tells the scheduler which calls leave for the worker.

@@ -191,6 +191,17 @@ func exchange(t *testing.T, r *Recorder, w *WorkerRecorder) {
 			_, err := r.Receive(text[len(dst):])
 			require.NoError(t, err)
 		}
+		var batch [2]wc.Outgoing
+		_, n := r.AppendBatch(dst, batch[:], 1<<10)
+		for _, m := range batch[:n] {
+			_, err := w.Receive(m.Text)
+			require.NoError(t, err)
+		}
+		_, n = w.AppendBatch(dst, batch[:], 1<<10)
+		for _, m := range batch[:n] {
+			_, err := r.Receive(m.Text)
+			require.NoError(t, err)
+		}
 		for env := range r.Outbox() {
 			_, err := w.Receive(encode(t, env))
 			require.NoError(t, err)

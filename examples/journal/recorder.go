@@ -260,6 +260,24 @@ func (r *Recorder) AppendNext(dst []byte) (text []byte, env wc.Envelope, ok bool
 	return text, env, ok
 }
 
+// AppendBatch records a drain_outbox for each message.
+func (r *Recorder) AppendBatch(dst []byte, batch []wc.Outgoing, size int) (text []byte, n int) {
+	return appendBatch(r.AppendNext, dst, batch, size)
+}
+
+// appendBatch takes one message after the other, since a step has the state after it.
+func appendBatch(next func([]byte) ([]byte, wc.Envelope, bool), dst []byte, batch []wc.Outgoing, size int) (text []byte, n int) {
+	for text = dst; n < len(batch) && (n == 0 || len(text)-len(dst) < size); n++ {
+		more, env, ok := next(text)
+		if !ok {
+			break
+		}
+		batch[n] = wc.Outgoing{Envelope: env, Text: more[len(text):len(more):len(more)]}
+		text = more
+	}
+	return text, n
+}
+
 // Outbox records a drain_outbox for each message.
 func (r *Recorder) Outbox() iter.Seq[wc.Envelope] { return outbox(r.DrainOutbox) }
 

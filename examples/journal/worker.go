@@ -183,6 +183,11 @@ func (r *WorkerRecorder) AppendNext(dst []byte) (text []byte, env wc.Envelope, o
 	return text, env, ok
 }
 
+// AppendBatch records a drain_outbox for each message.
+func (r *WorkerRecorder) AppendBatch(dst []byte, batch []wc.Outgoing, size int) (text []byte, n int) {
+	return appendBatch(r.AppendNext, dst, batch, size)
+}
+
 // Outbox records a drain_outbox for each message.
 func (r *WorkerRecorder) Outbox() iter.Seq[wc.Envelope] { return outbox(r.DrainOutbox) }
 

@@ -4,6 +4,7 @@ package modeltest
 
 import (
 	"cmp"
+	"math"
 	"reflect"
 
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,7 @@ type Half interface {
 	Receive([]byte) (wc.Envelope, error)
 	DrainOutbox() (wc.Envelope, bool)
 	AppendNext([]byte) ([]byte, wc.Envelope, bool)
+	AppendBatch([]byte, []wc.Outgoing, int) ([]byte, int)
 	AdvanceTurn()
 }
 
@@ -54,6 +56,10 @@ func (s *Trial[H]) AdvanceTurn(t *rapid.T) {
 
 // Drain takes messages from the outboxes; take does that of the model.
 func (s *Trial[H]) Drain(t *rapid.T, take func() (wc.Envelope, bool)) {
+	if rapid.Bool().Draw(t, "together") {
+		s.drainBatch(t, take)
+		return
+	}
 	for range rapid.IntRange(1, 6).Draw(t, "messages") {
 		want, some := take()
 		asText := rapid.Bool().Draw(t, "as text")
@@ -75,6 +81,33 @@ func (s *Trial[H]) Drain(t *rapid.T, take func() (wc.Envelope, bool)) {
 			return nil
 		})
 	}
+}
+
+func (s *Trial[H]) drainBatch(t *rapid.T, take func() (wc.Envelope, bool)) {
+	room := rapid.IntRange(0, 10).Draw(t, "room")
+	most, size := room, math.MaxInt
+	if rapid.Bool().Draw(t, "one at most") {
+		most, size = min(1, room), 0
+	}
+	var want []wc.Envelope
+	for len(want) < most {
+		env, some := take()
+		if !some {
+			break
+		}
+		want = append(want, env)
+	}
+	s.Call(t, nil, func(h H) error {
+		batch := make([]wc.Outgoing, room)
+		text, n := h.AppendBatch([]byte("before"), batch, size)
+		require.Equal(t, "before", string(text[:len("before")]))
+		require.Equal(t, len(want), n)
+		for i, env := range want {
+			require.Equal(t, env, batch[i].Envelope)
+			require.Equal(t, model.Wire(env), string(batch[i].Text))
+		}
+		return nil
+	})
 }
 
 // Deliver gives a sealed message to each half.
