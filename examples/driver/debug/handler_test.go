@@ -226,6 +226,42 @@ func TestTextsOfWorkersAreCutAndEscaped(t *testing.T) {
 	})
 }
 
+// unprintable is what can command a terminal or have it show a text in another order.
+const unprintable = "\x00\a\b\r\x1b\u007f\u0085\u009b\u202e\u2066\ufeff\U000e0001"
+
+func TestNothingUnprintableIsServedAndMessagesStillHaveIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host, err := driver.NewHost()
+		require.NoError(t, err)
+		defer func() { _ = host.Stop(t.Context()) }()
+		h := debug.Handler(host)
+		id := "w-" + unprintable
+		attach(t, host, id, func(_ context.Context, job *driver.Job) ([]byte, error) {
+			job.Progress("p" + unprintable)
+			return nil, &driver.JobError{Code: "c" + unprintable, Message: "m" + unprintable}
+		})
+		_, _ = host.Do(t.Context(), nil, driver.WithLabel("l"+unprintable))
+		for _, path := range []string{"/", "/state.json", "/metrics", "/messages.jsonl"} {
+			for line := range strings.Lines(get(h, path).Body.String()) {
+				for _, r := range strings.TrimSuffix(line, "\n") {
+					require.True(t, strconv.IsPrint(r), "%s has %q", path, r)
+				}
+			}
+		}
+		var outcome wc.Outcome
+		for line := range strings.Lines(get(h, "/messages.jsonl").Body.String()) {
+			v, err := wc.Verify([]byte(line))
+			require.NoError(t, err)
+			env := v.Envelope()
+			if done, ok := env.Op.(wc.JobCompleted); ok {
+				require.Equal(t, id, *env.WorkerID)
+				outcome = done.Outcome
+			}
+		}
+		assert.Equal(t, wc.OutcomeErr{Code: "c" + unprintable, Message: "m" + unprintable}, outcome)
+	})
+}
+
 func TestStateTellsEventsOnce(t *testing.T) {
 	withHost(t, func(t *testing.T, host *driver.Host, h http.Handler) {
 		var first, second struct {

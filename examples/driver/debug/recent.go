@@ -199,7 +199,8 @@ func (r *recent) name() string {
 }
 
 // export writes the messages of a worker and about a job, 0 standing for all, one a line. A message that is not as it was
-// sent gets the digest of what it is.
+// sent gets the digest of what it is. What is not printable is escaped, because people look at the file in a terminal; it can
+// only stand in a string, where JSON allows that.
 func (r *recent) export(w io.Writer, worker, job uint64) {
 	list, _ := r.after(0, r.most)
 	var line []byte
@@ -225,7 +226,7 @@ func (r *recent) export(w io.Writer, worker, job uint64) {
 		if line, err = env.AppendJSON(line[:0]); err != nil {
 			continue // only what was accepted, or read and refused, is kept
 		}
-		if _, err = w.Write(append(line, '\n')); err != nil {
+		if _, err = io.WriteString(w, safetext.Escape(string(line))+"\n"); err != nil {
 			return
 		}
 	}
