@@ -72,22 +72,24 @@ func TestEveryFileIsServedWithItsType(t *testing.T) {
 
 func TestWasmIsServedCompressedToThoseWhoCanReadIt(t *testing.T) {
 	handler := builtSite(t)
-	get := func(encoding string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(http.MethodGet, "/page.wasm", nil)
-		r.Header.Set("Accept-Encoding", encoding)
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
-		return w
+	for path, most := range map[string]int{"/page.wasm": 1_650_000, "/worker.wasm": 1_500_000} {
+		get := func(encoding string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			r.Header.Set("Accept-Encoding", encoding)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			return w
+		}
+		plain, packed := get(""), get("deflate, gzip, br")
+		assert.Empty(t, plain.Header().Get("Content-Encoding"))
+		assert.Equal(t, "gzip", packed.Header().Get("Content-Encoding"))
+		assert.Less(t, packed.Body.Len(), most, "an import may have brought much along: go build -ldflags=-dumpdep says what reaches what")
+		r, err := gzip.NewReader(packed.Body)
+		require.NoError(t, err)
+		unpacked, err := io.ReadAll(r)
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(plain.Body.Bytes(), unpacked))
 	}
-	plain, packed := get(""), get("deflate, gzip, br")
-	assert.Empty(t, plain.Header().Get("Content-Encoding"))
-	assert.Equal(t, "gzip", packed.Header().Get("Content-Encoding"))
-	assert.Less(t, packed.Body.Len(), plain.Body.Len()/3)
-	r, err := gzip.NewReader(packed.Body)
-	require.NoError(t, err)
-	unpacked, err := io.ReadAll(r)
-	require.NoError(t, err)
-	assert.True(t, bytes.Equal(plain.Body.Bytes(), unpacked))
 }
 
 func TestCommandSaysThatItBuildsAndThenTheAddress(t *testing.T) {
@@ -151,7 +153,10 @@ func open(t *testing.T, width, height int) page {
 	p := page{t, chromium.Open(t)}
 	handler, err := site()
 	require.NoError(t, err)
-	server := httptest.NewServer(handler)
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.Handle("/worker-hostile.js", content("worker.js", []byte(hostile)))
+	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	p.Do("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": gate}, nil)
 	p.Resize(width, height)
@@ -159,14 +164,15 @@ func open(t *testing.T, width, height int) page {
 	return p
 }
 
-// gate is a script that is run before the page's own. It holds back what workers send, so that there is time to look at
-// the page and to click in the middle of a picture.
+// gate is a script that is run before the page's own. It holds back what the page and its workers send each other, so that
+// there is time to look at the page and to click in the middle of a picture.
 const gate = `
 let left = Infinity; // tiles that may pass before the gate is shut
-let held = [];       // messages that have come since then
+let held = [];       // what has been sent since then: a worker, and what passes it on
 
-// data-held is the number of workers whose messages are held back.
+// data-held is the number of workers that have sent something, or to which something was sent.
 const show = () => { document.documentElement.dataset.held = new Set(held.map(([worker]) => worker)).size; };
+const hold = (...one) => { held.push(one); show(); };
 
 window.gate = {
 	shut(tiles) { left = tiles; },
@@ -174,7 +180,7 @@ window.gate = {
 		left = tiles;
 		const all = held;
 		held = [];
-		for (const [worker, event] of all) worker.onmessage?.(event); // null if the page has ended the worker
+		for (const [worker, pass] of all) pass();
 		show();
 	},
 };
@@ -183,17 +189,20 @@ window.Worker = class extends Worker {
 	constructor(...args) {
 		super(...args);
 		this.addEventListener("message", event => {
-			if (String(event.data).includes('"JobCompleted"')) left--;
-			if (left >= 0) return;
-			event.stopImmediatePropagation();
-			held.push([this, event]);
-			show();
+			if (left <= 0) {
+				event.stopImmediatePropagation();
+				hold(this, () => this.onmessage?.(event)); // null if the page has ended the worker
+			} else if (String(event.data).includes('"JobCompleted"')) left--;
 		});
+	}
+	postMessage(message) {
+		if (left <= 0) hold(this, () => super.postMessage(message));
+		else super.postMessage(message);
 	}
 };
 `
 
-// shutGate holds back what workers send once they have completed so many more tiles.
+// shutGate holds back what is sent once workers have completed so many more tiles.
 func (p page) shutGate(tiles int) {
 	p.t.Helper()
 	p.Eval(fmt.Sprintf("gate.shut(%d)", tiles), nil)
@@ -204,6 +213,12 @@ func (p page) openGate(tiles int) {
 	p.t.Helper()
 	p.Eval(fmt.Sprintf("gate.open(%d)", tiles), nil)
 }
+
+// hostile is the worker in JavaScript, with an id that would reorder the text around it and end the page's own elements.
+const hostile = `
+Crypto.prototype.getRandomValues = () => [{ toString: () => "\u202e\u2066\u009b\u0085<img src=x>\u007f\u001b[2J" + "\u200f".repeat(40) }];
+await import("./worker-js.js");
+`
 
 const (
 	all      = 1000 // more tiles than there are
@@ -374,13 +389,18 @@ func (p page) requireNames() {
 func (p page) requireCancelled() {
 	p.t.Helper()
 	p.renderSome()
-	before := p.number("cancelled")
+	rows := func() (n int) {
+		p.Eval("document.querySelectorAll('#jobs .cancelled').length", &n)
+		return n
+	}
+	before, rowsBefore := p.number("cancelled"), rows()
 	p.press("cancel")
 	p.waitText("status", "Cancelling")
 	p.openGate(all)
 	p.waitText("status", "Cancelled")
 	p.Wait(textOf("inflight") + " == '0'")
 	require.Greater(p.t, p.number("cancelled"), before)
+	require.Equal(p.t, rows()-rowsBefore, p.number("cancelled")-before, "the number is that of the table")
 	require.False(p.t, p.Is(complete))
 	require.True(p.t, p.Is("document.getElementById('cancel').disabled"))
 	require.True(p.t, p.Is(inState("ready")), "the worker lives on")
@@ -395,7 +415,12 @@ func (p page) requireKilled(kind string) {
 	p.Wait("document.querySelector('#jobs .lost')")
 	p.Wait(inState("killed"))
 	if kind == "go" {
-		p.shoot("killed.png")
+		for _, scheme := range []string{"light", "dark"} {
+			p.Prefer(scheme)
+			require.Empty(p.t, p.Cut())
+			require.Empty(p.t, p.Faint())
+			p.shoot("killed-" + scheme + ".png")
+		}
 	}
 	p.openGate(20)
 	p.waitHeld(1)
@@ -447,19 +472,19 @@ func TestPlaceFollowsZooming(t *testing.T) {
 		p.shutGate(0) // nothing is drawn of what is not looked at
 	}
 	p.press("zoomin")
-	requirePlace("Near Spiral, 4× as large")
+	requirePlace("Near Spiral, 4× larger")
 	p.press("zoomout")
 	requirePlace("Spiral") // it is recognized
 	p.press("zoomout")
-	requirePlace("Around Spiral, 4× as wide")
+	requirePlace("Around Spiral, 4× wider")
 	p.choose("view", "Elephants")
 	requirePlace("Elephants")
 	p.click("picture", 0.25, 0.25)
-	requirePlace("Near Elephants, 4× as large")
+	requirePlace("Near Elephants, 4× larger")
 	p.shutGate(0)
 	for factor := 16; !p.Is("document.getElementById('zoomin').disabled"); factor *= 4 {
 		p.press("zoomin")
-		requirePlace(fmt.Sprintf("Near Elephants, %s× as large", inWords(factor)))
+		requirePlace(fmt.Sprintf("Near Elephants, %s× larger", inWords(factor)))
 	}
 	p.choose("view", "The whole set")
 	requirePlace("The whole set")
@@ -499,11 +524,17 @@ func TestPageFitsPhones(t *testing.T) {
 				"picture", "progress", "render", "cancel", "replace", "kill", "shutdown", "zoomin", "zoomout", "view", "kind", "log"), "these are cut")
 			require.Empty(t, p.not("r.bottom <= document.getElementById('log').getBoundingClientRect().top",
 				"render", "cancel", "replace", "kill", "shutdown"), "these are not above the log")
+			require.Empty(t, p.Cut(), "these do not show their texts whole")
 			if state == "loaded" {
 				require.Empty(t, p.not("scrollY == 0 && r.bottom <= innerHeight", "picture", "progress", "render", "shutdown"),
 					"these are needed, and not on the first screen")
 			}
-			p.shoot(fmt.Sprintf("phone-%d-%s.png", size[0], state))
+			for scheme, colour := range map[string]string{"light": "rgb(244, 246, 251)", "dark": "rgb(11, 14, 22)"} {
+				p.Prefer(scheme)
+				require.True(t, p.Is(fmt.Sprintf("getComputedStyle(document.body).backgroundColor == %q", colour)))
+				require.Empty(t, p.Faint(), scheme)
+				p.shoot(fmt.Sprintf("phone-%d-%s-%s.png", size[0], state, scheme))
+			}
 		}
 	}
 	fits("loaded")
@@ -531,7 +562,44 @@ func TestPageFitsPhones(t *testing.T) {
 	p.press("zoomout")
 	p.waitHeld(1)
 	fits("zoomed")
+	p.press("cancel")
+	p.Wait("document.querySelector('#jobs .cancel-requested')")
+	fits("cancelling")
 	require.Empty(t, p.Troubles())
+}
+
+func TestPageShowsIdsEscaped(t *testing.T) {
+	p := open(t, 320, 568)
+	p.Eval(`document.getElementById("kind").append(new Option("hostile", "hostile"))`, nil)
+	p.Wait("!document.getElementById('kind').disabled")
+	p.choose("kind", "hostile")
+	p.waitText("active", `● js-\u202e`)
+	p.press("render")
+	p.Wait(`[...document.querySelectorAll("#jobs td:nth-child(3)")].some(e => e.textContent.startsWith("js-\\u202e"))`)
+	p.press("kill")
+	p.Wait(`document.querySelector("#log .error")`)
+	const escaped = `js-\u202e\u2066\u009b\u0085<img src=x>\x7f\x1b[2J`
+	require.Contains(t, p.text("log"), escaped)
+	require.Contains(t, p.text("jobs"), escaped)
+	require.False(t, p.Is(`/[\u007f-\u009f\u200f\u202e\u2066\u001b]/.test(document.body.textContent)`))
+	require.False(t, p.Is(`document.images.length`))
+	require.Empty(t, p.Cut())
+	p.shoot("hostile.png")
+	require.Empty(t, p.Troubles())
+}
+
+func TestPageSaysThatItNeedsJavaScript(t *testing.T) {
+	p := open(t, 320, 568)
+	p.Do("Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
+	var url, text string
+	p.Eval("location.href", &url)
+	p.Navigate(url)
+	p.Eval("document.body.innerText", &text)
+	require.Contains(t, text, "This page needs JavaScript")
+	require.NotContains(t, text, "Loading")
+	require.True(t, p.Is("document.documentElement.scrollWidth <= innerWidth"))
+	require.Empty(t, p.Faint())
+	p.shoot("no-script.png")
 }
 
 func TestJavaScriptWorkerFollowsTheProtocol(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 )
 
 // describe returns a message as a line of the log: sequence number, operation, job, and more.
@@ -71,11 +72,5 @@ func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
 // pad makes a column of the log.
 func pad(s string, width int) string { return s + strings.Repeat(" ", max(width-len(s), 1)) }
 
-// clip shortens a string of a worker.
-func clip(s string) string {
-	const most = 80
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "..."
-	}
-	return s
-}
+// clip makes a string of a worker fit for the page: it is short, and what would reorder the text around it is escaped.
+func clip(s string) string { return safetext.Printable(s, 80) }

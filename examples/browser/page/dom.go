@@ -223,7 +223,7 @@ func (g *page) paint() {
 	element("active").Set("className", state)
 	show("inflight", strconv.Itoa(stats.Assigned))
 	show("waiting", strconv.Itoa(stats.Waiting+len(p.waiting)))
-	show("cancelled", utoa(stats.Cancelled))
+	show("cancelled", strconv.Itoa(p.cancelledJobs))
 	show("again", utoa(stats.Retries))
 	show("workers", utoa(stats.WorkersStarted))
 	show("status", p.status())

@@ -46,9 +46,10 @@ type picture struct {
 	lastErr  error
 	canceled bool
 
-	history []entry // the latest jobs, oldest first
-	started float64 // in milliseconds
-	ended   float64 // 0: not yet
+	history       []entry // the latest jobs, oldest first
+	cancelledJobs int     // that a worker has cancelled, of all pictures
+	started       float64 // in milliseconds
+	ended         float64 // 0: not yet
 }
 
 // An entry is a job in the table.
@@ -124,8 +125,7 @@ func (p *picture) call(host *driver.Host, region *driver.Region, number int) {
 			slices.Sort(p.waiting)
 			p.page.mark(p.tiles[index], "postponed")
 			return
-		case errors.Is(err, driver.ErrCancelled), errors.Is(err, driver.ErrRegionClosed):
-			p.page.mark(p.tiles[index], "cancelled")
+		case errors.Is(err, driver.ErrCancelled), errors.Is(err, driver.ErrRegionClosed): // if it was a job, that is marked
 		default:
 			p.failed++
 			p.lastErr = err
@@ -221,9 +221,9 @@ func (p *picture) placeName() string {
 			case p.view == v.View:
 				return v.Name
 			case factor > 1:
-				return fmt.Sprintf("Near %s, %s× as large", v.Name, short(factor))
+				return fmt.Sprintf("Near %s, %s× larger", v.Name, short(factor))
 			case factor < 1:
-				return fmt.Sprintf("Around %s, %s× as wide", v.Name, short(1/factor))
+				return fmt.Sprintf("Around %s, %s× wider", v.Name, short(1/factor))
 			}
 		}
 	}
@@ -260,6 +260,7 @@ func (p *picture) message(w *webWorker, env workerchannel.Envelope) {
 	case workerchannel.DrainCompleted:
 		p.note(w, op.JobID, "finalizing", "")
 	case workerchannel.FinalizeCompleted:
+		p.cancelledJobs++
 		p.end(w, op.JobID, "cancelled", "")
 	case workerchannel.JobCompleted:
 		_, ok := op.Outcome.(workerchannel.OutcomeOk)

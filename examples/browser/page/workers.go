@@ -169,7 +169,7 @@ func (ws *workers) replace(kind string) {
 		_ = next.Close()
 		if ws.next == next {
 			ws.next, ws.kind = nil, before
-			ws.picture.page.log("error", "the successor: "+next.failed.Error())
+			ws.picture.page.log("error", "the successor: "+clip(next.failed.Error()))
 			ws.picture.page.update()
 		}
 	}()
@@ -196,7 +196,7 @@ func (ws *workers) shutDown() {
 	go func() {
 		_ = ws.host.Stop(context.Background()) // the context does not end
 		c := ws.host.Stats().Counters
-		ws.past.Retries, ws.past.Cancelled = ws.past.Retries+c.Retries, ws.past.Cancelled+c.Cancelled
+		ws.past.Retries += c.Retries
 		ws.past.WorkersStarted += c.WorkersStarted
 		ws.host, ws.stopping, ws.killed = nil, false, false
 		ws.picture.hostStopped(ws.again)
@@ -209,7 +209,7 @@ func (ws *workers) stats() driver.Stats {
 	if ws.host != nil {
 		s = ws.host.Stats()
 	}
-	s.Retries, s.Cancelled = s.Retries+ws.past.Retries, s.Cancelled+ws.past.Cancelled
+	s.Retries += ws.past.Retries
 	s.WorkersStarted += ws.past.WorkersStarted
 	return s
 }

@@ -2,10 +2,13 @@
 
 import "./wasm_exec.js";
 
+const say = (text) => { document.getElementById("status").textContent = text; };
 const fail = (error) => {
-  document.getElementById("status").textContent = `The page does not work: ${error.message}`;
+  say(`The page does not work: ${error.message}`);
   throw error;
 };
+
+say("Loading the program of this page…");
 
 const go = new Go();
 WebAssembly.instantiateStreaming(fetch("page.wasm"), go.importObject)

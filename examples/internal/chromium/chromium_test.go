@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,20 @@ func TestPageIsOpenedAndDriven(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "\x89PNG", string(png[:4]))
 
+	b.Run("looks", func(t *testing.T) {
+		b.Navigate(`data:text/html,<meta name="viewport" content="width=device-width"><style>
+			@media (prefers-color-scheme: dark) { body { background: black; } }
+			div { width: 200px; color: rgb(115,115,115); } pre { margin: 0; overflow: auto; }</style>
+			<div id="short">short</div><div><pre>` + strings.Repeat("long", 20) + `</pre></div><p style="margin-left: -20px">left</p>`)
+		b.Prefer("light")
+		assert.Len(t, b.Cut(), 2)
+		assert.Contains(t, b.Cut()[0], "<pre>long")
+		assert.Contains(t, b.Cut()[1], "left")
+		assert.Empty(t, b.Faint())
+		b.Prefer("dark")
+		assert.Len(t, b.Faint(), 3)
+		assert.Contains(t, b.Faint()[0], "short")
+	})
 	b.Run("again", func(t *testing.T) {
 		assert.False(t, b.Is("document.getElementById('p')"))
 		assert.True(t, b.Is("innerWidth == 320"))
