@@ -97,7 +97,7 @@ function curve(name) {
 function showFacts(s) {
   const r = rates(s);
   const c = s.counters;
-  const fact = (name, value, unit, more) => make("div", {}, make("dt", {}, name), make("dd", {}, value, make("small", {}, " " + unit)), more || "");
+  const fact = (name, value, unit, more) => make("div", {}, make("dt", {}, name), make("dd", {}, value.replace(" ", "\u00a0") + " ", make("small", {}, unit)), more || "");
   const lost = c.Failed + c.Panicked + c.GivenUp + c.NoWorker + c.Stopped;
   const outcomes = make("small", {class: "dim"}, lost ? plural(lost, "without a result", "without a result") : "none without a result");
   const killed = make("small", {class: "dim"}, c.WorkersKilled ? plural(c.WorkersKilled, "ended by the host", "ended by the host") : "none ended by the host");
@@ -135,10 +135,11 @@ function within(h, share) {
 }
 
 function showLatency(s) {
-  fill($("latency"), [["waited", "Waiting until begun:"], ["ran", "Running:"]].map(([name, what]) => {
-    const h = s[name];
-    const shares = h.counts.at(-1) ? [[0.5, "half"], [0.95, "95 %"], [0.99, "99 %"]] : [];
-    return make("li", {class: h.counts.at(-1) ? false : "none"}, what + " ", ...shares.flatMap(([share, of]) => [of + " ", make("b", {}, within(h, share)), " "]), spread(h));
+  fill($("latency"), [["waited", "Waiting until begun"], ["ran", "Running"]].map(([name, what]) => {
+    const h = s[name], any = h.counts.at(-1) > 0;
+    const shares = [[0.5, "half"], [0.95, "95 %"], [0.99, "99 %"]];
+    return make("li", {class: any ? false : "none"}, make("span", {}, what),
+      ...shares.map(([share, of]) => make("span", {class: "share"}, of + " ", make("b", {}, any ? within(h, share) : "–"))), spread(h));
   }));
 }
 
@@ -211,7 +212,7 @@ function showWorkers(s) {
     make("td", {class: "s-" + (w.trouble ? "trouble" : w.status)}, make("span", {class: "mark", "aria-hidden": "true"}, marks[w.status] || "·"), " " + w.status + (w.status === "idle" && w.idle >= 1 ? " for " + seconds(w.idle) : "")),
     make("td", {class: "num count"}, String(w.calls)),
     w.status === "idle" ? make("td", {class: "num dim"}, "–") : make("td", {class: "num dim heard"}, seconds(w.quiet)),
-  ), ...(w.before ? [make("tr", {class: "before"}, make("td", {colspan: 5}, make("ul", {class: "ended", "aria-label": "Workers that had its place before"}, ...w.before.map(ended))))] : [])]) : [make("tr", {}, make("td", {class: "empty", colspan: 5}, "No worker is connected."))]);
+  ), ...(w.before ? [make("tr", {class: "more"}, make("td", {colspan: 5}, make("ul", {class: "ended", "aria-label": "Workers that had its place before"}, ...w.before.map(ended))))] : [])]) : [make("tr", {}, make("td", {class: "empty", colspan: 5}, "No worker is connected."))]);
   const which = $("which"), value = which.value;
   const numbers = new Map(events.map(e => [String(e.worker), ""]));
   for (const w of s.workers) numbers.set(String(w.number), w.id);
@@ -224,14 +225,15 @@ function showJobs(s) {
   $("jobsNote").textContent = s.jobs_all > s.jobs.length ? s.jobs.length + " of " + s.jobs_all.toLocaleString("en") : "";
   fill($("longest"), s.longest.filter(j => j.ran >= 1).map(j => make("li", {}, "Job " + j.id + (j.label ? " (" + j.label + ")" : "") + " has run for " + seconds(j.ran) + " in worker " + j.worker + ".")));
   const late = new Set(s.due.filter(d => d.job && (d.overdue || isSilent(d))).map(d => d.job));
-  fill($("jobs"), s.jobs.length ? s.jobs.map(j => make("tr", {class: late.has(j.id) && "bad"},
-    make("td", {class: "num"}, (late.has(j.id) ? "▲ " : "") + j.id, make("small", {}, j.label || "")),
+  fill($("jobs"), s.jobs.length ? s.jobs.flatMap(j => [make("tr", {class: late.has(j.id) && "bad"},
+    make("td", {class: "num"}, (late.has(j.id) ? "▲ " : "") + j.id),
     make("td", {class: "num"}, j.worker ? String(j.worker) : "–"),
     make("td", {class: "phase p-" + j.phase}, words(j.phase) + (j.attempt > 1 ? ", attempt " + j.attempt : "")),
     make("td", {class: "num"}, seconds(j.in_phase)),
     make("td", {class: "num"}, seconds(j.seconds)),
     make("td", {class: "num"}, bytes(j.bytes)),
-  )) : [make("tr", {}, make("td", {class: "empty", colspan: 6}, "No job is under way."))]);
+  ), ...(j.label ? [make("tr", {class: "more" + (late.has(j.id) ? " bad" : "")}, make("td", {class: "label", colspan: 6}, j.label))] : [])])
+    : [make("tr", {}, make("td", {class: "empty", colspan: 6}, "No job is under way."))]);
 }
 
 const arrows = {sent: "→", received: "←", refused: "✗", stray: "∅", ended: "■"};

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -148,9 +150,9 @@ func testPageSaysWhyAWorkerWasEnded(t *testing.T, b *chromium.Tab) {
 }
 
 // staffed returns a host with a worker of its own whose first two predecessors ended at once.
-func staffed(t *testing.T) *driver.Host {
+func staffed(t *testing.T, opts ...driver.Option) *driver.Host {
 	started := 0
-	return newHost(t, driver.WithBackoff(time.Millisecond, time.Millisecond), driver.WithAttempts(0), driver.WithWorkers(1, func(context.Context) (driver.Conn, error) {
+	return newHost(t, append(opts, driver.WithBackoff(time.Millisecond, time.Millisecond), driver.WithAttempts(0), driver.WithWorkers(1, func(context.Context) (driver.Conn, error) {
 		conn, worker := driver.Pipe(8)
 		if started++; started <= 2 {
 			_ = worker.Close()
@@ -158,21 +160,21 @@ func staffed(t *testing.T) *driver.Host {
 			go func() { _ = driver.Serve(context.Background(), worker, "w", shout) }()
 		}
 		return conn, nil
-	}))
+	}))...)
 }
 
 func testPageSaysWhyPredecessorsEnded(t *testing.T, b *chromium.Tab) {
 	host := staffed(t)
 	open(b, serve(t, host).URL)
-	b.Wait(`document.querySelectorAll("#workers .before li.bad").length == 2`)
-	b.Wait(`/^Worker 2 ended .* ago: driver: worker is gone: EOF/.test(document.querySelector("#workers .before li.bad").innerText)`)
+	b.Wait(`document.querySelectorAll("#workers .more li.bad").length == 2`)
+	b.Wait(`/^Worker 2 ended .* ago: driver: worker is gone: EOF/.test(document.querySelector("#workers .more li.bad").innerText)`)
 	b.Wait(`document.querySelectorAll("#ended li").length == 0`) // they are shown once
 	b.Wait(`/idle.*–$/s.test(document.querySelector("#workers tr").innerText)`)
 	assert.Empty(t, b.Troubles())
 }
 
-// later serves the page of a host as if what runs had begun so many seconds earlier.
-func later(t *testing.T, host *driver.Host, seconds *atomic.Int64) *httptest.Server {
+// altered serves the page of a host with another state than the host's.
+func altered(t *testing.T, host *driver.Host, alter func(state map[string]any)) *httptest.Server {
 	page := debug.Handler(host)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/state.json" {
@@ -183,14 +185,19 @@ func later(t *testing.T, host *driver.Host, seconds *atomic.Int64) *httptest.Ser
 		page.ServeHTTP(answer, r)
 		var state map[string]any
 		assert.NoError(t, json.Unmarshal(answer.Body.Bytes(), &state))
-		for _, one := range state["longest"].([]any) {
-			job := one.(map[string]any)
-			job["ran"] = job["ran"].(float64) + float64(seconds.Load())
-		}
+		alter(state)
 		assert.NoError(t, json.NewEncoder(w).Encode(state))
 	}))
 	t.Cleanup(server.Close)
 	return server
+}
+
+// runLonger makes a state as if what runs had begun so many seconds earlier.
+func runLonger(state map[string]any, seconds int64) {
+	for _, one := range state["longest"].([]any) {
+		job := one.(map[string]any)
+		job["ran"] = job["ran"].(float64) + float64(seconds)
+	}
 }
 
 func testPageNamesTheCallsThatHaveRunLongest(t *testing.T, b *chromium.Tab) {
@@ -199,10 +206,10 @@ func testPageNamesTheCallsThatHaveRunLongest(t *testing.T, b *chromium.Tab) {
 	seconds.Store(-60 * 60) // however slow the machine is, it has not run for long
 	attach(t, host, "w-1", shout)
 	go func() { _, _ = host.Do(t.Context(), []byte("wait"), driver.WithLabel("request 7")) }()
-	open(b, later(t, host, &seconds).URL)
+	open(b, altered(t, host, func(state map[string]any) { runLonger(state, seconds.Load()) }).URL)
 	b.Wait(`document.querySelector("#jobs").innerText.includes("running")`)
 	b.Wait(`/nothing is late\.$/.test(document.querySelector("#verdict").innerText) && !document.querySelector("#longest li")`)
-	b.Wait(`/^1\s+request 7\s/.test(document.querySelector("#jobs").innerText)`)
+	b.Wait(`/^1\s+1\s+running\s[^\n]*\nrequest 7$/.test(document.querySelector("#jobs").innerText)`)
 	seconds.Store(3 * 60 * 60)
 	b.Wait(`/nothing is late\. Job 1 has run for 3 h\.$/.test(document.querySelector("#verdict").innerText)`)
 	b.Wait(`document.querySelector("#longest").innerText == "Job 1 (request 7) has run for 3 h in worker 1."`)
@@ -222,7 +229,7 @@ func testPageFiltersPausesAndExports(t *testing.T, b *chromium.Tab) {
 	b.Wait(rows + " == 10") // bootstrap, capacity, and for each job: spawn, running, half of it, completed
 	b.Wait(`!document.body.innerText.includes("secret") && !document.body.innerText.includes("SECRET")`)
 	b.Wait(`document.querySelector("#verdict").classList.contains("ok")`)
-	b.Wait(`/^Waiting until begun: half ≤ .*s 95 % ≤ .*s 99 % ≤ .*s\s+Running: half ≤ .*s 95 % ≤ .*s 99 % ≤ .*s$/.test(document.querySelector("#latency").innerText)`)
+	b.Wait(`/^Waiting until begun\s+half ≤ .*s\s+95 % ≤ .*s\s+99 % ≤ .*s\s+Running\s+half ≤ .*s\s+95 % ≤ .*s\s+99 % ≤ .*s$/.test(document.querySelector("#latency").innerText)`)
 	b.Wait(`document.querySelectorAll("#latency rect").length == 50`)
 
 	set := func(id, value string) {
@@ -260,37 +267,66 @@ func testPageFiltersPausesAndExports(t *testing.T, b *chromium.Tab) {
 }
 
 func testPageFitsEveryWidthAndScheme(t *testing.T, b *chromium.Tab) {
-	host := newHost(t, driver.WithWindow(3), driver.WithLimits(driver.Limits{Silence: 300 * time.Millisecond, Answer: time.Hour, Cancel: time.Hour}))
-	server := serve(t, host)
+	host := staffed(t, driver.WithWindow(3), driver.WithLimits(driver.Limits{Silence: 300 * time.Millisecond, Answer: time.Hour, Cancel: time.Hour}))
+	server := altered(t, host, func(state map[string]any) {
+		runLonger(state, 3*60*60)
+		calm := []map[string]any{{"status": "idle", "idle": 100 * 60}, {"status": "starting", "id": ""}, {"status": "draining"}}
+		for _, one := range state["workers"].([]any) {
+			if w := one.(map[string]any); !w["trouble"].(bool) && len(calm) > 0 {
+				maps.Copy(w, calm[0])
+				calm = calm[1:]
+			}
+		}
+		for _, name := range []string{"waited", "ran"} { // the longest text: all took at most 250 ms
+			h := state[name].(map[string]any)
+			for i, most := range append(h["most"].([]any), math.Inf(1)) {
+				h["counts"].([]any)[i] = 0
+				if most.(float64) >= 0.25 {
+					h["counts"].([]any)[i] = 7
+				}
+			}
+		}
+	})
 	attach(t, host, "w-with-a-long-name-of-sixty-four-bytes-that-cannot-be-divided-01", shout)
 	for i := range 6 {
 		_, _ = host.Do(t.Context(), bytes.Repeat([]byte("fail"), 1+i*1000))
 	}
+	require.NoError(t, attachHanging(t, host, "w-that-has-ended-and-had-a-long-name-that-cannot-be-divided").Close())
 	attachHanging(t, host, "w-2")
 	attachHanging(t, host, hostile)
 	attach(t, host, strings.Repeat("界", 100), shout)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	label := driver.WithLabel("request-of-somebody-with-a-name-that-cannot-be-divided-0123456789")
 	for i := range 20 {
-		go func() { _, _ = host.Do(ctx, bytes.Repeat([]byte("wait"), 1+i*3000)) }()
+		go func() { _, _ = host.Do(ctx, bytes.Repeat([]byte("wait"), 1+i*3000), label) }()
 	}
 	short, end := context.WithTimeout(t.Context(), time.Second)
 	defer end()
 	go func() { _, _ = host.Do(short, []byte("wait")) }()
 	b.Resize(1320, 985)
 	open(b, server.URL)
-	b.Wait(`document.querySelectorAll("#due li.bad").length >= 2 && document.querySelectorAll("#jobs tr").length > 15`)
+	for list, least := range map[string]int{"#due li.bad": 2, "#jobs tr": 16, "#longest li": 2, "#ended li.bad": 1, "#workers .more li.bad": 2, "#latency .share": 6} {
+		b.Wait(fmt.Sprintf("document.querySelectorAll(%q).length >= %d", list, least))
+	}
+	b.Wait(`document.querySelector("#latency b").innerText == "≤ 250 ms"`)
+	b.Wait(`/idle for 100 min[^]*starting[^]*draining/.test(document.querySelector("#workers").innerText)`)
 	for _, width := range []int{1320, 1000, 800, 721, 480, 390, 320} {
 		for _, scheme := range []string{"dark", "light"} {
 			b.Resize(width, 985)
-			b.Do("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}}, nil)
-			var wide []string
-			b.Eval(`[document.documentElement, ...document.body.querySelectorAll("*")].filter(e => e.getClientRects().length && !e.closest("svg") &&
-				(e.getBoundingClientRect().right > innerWidth + 0.5 || e == document.documentElement && e.scrollWidth > innerWidth)).map(e => e.outerHTML.slice(0, 200))`, &wide)
-			assert.Empty(t, wide, "wider than %d", width)
+			b.Prefer(scheme)
+			assert.Empty(t, b.Cut(), "%d pixels wide", width)
+			assert.Empty(t, b.Faint(), scheme)
 			if *screenshots != "" {
 				b.Screenshot(filepath.Join(*screenshots, fmt.Sprintf("%d-%s.png", width, scheme)))
 			}
+		}
+		assert.True(t, b.Is(`(columns => columns[0] == columns[1])([...document.querySelectorAll("#latency li")].map(li =>
+			[...li.querySelectorAll(".share")].map(e => Math.round(e.getBoundingClientRect().left - li.getBoundingClientRect().left)).join()))`), "the shares are in columns")
+		assert.True(t, b.Is(`[...document.querySelectorAll("#jobs .phase")].every(e => e.textContent.includes(" ") ||
+			(r => (r.selectNodeContents(e), r.getClientRects().length == 1))(new Range()))`), "words are not broken")
+		if width > 480 {
+			assert.True(t, b.Is(`new Set(["filter", "which", "pause", "export"].map(id => document.getElementById(id).getBoundingClientRect().top)).size == 1`), "the controls are in line")
 		}
 	}
 	assert.Empty(t, b.Troubles())
