@@ -9,7 +9,7 @@
 //
 //	state.json      what the page shows, as JSON
 //	metrics         counters, gauges and histograms as text for Prometheus
-//	messages.jsonl  the last messages as a capture, for examples/inspect; with ?worker=N those of one worker
+//	messages.jsonl  the last messages as a capture, for examples/inspect; with ?worker=N or ?job=N those of one
 //
 // It is a package of its own, so that programs with only a driver, in a browser above all, do not carry net/http.
 //
@@ -21,7 +21,7 @@
 //
 // Payloads are not shown, only their sizes; in messages.jsonl they are as many zeros. See ShowPayloads. Texts that
 // workers and programs send beside payloads are shown: worker ids, progress, reasons, errors and diagnostics. They are
-// quoted, and cut.
+// quoted, and cut; in messages.jsonl, which is JSON, what is not printable is escaped.
 //
 // # What it costs
 //
