@@ -515,6 +515,7 @@ func (p page) not(condition string, ids ...string) (not []string) {
 func TestPageFitsPhones(t *testing.T) {
 	sizes := [][2]int{{390, 844}, {320, 568}}
 	p := open(t, sizes[0][0], sizes[0][1])
+	tops := map[int]float64{}
 	fits := func(state string) {
 		t.Helper()
 		for _, size := range sizes {
@@ -525,6 +526,12 @@ func TestPageFitsPhones(t *testing.T) {
 			require.Empty(t, p.not("r.bottom <= document.getElementById('log').getBoundingClientRect().top",
 				"render", "cancel", "replace", "kill", "shutdown"), "these are not above the log")
 			require.Empty(t, p.Cut(), "these do not show their texts whole")
+			var top float64
+			p.Eval("document.getElementById('shutdown').getBoundingClientRect().top + scrollY", &top)
+			if state == "loaded" {
+				tops[size[0]] = top
+			}
+			require.Equal(t, tops[size[0]], top, "buttons do not move under a finger")
 			if state == "loaded" {
 				require.Empty(t, p.not("scrollY == 0 && r.bottom <= innerHeight", "picture", "progress", "render", "shutdown"),
 					"these are needed, and not on the first screen")
