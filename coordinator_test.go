@@ -26,7 +26,7 @@ func TestTrackedJobHasWhatWasSpawnedAndHowItEnded(t *testing.T) {
 	assert.True(t, ok)
 	assert.Equal(t, want, got)
 
-	s.play("host AdvanceTurn", "host PollStatus 1", "deliver", `w Complete 1 Err "no"`, "deliver")
+	s.play("host AdvanceTurn", "host PollStatus 1", "deliver", `w Complete 1 Err "E" "no"`, "deliver")
 	want.State, want.Since, want.LastSeqNo, want.Outcome, want.Cause = StateCompleted, 4, 2, OutcomeErr{"E", "no"}, CauseOutcome
 	got, _ = s.c.Job(1)
 	assert.Equal(t, want, got)

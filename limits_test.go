@@ -86,7 +86,7 @@ func TestOverdueReportsTheRequestThatIsDueFirst(t *testing.T) {
 		require.Equal(t, want, overdueJob(t, s.c))
 		switch want.Request {
 		case OpPollStatus:
-			s.play(`forge w #1000 Diagnostic "busy"`)
+			s.play(`forge w #1000 Diagnostic Info "scene" "busy"`)
 		case 0:
 			s.c.clocks.boot.running = false
 		default: // the job leaves its phase

@@ -47,7 +47,7 @@ func TestOutboxIsFirstInFirstOut(t *testing.T) {
 }
 
 func TestOutboxIteratorStopsEarlyAndTakesWhatIsQueuedMeanwhile(t *testing.T) {
-	s := newScene(t, "begin with w", "host SpawnJob 1", "host PollStatus 1", "w Diagnose \"1\"", "w Diagnose \"2\"")
+	s := newScene(t, "begin with w", "host SpawnJob 1", "host PollStatus 1", "w Diagnose Warn \"scene\" \"1\"", "w Diagnose Warn \"scene\" \"2\"")
 	for env := range s.c.Outbox() {
 		assert.Equal(t, OpSpawnJob, env.Op.Type())
 		break

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/workerchannel/workerchannel/internal/optext"
 )
 
 // A scene plays a script to a coordinator and its workers, which are joined by ordered, lossless channels, and
@@ -69,7 +71,7 @@ func (s *scene) channel(name string) *channel {
 
 // do plays one line and returns the first error that came of it.
 func (s *scene) do(line string) (err error) {
-	words := splitWords(line)
+	words := optext.Words(line)
 	switch words[0] {
 	case "begin": // begin [with w] [limits Boot 2 ...]
 		s.doBegin(words[1:])
@@ -83,7 +85,7 @@ func (s *scene) do(line string) (err error) {
 	case "deliver": // deliver | deliver host to w | deliver w to host
 		err = s.deliver(words[1:])
 	case "forge": // forge w #7 ShutdownCompleted
-		err = s.forge(words[1], parseNumber(words[2][1:]), words[3], words[4:])
+		err = s.forge(words[1], optext.Number(words[2][1:]), words[3:])
 	case "host":
 		args := parseArguments(words[1], words[2:])
 		call, ok := hostCalls[words[1]]
@@ -119,7 +121,7 @@ func (s *scene) doBegin(words []string) {
 		to := map[string]*uint64{
 			"Boot": &l.Boot, "Cancel": &l.Cancel, "Drain": &l.Drain, "Finalize": &l.Finalize, "Poll": &l.Poll, "Shutdown": &l.Shutdown,
 		}
-		*to[fields[i]] = parseNumber(fields[i+1])
+		*to[fields[i]] = optext.Number(fields[i+1])
 	}
 	s.begin(WithLimits(l))
 	if name, ok := strings.CutPrefix(with, "with "); ok {
@@ -232,16 +234,8 @@ func (s *scene) arrive(at endpoint, name string, messages *[][]byte) (first erro
 
 // forge delivers a message that its sender would not have sent: of a worker to the host, or of the host to the
 // latest worker.
-func (s *scene) forge(from string, seqNo uint64, name string, words []string) error {
-	a := parseArguments(name, words)
-	op := map[string]Op{
-		"BootstrapReady": BootstrapReady{from}, "BootstrapFailed": BootstrapFailed{from, a.text},
-		"StatusSnapshot": StatusSnapshot{JobID: a.id, State: StateRunning}, "JobCompleted": JobCompleted{a.id, OutcomeOk{[]byte(a.text)}},
-		"CancelAcknowledged": CancelAcknowledged{a.id}, "DrainCompleted": DrainCompleted{a.id}, "FinalizeCompleted": FinalizeCompleted{a.id},
-		"ShutdownCompleted": ShutdownCompleted{}, "Diagnostic": Diagnostic{Message: a.text},
-		"SpawnJob": SpawnJob{JobID: a.id}, "PollStatus": PollStatus{a.id}, "CancelJob": CancelJob{a.id, a.text},
-		"DrainJob": DrainJob{a.id}, "FinalizeJob": FinalizeJob{a.id}, "ShutdownWorker": ShutdownWorker{a.text},
-	}[name]
+func (s *scene) forge(from string, seqNo uint64, words []string) error {
+	op := readOp(from, words)
 	if from == "host" {
 		w := s.worker()
 		return s.arrive(w, w.ID(), &[][]byte{written(fromHost(seqNo, op))})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/workerchannel/workerchannel/internal/optext"
 )
 
 // What the lines of a scene look like.
@@ -111,17 +113,13 @@ func outcomeLine(o Outcome) string {
 
 // Reading a script.
 
-// splitWords splits a line into words and quoted strings, which keep their quotes.
-func splitWords(line string) (words []string) {
-	for line = strings.TrimSpace(line); line != ""; line = strings.TrimSpace(line) {
-		if quoted, err := strconv.QuotedPrefix(line); err == nil {
-			words, line = append(words, quoted), line[len(quoted):]
-			continue
-		}
-		end := strings.IndexByte(line+" ", ' ')
-		words, line = append(words, line[:end]), line[end:]
+// readOp reads an operation as package optext describes.
+func readOp(sender string, words []string) Op {
+	op, err := ParseOp(optext.JSON(sender, words))
+	if err != nil {
+		panic(err)
 	}
-	return words
+	return op
 }
 
 type sceneArguments struct {
@@ -133,7 +131,7 @@ type sceneArguments struct {
 func parseArguments(call string, words []string) (a sceneArguments) {
 	rest := words
 	if len(words) > 0 && strings.Trim(words[0], "0123456789") == "" {
-		n := parseNumber(words[0])
+		n := optext.Number(words[0])
 		a.id, a.region, a.times, rest = n, n, 1, words[1:]
 	}
 	if len(rest) > 0 {
@@ -143,26 +141,19 @@ func parseArguments(call string, words []string) (a sceneArguments) {
 	case "SpawnJob": // SpawnJob 1 [region 7]
 		a.region = 0
 		if len(rest) == 2 {
-			a.region = parseNumber(rest[1])
+			a.region = optext.Number(rest[1])
 		}
 	case "AdvanceTurn": // AdvanceTurn [times]
 		a.times = int(a.id)
-	case "Complete": // Complete 1 Ok ["text"]
-		a.outcome = map[string]Outcome{
-			"Ok": OutcomeOk{[]byte(a.text)}, "Err": OutcomeErr{"E", a.text}, "Cancelled": OutcomeCancelled{a.text}, "Panicked": OutcomePanicked{a.text},
-		}[rest[0]]
-	case "Diagnose": // Diagnose "text"
-		a.diagnostic = Diagnostic{Level: LevelWarn, Message: a.text}
+	case "Complete": // Complete 1 Ok ["text"], with what the operation has
+		if len(rest) == 1 {
+			words = append(words, `""`)
+		}
+		a.outcome = readOp("", append([]string{"JobCompleted"}, words...)).(JobCompleted).Outcome
+	case "Diagnose": // Diagnose Warn "category" "text", with what the operation has
+		a.diagnostic = readOp("", append([]string{"Diagnostic"}, words...)).(Diagnostic)
 	}
 	return a
-}
-
-func parseNumber(word string) uint64 {
-	n, err := strconv.ParseUint(word, 10, 64)
-	if err != nil {
-		panic(err)
-	}
-	return n
 }
 
 // The calls of both halves by the names that they have in Go.

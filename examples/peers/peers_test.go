@@ -39,7 +39,7 @@ var all = []peer{
 		build(t, root, append([]string{tool.Path(t, "gcc", "cc", "gcc", "clang"), "-std=c99", "-Wall", "-Wextra", "-o", program}, sources...)...)
 		return []string{program}
 	}},
-	{"go", both, []string{"*.go", "go.*", "examples/internal/*/*.go", "examples/internal/conform/checks/*.txt", "examples/peers/go/*.go", "examples/peers/go.*"}, func(t *testing.T, root string) []string {
+	{"go", both, []string{"*.go", "go.*", "examples/internal/*/*.go", "examples/internal/conform/checks/*.txt", "internal/optext/*.go", "examples/peers/go/*.go", "examples/peers/go.*"}, func(t *testing.T, root string) []string {
 		program := filepath.Join(t.TempDir(), "peer")
 		build(t, filepath.Join(root, "examples/peers"), "go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", program, "./go")
 		return []string{program}

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/optext"
 )
 
 // What a script says in its right column, for the reader, is what the reference does.
@@ -31,7 +32,7 @@ func written(want string) string {
 	words := strings.Fields(want)
 	for i, word := range words {
 		if op, times, ok := strings.Cut(word, "*"); ok {
-			words[i] = strings.TrimSuffix(strings.Repeat(op+" ", int(number(times))), " ")
+			words[i] = strings.TrimSuffix(strings.Repeat(op+" ", int(optext.Number(times))), " ")
 		}
 	}
 	return strings.Join(words, " ")
