@@ -178,6 +178,7 @@ var takenTexts = []readingCheck{
 		}
 		r.take(version, many.String()+version)
 		r.take(`"job_id":1`, many.String()+`"job_id":1`)
+		r.take(version, `"`+strings.Repeat("name", 1000)+`":1,`+version)
 		r.take(`"seed":7`, `"seed":7,"unknown":{`+strings.TrimSuffix(many.String(), ",")+`}`)
 	}},
 	{"nul", "a NUL ends no string: names and values with one are others", func(r *readingTest) {
@@ -197,7 +198,8 @@ var takenTexts = []readingCheck{
 	{"unknown-twice", "an unknown member may occur twice, one that another operation has too", func(r *readingTest) {
 		r.take(version, `"unknown":1,"unknown":2,`+version)
 		r.take(version, `"payload":1,"job_id":2,"payload":"3","job_id":4,`+version)
-		r.take(`"job_id":1`, `"job_id":1,"payload":1,"version":2,"payload":3,"version":4`)
+		r.take(`"job_id":1`, `"job_id":1,"payload":1,"version":2,"payload":3,"version":4,"status":5,"status":6`)
+		r.take(version, `"type":1,"type":2,`+version)
 	}},
 	{"optional", "what is optional may be absent or null", func(r *readingTest) {
 		if r.half == WorkerHalf {
@@ -211,6 +213,7 @@ var takenTexts = []readingCheck{
 		r.take(version, `"unknown":`+nested(126)+`,`+version)
 		r.take(`"job_id":1`, `"job_id":1,"unknown":`+nested(125))
 		r.take(version, `"unknown":`+strings.Repeat(`{"a":`, 126)+"1"+strings.Repeat("}", 126)+`,`+version)
+		r.take(version, `"unknown":"`+strings.Repeat(`{[`, 200)+`",`+version)
 	}},
 }
 

@@ -197,6 +197,7 @@ var refusedTexts = []readingCheck{
 	{"payload-limit", "a payload over the limit is refused with PayloadTooLarge", func(r *readingTest) {
 		long := `"payload":[` + strings.Repeat("0,", wc.MaxPayloadBytes) + `0]`
 		r.add(edit(r.withPayload(), `"payload":[1]`, long), "refused PayloadTooLarge")
+		r.add(edit(edit(r.withPayload(), version, `"version":2`), `"payload":[1]`, long), "refused PayloadTooLarge")
 	}},
 }
 
