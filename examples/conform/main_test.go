@@ -180,7 +180,7 @@ func TestListHasEveryCheck(t *testing.T) {
 	status, out, _ = call("worker", "-list", "-json", "-run", "^limits/")
 	assert.Equal(t, 2, status)
 	assert.Empty(t, out)
-	status, out, _ = call("coordinator", "-list", "-json", "-run", "^limits/boot")
+	status, out, _ = call("coordinator", "-list", "-json", "-run", "^limits/boot$")
 	assert.Zero(t, status)
 	assert.JSONEq(t, `{"check":"limits/boot","section":"7","about":"an expected worker is late until it has announced itself"}`, out)
 }

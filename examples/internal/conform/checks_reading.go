@@ -3,64 +3,117 @@ package conform
 import (
 	"fmt"
 	"math/bits"
+	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/optext"
 )
 
-// A readingTest makes the steps of a check of the reader from variants of one message. To a worker it is a CancelJob of
-// an unknown job, to a coordinator a StatusSnapshot of a queued one: both may come any number of times.
-type readingTest struct {
+// A reading makes the steps of a check of the reader from variants of one message. To a worker it is a CancelJob of an
+// unknown job, to a coordinator a StatusSnapshot of a queued one: both may come any number of times. These are the lines:
+//
+//	take OLD -> NEW           the message with other text must be taken
+//	refuse OLD -> NEW         or be refused as Malformed; a name of section 8 for refuse is another error
+//	refuse OLD -> NEW & OLD -> NEW
+//	refuse [@]                this text, with the message for @
+//	reseal OLD -> NEW as A | B   refused; the digest is that of the operation with NEW, and then with A and with B, for
+//	                          readers that take NEW for A
+//	string TEXT               the canonical message with another string must be taken
+//	spaced TEXT               and other ways to write it, which rewrite has
+//	each A | B                the lines that follow stand for one with A and one with B in place of %
+//	base w1 JobCompleted 1    the message that the lines that follow change, but for string and rewrite
+//	worker LINE               a line for one half
+//
+// Of the message OP is the operation and $ the name of the string. <FF> is a byte, <U+2028> a character, <> nothing, and
+// <text #*9> nine times the text, with the number for #.
+type reading struct {
 	half  string
-	n     uint64 // the number of the last message
+	n     uint64 // the number of the last message that was taken
+	base  string
+	each  []string
 	steps []step
 }
 
-func newReading(half string) *readingTest {
-	if half == WorkerHalf {
-		return &readingTest{half: half, steps: script(`announce => BootstrapReady`)}
+// The message of each half, with its string.
+var messages = map[string]string{WorkerHalf: `CancelJob 1 "a/é"`, CoordinatorHalf: `w1 StatusSnapshot 1 Queued "a/é"`}
+
+// readingChecks returns the checks of the reader, each with a message at its end: whatever came before, it is taken.
+func readingChecks(half string) []Check {
+	return parseChecks("reading", func(lines string) []step {
+		r := reading{half: half, base: messages[half], steps: script("announce => BootstrapReady"), each: []string{""}}
+		if half == CoordinatorHalf {
+			r.n, r.steps = 1, script("> w1 BootstrapReady; spawn_job 1 0 0 0 b => SpawnJob")
+		}
+		for line := range strings.Lines(lines + "\n	string still here") {
+			r.line(strings.TrimSpace(line))
+		}
+		return r.steps
+	})
+}
+
+func (r *reading) line(line string) {
+	verb, text, _ := strings.Cut(line, " ")
+	switch verb {
+	case WorkerHalf, CoordinatorHalf:
+		if verb == r.half {
+			r.line(text)
+		}
+	case "each":
+		r.each = strings.Split(text, " | ")
+	case "base":
+		r.base = text
+	default:
+		values := r.each
+		if !strings.Contains(text, "%") {
+			values = values[:1]
+		}
+		for _, v := range values {
+			r.variant(verb, strings.ReplaceAll(text, "%", v))
+		}
 	}
-	return &readingTest{half: half, n: 1, steps: script(`
-		> w1 BootstrapReady
-		spawn_job 1 0 0 0 b => SpawnJob`)}
 }
 
-// member is the name of the string in the message.
-func (r *readingTest) member() string {
-	if r.half == WorkerHalf {
-		return "reason"
+func (r *reading) variant(verb, text string) {
+	member := map[string]string{WorkerHalf: "reason", CoordinatorHalf: "detail"}[r.half]
+	text = expand(strings.ReplaceAll(text, `"$"`, strconv.Quote(member)))
+	if other, ok := rewrite[verb]; ok {
+		r.add(other(r.message(messages[r.half], text)), "")
+		return
 	}
-	return "detail"
-}
-
-// message returns the next message in canonical form.
-func (r *readingTest) message(text string) string {
-	if r.half == WorkerHalf {
-		return r.coordinators(wc.CancelJob{JobID: 1, Reason: text})
+	changed := r.message(r.base, "a/é")
+	want := "refused " + verb
+	switch verb {
+	case "take":
+		want = ""
+	case "refuse":
+		want = "refused Malformed"
+	case "reseal":
+		r.reseal(changed, text)
+		return
 	}
-	return r.workers(wc.StatusSnapshot{JobID: 1, State: wc.StateQueued, Detail: &text})
-}
-
-// coordinators returns the next message if a coordinator sends op; workers, if w1 does.
-func (r *readingTest) coordinators(op wc.Op) string {
-	return string(encode(wc.NewEnvelope(header(r.n+1), op)))
-}
-
-func (r *readingTest) workers(op wc.Op) string {
-	return string(encode(wc.NewWorkerEnvelope("w1", header(r.n+1), op)))
-}
-
-// withPayload returns the next message with a payload of one byte.
-func (r *readingTest) withPayload() string {
-	if r.half == WorkerHalf {
-		return r.coordinators(wc.SpawnJob{JobID: 9, Payload: []byte{1}})
+	if !strings.Contains(text, " -> ") {
+		changed = strings.ReplaceAll(text, "@", changed)
+	} else {
+		for change := range strings.SplitSeq(text, " & ") {
+			old, new, _ := strings.Cut(change, " -> ")
+			changed = edit(changed, old, new)
+		}
 	}
-	return r.workers(wc.JobCompleted{JobID: 1, Outcome: wc.OutcomeOk{Payload: []byte{1}}})
+	r.add(changed, want)
+}
+
+// message returns the next message, with a string in place of the one that it has.
+func (r *reading) message(base, text string) string {
+	words := optext.Words(strings.Replace(base, `"a/é"`, strconv.Quote(text), 1))
+	w := writer{seq: map[string]uint64{"": r.n, "w1": r.n}}
+	return string(w.message(words))
 }
 
 // add adds a text. A message that is refused uses no number, so that there are no gaps.
-func (r *readingTest) add(text, want string) {
+func (r *reading) add(text, want string) {
 	if want == "" {
 		r.n++
 	}
@@ -70,35 +123,59 @@ func (r *readingTest) add(text, want string) {
 	r.steps = append(r.steps, step{command: "receive", message: []byte(text), want: want})
 }
 
-// take says that the message must be taken after an edit; refuse, that it must be refused.
-func (r *readingTest) take(old, new string) { r.add(edit(r.message("a/é"), old, new), "") }
-func (r *readingTest) refuse(old, new string) {
-	r.add(edit(r.message("a/é"), old, new), "refused Malformed")
+// reseal adds a message whose operation is changed, with the digests of careless readers.
+func (r *reading) reseal(text, change string) {
+	change, others, _ := strings.Cut(change, " as ")
+	old, new, _ := strings.Cut(change, " -> ")
+	head, _, _ := strings.Cut(text, `,"replay_hash":`)
+	op := operation(text)
+	var worker *string
+	if r.half == CoordinatorHalf {
+		w1 := "w1"
+		worker = &w1
+	}
+	for _, as := range append(strings.Split(others, " | "), new) {
+		digest := textDigest(header(r.n+1), worker, edit(op, old, as))
+		r.add(head+`,"replay_hash":`+strconv.FormatUint(digest, 10)+`,"op":`+edit(op, old, new)+`}`, "refused Malformed")
+	}
+}
+
+// operation returns the operation of a message.
+func operation(text string) string {
+	_, op, _ := strings.Cut(text, `,"op":`)
+	return strings.TrimSuffix(op, "}")
 }
 
 func edit(text, old, new string) string {
+	if old == "OP" {
+		old = operation(text)
+	}
 	if strings.Count(text, old) != 1 {
 		panic(fmt.Sprintf("%s does not occur once in %s", old, text))
 	}
 	return strings.Replace(text, old, new, 1)
 }
 
-// resealed replaces text in the operation, and computes the digest as a careless reader does who takes the new
-// text, and as one does who makes read of it.
-func (r *readingTest) resealed(old, new string, read ...string) {
-	for _, as := range append(read, new) {
-		text := r.message("a/é")
-		head, op, _ := strings.Cut(text, `,"op":`)
-		op = strings.TrimSuffix(op, "}")
-		head, _, _ = strings.Cut(head, `,"replay_hash":`)
-		var worker *string
-		if r.half == CoordinatorHalf {
-			w1 := "w1"
-			worker = &w1
+var expandable = regexp.MustCompile(`<(?:([0-9A-F]{2})|U\+([0-9A-F]+)|([^<>]+)\*([0-9]+)|)>`)
+
+// expand returns a text without angle brackets.
+func expand(text string) string {
+	return expandable.ReplaceAllStringFunc(text, func(s string) string {
+		m := expandable.FindStringSubmatch(s)
+		n, _ := strconv.ParseUint(m[1]+m[2], 16, 32)
+		switch {
+		case m[1] != "":
+			return string([]byte{byte(n)})
+		case m[2] != "":
+			return string(rune(n))
 		}
-		digest := textDigest(header(r.n+1), worker, edit(op, old, as))
-		r.add(head+`,"replay_hash":`+strconv.FormatUint(digest, 10)+`,"op":`+edit(op, old, new)+`}`, "refused Malformed")
-	}
+		var b strings.Builder
+		times, _ := strconv.Atoi(m[4])
+		for i := range times {
+			b.WriteString(strings.ReplaceAll(m[3], "#", strconv.Itoa(i)))
+		}
+		return b.String()
+	})
 }
 
 // textDigest is the digest of section 4 for any text of the operation.
@@ -116,108 +193,19 @@ func textDigest(h wc.Header, worker *string, op string) uint64 {
 	return d
 }
 
-// A readingCheck fills the steps of one check.
-type readingCheck struct {
-	name, about string
-	fill        func(*readingTest)
+// rewrite has the ways to write a message that must be taken.
+var rewrite = map[string]func(string) string{
+	"string":   func(text string) string { return text },
+	"spaced":   func(text string) string { return paraphrase(text, 0, " \t\r ") },
+	"escaped":  func(text string) string { return paraphrase(text, 'x', "") },
+	"ESCAPED":  func(text string) string { return paraphrase(text, 'X', "") },
+	"reversed": reverse,
+	"padded":   func(text string) string { return text + strings.Repeat(" ", 2<<20-len(text)) },
+	"stuffed": func(text string) string {
+		const before, after = `{"unknown":"`, `",`
+		return before + strings.Repeat("x", 2<<20-len(before+after)-len(text)+1) + after + text[1:]
+	},
 }
-
-func readingChecks(half string) (all []Check) {
-	for _, c := range append(takenTexts, refusedTexts...) {
-		r := newReading(half)
-		c.fill(r)
-		r.add(r.message("still here"), "") // whatever came before
-		all = append(all, Check{"reading/" + c.name, "3", c.about, r.steps})
-	}
-	return all
-}
-
-const version = `"version":1`
-
-// takenTexts are paraphrases, which must be taken.
-var takenTexts = []readingCheck{
-	{"white-space", "white space may stand between all tokens, and around", func(r *readingTest) {
-		r.add(paraphrase(r.message("a b: c,"), 0, " \t\r "), "")
-		r.add(" \r\t"+r.message("x")+"\t \r", "")
-	}},
-	{"order", "members may have any order, the type may be last", func(r *readingTest) {
-		r.add(reverse(r.message("x")), "")
-	}},
-	{"escapes", "any character may be escaped in any way, in names too", func(r *readingTest) {
-		r.add(paraphrase(r.message("a/é\U0001f600\u2028\x7f"), 'x', ""), "")
-		r.add(paraphrase(r.message("a/é\U0001f600\u2028\x7f"), 'X', ""), "")
-		r.take(`a/é`, `a\/é`)
-		r.take(`"version"`, `"\u0076ersion"`)
-		r.add(r.message("\"\\\b\f\n\r\t\x00"), "")
-	}},
-	{"raw", "what need not be escaped may stand for itself", func(r *readingTest) {
-		r.add(r.message("\x7f\u0080\u2028\u2029\ufeff\uffff\U0010ffff"), "")
-	}},
-	{"unknown-members", "unknown members are ignored at every level, whatever they are", func(r *readingTest) {
-		for _, v := range []string{`1`, `-0`, `-1.5e-7`, `0.0`, `1E+9`, `null`, `true`, `false`, `""`, `"\ud83d\ude00\/"`, `[]`, `{}`, `[1,[{"a":[]}],"]"]`, `{"type":1,"type":2,"":{}}`} {
-			r.take(version, `"unknown":`+v+`,`+version)
-			r.take(`"job_id":1`, `"job_id":1,"unknown":`+v)
-		}
-	}},
-	{"unknown-numbers", "an unknown member may be a number beyond every range", func(r *readingTest) {
-		r.take(version, `"unknown":1e400,`+version)
-		r.take(version, `"unknown":[1e999,-1E400],`+version)
-		r.take(`"job_id":1`, `"job_id":1,"unknown":1e-999`)
-		r.take(`"job_id":1`, `"job_id":1,"unknown":`+strings.Repeat("9", 5000))
-	}},
-	{"unknown-names", "names differ by case, and no name is special", func(r *readingTest) {
-		for _, name := range []string{"Version", "VERSION", "", "__proto__", "constructor", "toString", "hasOwnProperty", "payload", "status", `versio\u0130n`, "op "} {
-			r.take(version, `"`+name+`":"x",`+version)
-			r.take(`"job_id":1`, `"`+name+`":{},"job_id":1`)
-		}
-	}},
-	{"unknown-many", "an object may have any number of unknown members", func(r *readingTest) {
-		var many strings.Builder
-		for i := range 300 {
-			fmt.Fprintf(&many, `"unknown %d":[{}],`, i)
-		}
-		r.take(version, many.String()+version)
-		r.take(`"job_id":1`, many.String()+`"job_id":1`)
-		r.take(version, `"`+strings.Repeat("name", 1000)+`":1,`+version)
-		r.take(`"seed":7`, `"seed":7,"unknown":{`+strings.TrimSuffix(many.String(), ",")+`}`)
-	}},
-	{"nul", "a NUL ends no string: names and values with one are others", func(r *readingTest) {
-		r.take(version, `"version\u0000":2,"\u0000version":2,"\u0000":2,`+version)
-		r.take(`"job_id":1`, `"job_id\u0000":2,"type\u0000x":"Diagnostic","job_id":1`)
-		r.refuse(version, `"version\u0000":1`)
-		r.refuse(`"type":"`, `"type":"\u0000`)
-		r.resealed(`","job_id"`, `\u0000","job_id"`, `","job_id"`)
-		r.add(r.message("a\x00b\x00"), "")
-	}},
-	{"longest", "a message of 2 MiB is taken", func(r *readingTest) {
-		text := r.message("x")
-		r.add(text+strings.Repeat(" ", 2<<20-len(text)), "")
-		text = r.message("x")
-		r.add(strings.Replace(text, version, `"unknown":"`+strings.Repeat("x", 2<<20-len(text)-len(`"unknown":"",`))+`",`+version, 1), "")
-	}},
-	{"unknown-twice", "an unknown member may occur twice, one that another operation has too", func(r *readingTest) {
-		r.take(version, `"unknown":1,"unknown":2,`+version)
-		r.take(version, `"payload":1,"job_id":2,"payload":"3","job_id":4,`+version)
-		r.take(`"job_id":1`, `"job_id":1,"payload":1,"version":2,"payload":3,"version":4,"status":5,"status":6`)
-		r.take(version, `"type":1,"type":2,`+version)
-	}},
-	{"optional", "what is optional may be absent or null", func(r *readingTest) {
-		if r.half == WorkerHalf {
-			r.take(version, version+`,"worker_id":null`)
-			return
-		}
-		r.add(edit(r.workers(wc.StatusSnapshot{JobID: 1, State: wc.StateQueued}), `,"detail":null`, ""), "")
-		r.add(edit(r.workers(wc.Diagnostic{Category: "c", Message: "m"}), `,"metadata":null`, ""), "")
-	}},
-	{"depth", "nesting may be 127 levels deep", func(r *readingTest) {
-		r.take(version, `"unknown":`+nested(126)+`,`+version)
-		r.take(`"job_id":1`, `"job_id":1,"unknown":`+nested(125))
-		r.take(version, `"unknown":`+strings.Repeat(`{"a":`, 126)+"1"+strings.Repeat("}", 126)+`,`+version)
-		r.take(version, `"unknown":"`+strings.Repeat(`{[`, 200)+`",`+version)
-	}},
-}
-
-func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
 
 // paraphrase writes a message with white space around each token, or with each character of each string escaped: in
 // lower-case hex for 'x', in upper-case for 'X'.
@@ -250,7 +238,7 @@ func paraphrase(text string, hex byte, space string) string {
 			panic(err)
 		}
 		b.WriteByte('"')
-		for _, unit := range utf16Units(s) {
+		for _, unit := range utf16.Encode([]rune(s)) {
 			fmt.Fprintf(&b, `\u%04`+string(hex), unit)
 		}
 		b.WriteByte('"')

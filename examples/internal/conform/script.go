@@ -37,16 +37,19 @@ import (
 var scripts embed.FS
 
 // scripted returns the checks of a file.
-func scripted(name string) (checks []Check) {
+func scripted(name string) []Check { return parseChecks(name, script) }
+
+// parseChecks returns the checks of a file whose lines have a language of their own.
+func parseChecks(name string, parse func(lines string) []step) (checks []Check) {
 	text, err := scripts.ReadFile("checks/" + name + ".txt")
 	if err != nil {
 		panic(err)
 	}
 	for paragraph := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n\n") {
-		head, steps, _ := strings.Cut(paragraph, "\n")
+		head, lines, _ := strings.Cut(paragraph, "\n")
 		name, rest, _ := strings.Cut(head, " (")
 		section, about, _ := strings.Cut(rest, ") ")
-		checks = append(checks, Check{name, section, about, script(steps)})
+		checks = append(checks, Check{name, section, about, parse(lines)})
 	}
 	return checks
 }
