@@ -18,18 +18,19 @@ import (
 //	> CancelJob 1 "reason"              a message to a worker
 //	>~ CancelJob 1                      one of which the reply need not say what was read
 //	> w1 StatusSnapshot 1 Running -     a message of w1 to a coordinator
-//	1..9 > SpawnJob %; start %          these lines for each number in place of %
-//	sizes > CancelJob 1 s*%             these for each of 255, 4,096, 65,536 and 307,200
+//	start 1 => StatusSnapshot; start 2  two steps
+//	1..9 > SpawnJob %; start %          these for each number in place of %
+//	Info,Warn > Diagnostic %            these for each of the words
 //
-// Strings are quoted; b*N is a payload of N bytes, s*N a string, s*every and s*forms are those below. Messages are
-// numbered by themselves. Before the operation of a message may stand seq=N, id=N, decision=N, seed=N, turn=N,
-// version=N, worker=ID (in place of the sender's), worker=- (for none), and digest=bad. What follows => is for the
-// reader: the reference must do the same, which a test of this package checks, and the program what the reference does.
-// CancelJob*9 stands for nine.
+// Package optext says how operations, strings and payloads are written; leftOut has the arguments of commands that need not
+// stand there. Messages are numbered by themselves. Before the operation of a message may stand seq=N, id=N, decision=N,
+// seed=N, turn=N, version=N, worker=ID (in place of the sender's), worker=- (for none), and digest=bad. What follows => is
+// for the reader: the reference must do the same, which a test of this package checks, and the program what the reference
+// does. CancelJob*9 stands for nine.
 //
 // In the checks of a pair a line begins with the program that obeys the command:
 //
-//	host spawn_job 1 0 0 0 b            the coordinator; then all messages arrive
+//	host spawn_job 1                    the coordinator; then all messages arrive
 //	later worker start 1                the worker; its messages arrive after the next line without "later"
 //	kill                                the worker is killed
 //
@@ -58,19 +59,22 @@ func parseChecks(name string, parse func(lines string) []step) (checks []Check) 
 func script(text string) []step {
 	w := writer{seq: map[string]uint64{}}
 	for line := range strings.Lines(text) {
-		first, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		numbers := []uint64{255, 4 << 10, 64 << 10, 300 << 10}
+		line = strings.TrimSpace(line)
+		values := []string{""}
+		first, rest, _ := strings.Cut(line, " ")
 		if from, to, ok := strings.Cut(first, ".."); ok {
-			numbers = nil
+			values = nil
 			for n := optext.Number(from); n <= optext.Number(to); n++ {
-				numbers = append(numbers, n)
+				values = append(values, strconv.FormatUint(n, 10))
 			}
-		} else if first != "sizes" {
-			numbers, rest = []uint64{0}, strings.TrimSpace(line)
+		} else if strings.Contains(first, ",") {
+			values = strings.Split(first, ",")
+		} else {
+			rest = line
 		}
-		for _, n := range numbers {
+		for _, v := range values {
 			for s := range strings.SplitSeq(rest, "; ") {
-				w.step(strings.ReplaceAll(s, "%", strconv.FormatUint(n, 10)))
+				w.step(strings.ReplaceAll(s, "%", v))
 			}
 		}
 	}
@@ -98,8 +102,19 @@ func (w *writer) step(text string) {
 	w.steps = append(w.steps, s)
 }
 
+// leftOut has the arguments that stand for those that are left out at the end of a command.
+var leftOut = map[string]string{
+	"spawn_job": "1 0 0 0 b", "complete": "1 Ok b", "cancel_job": `1 "x"`, "cancel_region": `1 "x"`, "close_region": `1 "x"`,
+	"request_shutdown": `"stop"`, "shutdown_when_idle": `"stop"`,
+}
+
 // commandLine returns a command as the command pipe has it.
 func commandLine(words []string) string {
+	for i, word := range words {
+		if all := optext.Words(leftOut[word]); len(words)-1-i < len(all) {
+			words = append(words, all[len(words)-1-i:]...)
+		}
+	}
 	for i, word := range words {
 		switch {
 		case strings.HasPrefix(word, `"`), strings.HasPrefix(word, "s*"):
