@@ -19,15 +19,17 @@ import (
 	"strings"
 )
 
-// members are those of the operations and outcomes, in the order in which they are written.
-var members = map[string]string{
+// The members of operations and of outcomes, in the order in which they are written.
+var operations = map[string]string{
 	"BootstrapReady": "worker_id", "BootstrapFailed": "reason worker_id",
 	"SpawnJob": "job_id payload region_id task_id obligation_id", "PollStatus": "job_id",
 	"StatusSnapshot": "job_id state detail", "JobCompleted": "job_id outcome",
 	"CancelJob": "job_id reason", "CancelAcknowledged": "job_id", "DrainJob": "job_id", "DrainCompleted": "job_id",
 	"FinalizeJob": "job_id", "FinalizeCompleted": "job_id",
 	"ShutdownWorker": "reason", "ShutdownCompleted": "", "Diagnostic": "level category message metadata",
+}
 
+var outcomes = map[string]string{
 	"Ok": "payload", "Err": "code message", "Cancelled": "reason", "Panicked": "message",
 }
 
@@ -39,21 +41,28 @@ var leftOut = map[string]string{
 }
 
 // Known reports whether an operation has the name.
-func Known(name string) bool { return members[name] != "" || name == "ShutdownCompleted" }
+func Known(name string) bool {
+	_, ok := operations[name]
+	return ok
+}
 
 // JSON returns an operation, for workerchannel.ParseOp. A BootstrapReady without an id has that of the sender.
 func JSON(sender string, words []string) []byte {
-	return []byte(object("type", strconv.Quote(sender), words))
+	return []byte(object("type", operations, strconv.Quote(sender), words))
 }
 
-// object returns an operation or an outcome, whose name is its tag.
-func object(tag, sender string, words []string) string {
+// object returns an operation or an outcome, whose name is its tag. The sender is a word.
+func object(tag string, members map[string]string, sender string, words []string) string {
 	all, ok := members[words[0]]
 	if !ok {
-		panic("unknown operation or outcome: " + words[0])
+		panic("unknown " + tag + ": " + words[0])
+	}
+	fields := strings.Fields(all)
+	if len(words)-1 > len(fields) && !strings.HasSuffix(all, "outcome") {
+		panic("too much: " + strings.Join(words, " "))
 	}
 	text := `{"` + tag + `":` + strconv.Quote(words[0])
-	for i, member := range strings.Fields(all) {
+	for i, member := range fields {
 		rest := []string{leftOut[member]}
 		if member == "worker_id" {
 			rest[0] = sender
@@ -71,7 +80,7 @@ func value(member string, words []string) string {
 	word := words[0]
 	switch {
 	case member == "outcome":
-		return object("status", "", words)
+		return object("status", outcomes, "", words)
 	case member == "payload":
 		return strings.Join(strings.Fields(fmt.Sprint(Bytes(word))), ",") // of [1 2 3]
 	case strings.HasSuffix(member, "_id") && member != "worker_id":

@@ -17,8 +17,7 @@ import (
 // text and envelope of it as a message, and the journals of the half as calls. What must happen is what the reference
 // does, which the tests of the repository compare with the data.
 func DataChecks(half, dir string) ([]Check, error) {
-	documents := Check{"data/documents", "3", "texts near an envelope are taken or refused", nil}
-	envelopes := Check{"data/envelopes", "5", "envelopes are read and validated", nil}
+	var documents, envelopes []step
 	receive := func(text []byte) []step {
 		return []step{{command: firstCommand(half)}, {command: "receive", message: text}}
 	}
@@ -33,7 +32,7 @@ func DataChecks(half, dir string) ([]Check, error) {
 			n++
 			about := cmp.Or(line.str("rule"), "the calls of a journal have the same results")
 			steps, err := journalSteps(half, line)
-			journals = append(journals, Check{"data/" + name + "-" + strconv.Itoa(n), section, about, steps})
+			journals = append(journals, Check{"data/" + name + "-" + strconv.Itoa(n), section, about, fixed(steps)})
 			return err
 		}
 	}
@@ -44,11 +43,11 @@ func DataChecks(half, dir string) ([]Check, error) {
 		{"documents", func(line data) error {
 			text, err := hex.DecodeString(line.str("hex"))
 			// A line feed is white space, or must be refused; so is, or must, a carriage return.
-			documents.steps = append(documents.steps, receive(bytes.ReplaceAll(text, []byte("\n"), []byte("\r")))...)
+			documents = append(documents, receive(bytes.ReplaceAll(text, []byte("\n"), []byte("\r")))...)
 			return err
 		}},
 		{"envelopes", func(line data) error {
-			envelopes.steps = append(envelopes.steps, receive([]byte(line.str("wire")))...)
+			envelopes = append(envelopes, receive([]byte(line.str("wire")))...)
 			return nil
 		}},
 		{prefix + "sessions", journal("session")},
@@ -58,7 +57,10 @@ func DataChecks(half, dir string) ([]Check, error) {
 			return nil, err
 		}
 	}
-	return append([]Check{documents, envelopes}, journals...), nil
+	return append([]Check{
+		{"data/documents", "3", "texts near an envelope are taken or refused", fixed(documents)},
+		{"data/envelopes", "5", "envelopes are read and validated", fixed(envelopes)},
+	}, journals...), nil
 }
 
 // A data is a JSON object of the data, whose numbers keep all their digits.

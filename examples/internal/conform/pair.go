@@ -32,7 +32,7 @@ func (p *Pair) Close() {
 // obeyed any command.
 func (p *Pair) Run(c Check) (Result, error) {
 	t := talk{pair: p}
-	for i, s := range c.steps {
+	for i, s := range c.steps() {
 		failure, err := t.step(s)
 		if failure != nil || err != nil {
 			p.Close()

@@ -343,7 +343,7 @@ func TestRepliesAreReadStrictly(t *testing.T) {
 
 // A check that needs an optional command is reported as not made, unless the step may be left out.
 func TestUnsupportedCommandsAreReported(t *testing.T) {
-	c := Check{Name: "test/optional", steps: []step{{command: "job 1", optional: true}, {command: "hold"}, {command: "announce"}}}
+	c := Check{Name: "test/optional", steps: fixed([]step{{command: "job 1", optional: true}, {command: "hold"}, {command: "announce"}})}
 	result := run(t, "supports nothing optional", c, time.Minute, false)
 	assert.Nil(t, result.Failure)
 	assert.Equal(t, "the program does not support the command hold", result.Missing)

@@ -50,7 +50,7 @@ func parseChecks(name string, parse func(lines string) []step) (checks []Check) 
 		head, lines, _ := strings.Cut(paragraph, "\n")
 		name, rest, _ := strings.Cut(head, " (")
 		section, about, _ := strings.Cut(rest, ") ")
-		checks = append(checks, Check{name, section, about, parse(lines)})
+		checks = append(checks, Check{name, section, about, func() []step { return parse(lines) }})
 	}
 	return checks
 }

@@ -18,7 +18,7 @@ func TestReferenceDoesWhatTheScriptsSay(t *testing.T) {
 			r := NewReference(half)
 			_, err := r.Do(firstCommand(half), nil)
 			require.NoError(t, err)
-			for i, s := range c.steps {
+			for i, s := range c.steps() {
 				reply, err := r.Do(s.command, s.message)
 				require.NoError(t, err, "%s, step %d: %.100s", c.Name, i+1, s.command)
 				assert.Equal(t, written(s.want), short(s, reply), "%s %s, step %d: %.100s %.300s", half, c.Name, i+1, s.command, s.message)
@@ -66,7 +66,7 @@ func TestChecksHaveNamesSectionsAndPromises(t *testing.T) {
 			assert.Regexp(t, `^[a-z]+/[a-z0-9-]+$`, c.Name)
 			assert.Regexp(t, `^[0-9]+$`, c.Section)
 			assert.NotEmpty(t, c.About)
-			assert.NotEmpty(t, c.steps, c.Name)
+			assert.NotEmpty(t, c.steps(), c.Name)
 		}
 	}
 }
