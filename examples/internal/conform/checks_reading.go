@@ -15,12 +15,12 @@ import (
 // A reading makes the steps of a check of the reader from variants of one message. To a worker it is a CancelJob of an
 // unknown job, to a coordinator a StatusSnapshot of a queued one: both may come any number of times. These are the lines:
 //
-//	take OLD -> NEW           the message with other text must be taken
-//	refuse OLD -> NEW         or be refused as Malformed; a name of section 8 for refuse is another error
-//	refuse OLD -> NEW & OLD -> NEW
-//	refuse [@]                this text, with the message for @
-//	reseal OLD -> NEW as A | B   refused; the digest is that of the operation with NEW, and then with A and with B, for
-//	                          readers that take NEW for A
+//	take OLD -> NEW           the message with NEW in place of OLD must be taken
+//	refuse OLD -> NEW         or be refused as Malformed; another error of section 8 stands in place of refuse
+//	refuse A -> B & C -> D    the same with two changes
+//	refuse [@]                the same with this text, in which @ is the message
+//	reseal OLD -> NEW as A | B   be refused though the digest is that of the operation with A, with B, or with NEW: a
+//	                          careless reader takes NEW for A
 //	string TEXT               the canonical message with another string must be taken
 //	spaced TEXT               and other ways to write it, which rewrite has
 //	each A | B                the lines that follow stand for one with A and one with B in place of %
@@ -45,7 +45,7 @@ func readingChecks(half string) []Check {
 	return parseChecks("reading", func(lines string) []step {
 		r := reading{half: half, base: messages[half], steps: script("announce => BootstrapReady"), each: []string{""}}
 		if half == CoordinatorHalf {
-			r.n, r.steps = 1, script("> w1 BootstrapReady; spawn_job 1 0 0 0 b => SpawnJob")
+			r.n, r.steps = 1, script("> w1 BootstrapReady; spawn_job 1 => SpawnJob")
 		}
 		for line := range strings.Lines(lines + "\n	string still here") {
 			r.line(strings.TrimSpace(line))
@@ -77,14 +77,13 @@ func (r *reading) line(line string) {
 }
 
 func (r *reading) variant(verb, text string) {
-	member := map[string]string{WorkerHalf: "reason", CoordinatorHalf: "detail"}[r.half]
-	text = expand(strings.ReplaceAll(text, `"$"`, strconv.Quote(member)))
+	member := map[string]string{WorkerHalf: `"reason"`, CoordinatorHalf: `"detail"`}[r.half]
+	text = expand(strings.ReplaceAll(text, `"$"`, member))
 	if other, ok := rewrite[verb]; ok {
 		r.add(other(r.message(messages[r.half], text)), "")
 		return
 	}
-	changed := r.message(r.base, "a/é")
-	want := "refused " + verb
+	changed, want := r.message(r.base, "a/é"), "refused "+verb
 	switch verb {
 	case "take":
 		want = ""
@@ -129,11 +128,7 @@ func (r *reading) reseal(text, change string) {
 	old, new, _ := strings.Cut(change, " -> ")
 	head, _, _ := strings.Cut(text, `,"replay_hash":`)
 	op := operation(text)
-	var worker *string
-	if r.half == CoordinatorHalf {
-		w1 := "w1"
-		worker = &w1
-	}
+	worker := map[string]string{CoordinatorHalf: "w1"}[r.half]
 	for _, as := range append(strings.Split(others, " | "), new) {
 		digest := textDigest(header(r.n+1), worker, edit(op, old, as))
 		r.add(head+`,"replay_hash":`+strconv.FormatUint(digest, 10)+`,"op":`+edit(op, old, new)+`}`, "refused Malformed")
@@ -179,13 +174,11 @@ func expand(text string) string {
 }
 
 // textDigest is the digest of section 4 for any text of the operation.
-func textDigest(h wc.Header, worker *string, op string) uint64 {
+func textDigest(h wc.Header, worker, op string) uint64 {
 	d := h.MessageID*0x9E3779B185EBCA87 + bits.RotateLeft64(h.SeqNo, 13)
 	d ^= bits.RotateLeft64(h.DecisionSeq, 23) ^ bits.RotateLeft64(h.Seed, 29) ^ bits.RotateLeft64(h.IssuedAtTurn, 47)
-	if worker != nil {
-		for i := range len(*worker) {
-			d = (bits.RotateLeft64(d, 7) ^ uint64((*worker)[i])) * 0x100000001B3
-		}
+	for i := range len(worker) {
+		d = (bits.RotateLeft64(d, 7) ^ uint64(worker[i])) * 0x100000001B3
 	}
 	for i := range len(op) {
 		d = (bits.RotateLeft64(d, 5) ^ uint64(op[i])) * 0x100000001B3
