@@ -111,9 +111,9 @@ func (r *reading) message(base, text string) string {
 	return string(w.message(words))
 }
 
-// add adds a text. A message that is refused uses no number, so that there are no gaps.
+// add adds a text. A message that is refused for what it is uses no number, so that there are no gaps.
 func (r *reading) add(text, want string) {
-	if want == "" {
+	if want == "" || want == "refused UnknownJobID" {
 		r.n++
 	}
 	if strings.Contains(text, "\n") {
