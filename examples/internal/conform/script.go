@@ -60,7 +60,7 @@ func script(text string) []step {
 	w := writer{seq: map[string]uint64{}}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		values := []string{""}
+		values := []string{"%"} // as it is
 		first, rest, _ := strings.Cut(line, " ")
 		if from, to, ok := strings.Cut(first, ".."); ok {
 			values = nil
