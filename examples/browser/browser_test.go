@@ -26,7 +26,7 @@ import (
 
 	"github.com/workerchannel/workerchannel/examples/browser/mandel"
 	"github.com/workerchannel/workerchannel/examples/internal/chromium"
-	"github.com/workerchannel/workerchannel/examples/internal/tool"
+	"github.com/workerchannel/workerchannel/examples/internal/tooltest"
 )
 
 var (
@@ -610,7 +610,7 @@ func TestPageSaysThatItNeedsJavaScript(t *testing.T) {
 }
 
 func TestJavaScriptWorkerFollowsTheProtocol(t *testing.T) {
-	out, err := exec.Command(tool.Path(t, "nodejs", "node"), "--test", "javascript_test.mjs").CombinedOutput()
+	out, err := exec.Command(tooltest.Path(t, "nodejs", "node"), "--test", "javascript_test.mjs").CombinedOutput()
 	assert.NoError(t, err, "%s", out)
 }
 
@@ -620,7 +620,7 @@ func TestPortPassesItsTests(t *testing.T) {
 	if !*full {
 		t.Skip("this test builds and runs a test in Node; run it with -full")
 	}
-	tool.Path(t, "nodejs", "node")
+	tooltest.Path(t, "nodejs", "node")
 	t.Setenv("GOMAXPROCS", "") // in Wasm Go has one thread, and ends if it is to have more
 	root, err := goTool("env", "GOROOT")
 	require.NoError(t, err)

@@ -207,7 +207,7 @@ func TestInputOutputAndUsageErrorsExitWith2(t *testing.T) {
 		})
 	}
 	assert.Equal(t, 2, run(t.Context(), []string{"-nonsense"}, nil, nil, io.Discard))
-	assert.Equal(t, 0, run(t.Context(), []string{"-help"}, nil, nil, io.Discard))
+	assert.Equal(t, 0, run(t.Context(), []string{"-help"}, nil, io.Discard, io.Discard))
 }
 
 func inspectText(t *testing.T, status int, in string, args ...string) (out, notes string) {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/workerchannel/workerchannel/examples/internal/conform"
-	"github.com/workerchannel/workerchannel/examples/internal/tool"
+	"github.com/workerchannel/workerchannel/examples/internal/tooltest"
 )
 
 const page = repository + "/docs/writing-a-peer.md"
@@ -23,7 +23,7 @@ func TestProgramInThePageIsEnough(t *testing.T) {
 	require.True(t, ok)
 	program, _, ok = strings.Cut(program, "```")
 	require.True(t, ok)
-	python := tool.Path(t, "python3", "python3")
+	python := tooltest.Path(t, "python3", "python3")
 	dir := t.TempDir()
 	modules, err := filepath.Glob("python/*.py")
 	require.NoError(t, err)

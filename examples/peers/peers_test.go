@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/workerchannel/workerchannel/examples/internal/conform"
-	"github.com/workerchannel/workerchannel/examples/internal/tool"
+	"github.com/workerchannel/workerchannel/examples/internal/tooltest"
 )
 
 // A peer is one of the programs. program returns its command in a copy of the repository's files; the test is skipped if
@@ -27,16 +27,16 @@ var both = []string{conform.WorkerHalf, conform.CoordinatorHalf}
 var all = []peer{
 	{"python", both, []string{"examples/peers/python/*.py"}, func(t *testing.T, root string) []string {
 		// Without -B Python writes what it has compiled beside the source.
-		return []string{tool.Path(t, "python3", "python3"), "-B", filepath.Join(root, "examples/peers/python/peer.py")}
+		return []string{tooltest.Path(t, "python3", "python3"), "-B", filepath.Join(root, "examples/peers/python/peer.py")}
 	}},
 	{"javascript", both, []string{"examples/peers/javascript/*.js*", "examples/browser/web/*.js*"}, func(t *testing.T, root string) []string {
-		return []string{tool.Path(t, "nodejs", "node"), filepath.Join(root, "examples/peers/javascript/peer.js")}
+		return []string{tooltest.Path(t, "nodejs", "node"), filepath.Join(root, "examples/peers/javascript/peer.js")}
 	}},
 	{"c", both[:1], []string{"examples/peers/c/*.[ch]"}, func(t *testing.T, root string) []string {
 		sources, err := filepath.Glob(filepath.Join(root, "examples/peers/c/*.c"))
 		require.NoError(t, err)
 		program := filepath.Join(t.TempDir(), "peer")
-		build(t, root, append([]string{tool.Path(t, "gcc", "cc", "gcc", "clang"), "-std=c99", "-Wall", "-Wextra", "-o", program}, sources...)...)
+		build(t, root, append([]string{tooltest.Path(t, "gcc", "cc", "gcc", "clang"), "-std=c99", "-Wall", "-Wextra", "-o", program}, sources...)...)
 		return []string{program}
 	}},
 	{"go", both, []string{"*.go", "go.*", "examples/internal/*/*.go", "examples/internal/conform/checks/*.txt", "internal/optext/*.go", "examples/peers/go/*.go", "examples/peers/go.*"}, func(t *testing.T, root string) []string {
@@ -103,7 +103,7 @@ func TestCWorkerUnderTheSanitizers(t *testing.T) {
 	require.NoError(t, err)
 	program := filepath.Join(t.TempDir(), "peer")
 	args := append([]string{"-std=c99", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o", program}, sources...)
-	if out, err := exec.Command(tool.Path(t, "gcc", "cc", "gcc", "clang"), args...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(tooltest.Path(t, "gcc", "cc", "gcc", "clang"), args...).CombinedOutput(); err != nil {
 		t.Skipf("the compiler has no sanitizers: %s", out)
 	}
 	passes(t, conform.WorkerHalf, conform.Command{Args: []string{program}})
@@ -126,11 +126,11 @@ func passes(t *testing.T, half string, command conform.Command) {
 // The tests that the peers have in their own languages.
 func TestPeersHaveTheResultsOfTheConformanceData(t *testing.T) {
 	t.Run("python", func(t *testing.T) {
-		out, err := exec.Command(tool.Path(t, "python3", "python3"), "-B", "python/test_data.py").CombinedOutput()
+		out, err := exec.Command(tooltest.Path(t, "python3", "python3"), "-B", "python/test_data.py").CombinedOutput()
 		assert.NoError(t, err, "%s", out)
 	})
 	t.Run("javascript", func(t *testing.T) {
-		out, err := exec.Command(tool.Path(t, "nodejs", "node"), "--test", "javascript/data_test.mjs").CombinedOutput()
+		out, err := exec.Command(tooltest.Path(t, "nodejs", "node"), "--test", "javascript/data_test.mjs").CombinedOutput()
 		assert.NoError(t, err, "%s", out)
 	})
 }

@@ -13,7 +13,7 @@ import (
 	wc "github.com/workerchannel/workerchannel"
 	"github.com/workerchannel/workerchannel/examples/driver"
 	"github.com/workerchannel/workerchannel/examples/driver/rpc"
-	"github.com/workerchannel/workerchannel/examples/internal/tool"
+	"github.com/workerchannel/workerchannel/examples/internal/tooltest"
 )
 
 // later is a context that has a deadline and does not end: only the worker notices it.
@@ -27,8 +27,8 @@ func (l later) Deadline() (time.Time, bool) { return l.at, true }
 // Workers in other languages answer calls of package rpc as one in Go does.
 func TestPeersAnswerCallsByName(t *testing.T) {
 	for name, command := range map[string]func() *exec.Cmd{
-		"python":     func() *exec.Cmd { return exec.Command(tool.Path(t, "python3", "python3"), "-B", "python/rpc.py") },
-		"javascript": func() *exec.Cmd { return exec.Command(tool.Path(t, "nodejs", "node"), "javascript/rpc.js") },
+		"python":     func() *exec.Cmd { return exec.Command(tooltest.Path(t, "python3", "python3"), "-B", "python/rpc.py") },
+		"javascript": func() *exec.Cmd { return exec.Command(tooltest.Path(t, "nodejs", "node"), "javascript/rpc.js") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			command() // may skip

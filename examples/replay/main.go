@@ -15,7 +15,7 @@
 // with lines counted from 1 and the steps of a session from 0. Wanted is what the journal has. The field crc says that
 // the line is not as it was written; what has changed in it is often another divergence, of this step or a later
 // one. The session goes on after a divergence, which may cause others; -max limits how many are printed. The last line is
-// "N sessions, M steps, D divergences".
+// "N sessions, M steps, D divergences"; if there was no step, standard error says so.
 //
 // The exit status is 0 if there was no divergence, 1 if there was one, and 2 if the input cannot be read
 // to its end or a line of it cannot be read; in that case the last line is missing, and standard error says which.
@@ -25,28 +25,37 @@ package main
 import (
 	"bufio"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() { tool.Main(run) }
+
+var command = tool.Command{
+	Name: "replay", Usage: "[flags] [FILE...]", Most: tool.Any, Found: "if there was a divergence",
+	About: "Makes the calls of recorded sessions again and prints each difference, and how many there were. " +
+		"Without a file, or for the file -, it reads standard input.",
+	Examples: `go run ./examples/replay session.journal
+go run ./examples/replay -max 5 testdata/sessions.jsonl testdata/worker_sessions.jsonl
+`,
+}
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	return command.End(stderr, replay(args, stdin, stdout, stderr))
+}
+
+func replay(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	flags := command.Flags()
 	most := flags.Int("max", 100, "print at most `N` divergences; 0 prints all")
-	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: replay [-max N] [FILE...]\n\nReplays journals and prints each divergence. Without a file it reads standard input.")
-		flags.PrintDefaults()
+	if err := command.Parse(flags, args, stdout); err != nil {
+		return err
 	}
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return 0
-	} else if err != nil {
-		return 2
+	if *most < 0 {
+		return errors.New("-max must not be negative")
 	}
 	files := flags.Args()
 	if len(files) == 0 {
@@ -56,20 +65,21 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	r.walker = journal.NewWalker(r.step)
 	for _, name := range files {
 		if err := r.file(name, stdin); err != nil {
-			r.out.Flush()
-			fmt.Fprintln(stderr, "replay:", err)
-			return 2
+			_ = r.out.Flush()
+			return err
 		}
 	}
 	r.finish()
 	if err := r.out.Flush(); err != nil {
-		fmt.Fprintln(stderr, "replay:", err)
-		return 2
+		return err
+	}
+	if r.walker.Steps == 0 {
+		fmt.Fprintln(stderr, "replay: nothing was replayed: the input has no step of a session")
 	}
 	if r.walker.Divergences > 0 {
-		return 1
+		return tool.Finding{}
 	}
-	return 0
+	return nil
 }
 
 type replayer struct {
@@ -83,7 +93,10 @@ func (r *replayer) file(name string, stdin io.Reader) error {
 		return r.walker.Read("stdin", stdin)
 	}
 	for _, part := range journal.Files(name) {
-		err := r.walker.Read(part.Name, part)
+		_, err := part.Read(nil) // opens it
+		if err == nil {
+			err = r.walker.Read(part.Name, part)
+		}
 		part.Close()
 		if err != nil {
 			return err
@@ -99,25 +112,29 @@ func (r *replayer) step(e *journal.Event) error {
 			if call == "" {
 				call = "session"
 			}
-			fmt.Fprintf(r.out, "%s:%d: step %d: %s: %s: wanted %s, got %s\n", e.File, e.Line, d.Step, call, d.Field, d.Wanted, d.Got)
+			fmt.Fprintf(r.out, "%s:%d: step %d: %s: %s: wanted %s, got %s\n", text(e.File), e.Line, d.Step, text(call), text(d.Field),
+				safetext.Escape(d.Wanted), safetext.Escape(d.Got))
 		}
 	}
 	return nil
 }
 
+// text returns a text of a file, escaped and cut.
+func text(s string) string { return safetext.Printable(s, 1000) }
+
 func (r *replayer) finish() {
 	w := r.walker
-	if r.most > 0 && r.printed > r.most {
-		fmt.Fprintf(r.out, "and %d more divergences; -max 0 shows them\n", r.printed-r.most)
+	if more := r.printed - r.most; r.most > 0 && more > 0 {
+		fmt.Fprintf(r.out, "and %d more; -max 0 shows all\n", more)
 	}
 	if w.Unreplayed > 0 {
-		fmt.Fprintf(r.out, "%d steps were not replayed: what comes before them is missing\n", w.Unreplayed)
+		fmt.Fprintf(r.out, "not replayed, because what comes before is missing: %s\n", tool.Count(w.Unreplayed, "step"))
 	}
 	if w.Deleted > 0 {
-		fmt.Fprintf(r.out, "%d steps were not replayed: the beginning of their sessions has been deleted\n", w.Deleted)
+		fmt.Fprintf(r.out, "not replayed, because the beginning of the session has been deleted: %s\n", tool.Count(w.Deleted, "step"))
 	}
 	if w.Torn > 0 {
-		fmt.Fprintf(r.out, "%d lines are incomplete, as a crash leaves them\n", w.Torn)
+		fmt.Fprintf(r.out, "incomplete, as a crash leaves it: %s\n", tool.Count(w.Torn, "line"))
 	}
-	fmt.Fprintf(r.out, "%d sessions, %d steps, %d divergences\n", w.Sessions, w.Steps, w.Divergences)
+	fmt.Fprintf(r.out, "%s, %s, %s\n", tool.Count(w.Sessions, "session"), tool.Count(w.Steps, "step"), tool.Count(w.Divergences, "divergence"))
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
 const (
@@ -38,7 +40,7 @@ func TestJournalsOfIndependentImplementationReplayWithoutDivergence(t *testing.T
 				if testing.Short() && name != "a file" {
 					t.Skip("run this without -short")
 				}
-				status, out, notes := replay(test.stdin, test.args...)
+				status, out, notes := replayOf(test.stdin, test.args...)
 				assert.Equal(t, want, out)
 				assert.Empty(t, notes)
 				assert.Zero(t, status)
@@ -48,13 +50,13 @@ func TestJournalsOfIndependentImplementationReplayWithoutDivergence(t *testing.T
 }
 
 func TestJournalOfQuickstartReplaysWithoutDivergence(t *testing.T) {
-	status, out, _ := replay("", quickstart)
+	status, out, _ := replayOf("", quickstart)
 	assert.Equal(t, summary(read(t, quickstart)), out)
 	assert.Zero(t, status)
 }
 
 func TestFilesOfBothKindsAreCountedTogether(t *testing.T) {
-	status, out, _ := replay("", quickstart, workerSessions, sessions, quickstart)
+	status, out, _ := replayOf("", quickstart, workerSessions, sessions, quickstart)
 	assert.Equal(t, summary(read(t, quickstart)+read(t, workerSessions)+read(t, sessions)+read(t, quickstart)), out)
 	assert.Zero(t, status)
 }
@@ -76,7 +78,7 @@ func TestDivergenceIsOneLineWithItsPlace(t *testing.T) {
 		"stdin": {"stdin", all, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, out, notes := replay(test.stdin, test.args...)
+			status, out, notes := replayOf(test.stdin, test.args...)
 			assert.Equal(t, strings.ReplaceAll(
 				`PLACE:2: step 1: poll_status: error: wanted {"job_id":18446744073709551614,"kind":"UnknownJobID"}, got {"job_id":18446744073709551615,"kind":"UnknownJobID"}
 PLACE:2: step 2: drain_outbox: wire: wanted "\u009b😀", got null
@@ -105,7 +107,7 @@ func TestUnreadableInputExitsWith2AndSaysWhere(t *testing.T) {
 		"no envelope":   {session(`{"call":"handle_inbound","wire":"{}","error":null,` + idle + `}`), "stdin:2: step 0: wire: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, out, notes := replay(good + test.in)
+			status, out, notes := replayOf(good + test.in)
 			assert.Equal(t, 2, status)
 			assert.Empty(t, out, "no last line")
 			assert.True(t, strings.HasPrefix(notes, "replay: "+test.place), notes)
@@ -113,9 +115,9 @@ func TestUnreadableInputExitsWith2AndSaysWhere(t *testing.T) {
 		})
 	}
 	t.Run("no file", func(t *testing.T) {
-		status, _, notes := replay("", quickstart, "testdata/nothing.jsonl")
+		status, _, notes := replayOf("", quickstart, "testdata/nothing.jsonl")
 		assert.Equal(t, 2, status)
-		assert.Contains(t, notes, "testdata/nothing.jsonl")
+		assert.Equal(t, "replay: open testdata/nothing.jsonl: no such file or directory\n", notes)
 	})
 	t.Run("input fails", func(t *testing.T) {
 		var notes strings.Builder
@@ -126,7 +128,7 @@ func TestUnreadableInputExitsWith2AndSaysWhere(t *testing.T) {
 }
 
 func TestDivergencesBeforeUnreadableInputAreStillPrinted(t *testing.T) {
-	status, out, notes := replay(session(`{"call":"drain_outbox","wire":"",`+idle+`}`, `{"call":"dance"}`))
+	status, out, notes := replayOf(session(`{"call":"drain_outbox","wire":"",`+idle+`}`, `{"call":"dance"}`))
 	assert.Equal(t, "stdin:1: step 0: drain_outbox: wire: wanted \"\", got null\n", out)
 	assert.Contains(t, notes, "stdin:1: step 1: ")
 	assert.Equal(t, 2, status)
@@ -136,8 +138,8 @@ func TestLongLineIsRead(t *testing.T) {
 	step := `{"call":"advance_turn",` + idle + `}`
 	const steps = 10_000
 	long := session(strings.TrimSuffix(strings.Repeat(step+",", steps), ","))
-	status, out, _ := replay(long)
-	assert.Equal(t, fmt.Sprintf("1 sessions, %d steps, 0 divergences\n", steps), out)
+	status, out, _ := replayOf(long)
+	assert.Equal(t, fmt.Sprintf("1 session, %d steps, 0 divergences\n", steps), out)
 	assert.Zero(t, status)
 }
 
@@ -146,7 +148,16 @@ func TestOutputAndUsageErrorsExitWith2(t *testing.T) {
 	assert.Equal(t, 2, run(nil, strings.NewReader(""), brokenWriter{}, &notes))
 	assert.Equal(t, "replay: no room\n", notes.String())
 	assert.Equal(t, 2, run([]string{"-nonsense"}, nil, nil, io.Discard))
-	assert.Equal(t, 0, run([]string{"-help"}, nil, nil, io.Discard))
+	assert.Equal(t, 0, run([]string{"-help"}, nil, io.Discard, io.Discard))
+}
+
+func TestNothingToReplayIsSaid(t *testing.T) {
+	for _, in := range []string{"", "\n \n"} {
+		status, out, notes := replayOf(in)
+		assert.Zero(t, status)
+		assert.Equal(t, "0 sessions, 0 steps, 0 divergences\n", out)
+		assert.Equal(t, "replay: nothing was replayed: the input has no step of a session\n", notes)
+	}
 }
 
 // idle is the state of a coordinator without worker and jobs.
@@ -157,7 +168,7 @@ func session(steps ...string) string {
 	return `{"seed":1,"first_decision_seq":1,"steps":[` + strings.Join(steps, ",") + "]}\n"
 }
 
-func replay(stdin string, args ...string) (status int, out, notes string) {
+func replayOf(stdin string, args ...string) (status int, out, notes string) {
 	var stdout, stderr strings.Builder
 	status = run(args, strings.NewReader(stdin), &stdout, &stderr)
 	return status, stdout.String(), stderr.String()
@@ -165,7 +176,7 @@ func replay(stdin string, args ...string) (status int, out, notes string) {
 
 // summary is the last line for journals without divergence.
 func summary(journals string) string {
-	return fmt.Sprintf("%d sessions, %d steps, 0 divergences\n", strings.Count(journals, "\n"), strings.Count(journals, `"call":`))
+	return tool.Count(strings.Count(journals, "\n"), "session") + ", " + tool.Count(strings.Count(journals, `"call":`), "step") + ", 0 divergences\n"
 }
 
 func read(t *testing.T, file string) string {

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/workerchannel/workerchannel/examples/internal/tool"
+	"github.com/workerchannel/workerchannel/examples/internal/tooltest"
 )
 
 // patience is how long a browser may take to answer before it is killed, because it hangs. It may take long on a busy
@@ -56,7 +56,7 @@ func Open(t *testing.T) *Tab {
 	if runtime.GOOS == "windows" {
 		t.Skip("this test talks to a browser over inherited pipes, which Windows does not have")
 	}
-	b := start(t, tool.Path(t, "chromium", "chromium", "chromium-browser", "google-chrome"), patience)
+	b := start(t, tooltest.Path(t, "chromium", "chromium", "chromium-browser", "google-chrome"), patience)
 	var target struct{ TargetID, SessionID string }
 	b.Do("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	b.Do("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &target)

@@ -1,4 +1,5 @@
-// Package safetext shows what a peer wrote: on one line, of bounded length, so that it does not command the terminal.
+// Package safetext shows what a peer or a file says: on one line, of bounded length, so that it does not command the
+// terminal.
 package safetext
 
 import (

@@ -10,48 +10,58 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"log"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/workerchannel/workerchannel/examples/driver"
 	"github.com/workerchannel/workerchannel/examples/driver/debug"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
-func main() {
-	address := flag.String("debug", "localhost:6060", "serve the page at this address")
-	file := flag.String("journal", "", "record all sessions in this file")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	listener, err := net.Listen("tcp", *address)
-	if err == nil {
-		fmt.Printf("open http://%s/\n", *address)
-		err = run(ctx, listener, *file)
-	}
-	if err != nil {
-		log.Fatal(err)
-	}
+func main() { tool.MainContext(run) }
+
+var command = tool.Command{
+	Name: "demo", Usage: "[flags]",
+	About: "Runs a host whose workers are busy, slow, wrong, and sometimes hang, and serves the page of package debug, " +
+		"which shows them, until it is interrupted.",
+	Examples: `go run ./examples/driver/debug/demo
+go run ./examples/driver/debug/demo -debug localhost:0 -journal demo.journal
+`,
 }
 
-func run(ctx context.Context, listener net.Listener, file string) error {
+func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	return command.End(stderr, demo(ctx, args, stdout))
+}
+
+func demo(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := command.Flags()
+	address := flags.String("debug", "localhost:6060", "serve the page at this `address`")
+	file := flags.String("journal", "", "record all sessions in this `file`")
+	if err := command.Parse(flags, args, stdout); err != nil {
+		return err
+	}
 	var opts []driver.Option
-	if file != "" {
-		w, err := journal.Create(file, journal.Options{})
+	if *file != "" {
+		w, err := journal.Create(*file, journal.Options{})
 		if err != nil {
 			return err
 		}
 		defer w.Close()
 		opts = append(opts, driver.WithJournal(w))
+	}
+	listener, err := net.Listen("tcp", *address)
+	if err != nil {
+		return err
+	}
+	if _, err = fmt.Fprintf(stdout, "open http://%s/\n", listener.Addr()); err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	var started atomic.Int64
 	opts = append(opts,
@@ -81,7 +91,7 @@ func run(ctx context.Context, listener net.Listener, file string) error {
 	server := &http.Server{Handler: debug.Handler(host), ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	if err = server.Serve(listener); errors.Is(err, http.ErrServerClosed) {
-		err = nil
+		err = context.Cause(ctx)
 	}
 	return err
 }

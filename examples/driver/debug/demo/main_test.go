@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -13,18 +12,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
 func TestDemoServesThePageAndRecordsWhatCanBeReplayed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "demo.journal")
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	ended := make(chan int)
+	said, stdout := io.Pipe()
+	var stderr strings.Builder
+	go func() { ended <- run(ctx, []string{"-debug", "127.0.0.1:0", "-journal", file}, nil, stdout, &stderr) }()
+	var address string
+	_, err := fmt.Fscanf(said, "open http://%s\n", &address)
 	require.NoError(t, err)
-	go func() { ended <- run(ctx, listener, file) }()
 	for busy := false; !busy; { // all workers are ready, and a call has succeeded
-		answer, err := http.Get("http://" + listener.Addr().String() + "/metrics")
+		answer, err := http.Get("http://" + address + "metrics")
 		require.NoError(t, err)
 		data, err := io.ReadAll(answer.Body)
 		require.NoError(t, err)
@@ -33,8 +36,9 @@ func TestDemoServesThePageAndRecordsWhatCanBeReplayed(t *testing.T) {
 		busy = strings.Contains(text, "workerchannel_workers_ready 4\n") &&
 			!strings.Contains(text, `workerchannel_calls_ended_total{how="succeeded"} 0`)
 	}
-	cancel()
-	require.NoError(t, <-ended)
+	interrupt(tool.ErrInterrupted)
+	require.Equal(t, tool.Interrupted, <-ended)
+	assert.Equal(t, "demo: interrupted\n", stderr.String())
 	walker := journal.NewWalker(func(*journal.Event) error { return nil })
 	for _, part := range journal.Files(file) {
 		require.NoError(t, walker.Read(part.Name, part))
@@ -42,4 +46,11 @@ func TestDemoServesThePageAndRecordsWhatCanBeReplayed(t *testing.T) {
 	}
 	assert.Zero(t, walker.Divergences, fmt.Sprint(walker.Steps, " steps"))
 	assert.GreaterOrEqual(t, walker.Sessions, 4) // one that hangs has a successor
+}
+
+func TestJournalThatCannotBeWrittenIsSaidBeforeTheAddress(t *testing.T) {
+	var stdout, stderr strings.Builder
+	assert.Equal(t, tool.Unable, run(t.Context(), []string{"-debug", "127.0.0.1:0", "-journal", t.TempDir()}, nil, &stdout, &stderr))
+	assert.Empty(t, stdout.String())
+	assert.Contains(t, stderr.String(), "is a directory")
 }
