@@ -22,12 +22,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -36,15 +35,24 @@ import (
 
 	"github.com/workerchannel/workerchannel/examples/internal/conform"
 	"github.com/workerchannel/workerchannel/examples/internal/safetext"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { tool.MainContext(run) }
 
-const usage = `usage: conform [flags] worker|coordinator -- PROGRAM [ARG...]
+var command = tool.Command{
+	Name: "conform", Most: tool.Any, Found: "if a check failed",
+	Usage: `[flags] worker|coordinator -- PROGRAM [ARG...]
        conform [flags] pair -- WORKER [ARG...] -- COORDINATOR [ARG...]
-       conform -list worker|coordinator|pair
-
-`
+       conform -list worker|coordinator|pair`,
+	About: "Checks whether a program, in any language, does one half of the protocol as PROTOCOL.md says, or runs a worker " +
+		"and a coordinator against each other. docs/writing-a-peer.md says what the program has to offer for that.",
+	Examples: `go run ./examples/conform worker -- python3 examples/peers/python/peer.py worker
+go run ./examples/conform -data testdata coordinator -- ./my-coordinator
+go run ./examples/conform -run '^(wire|reading)/' worker -- ./my-worker
+go run ./examples/conform -list worker
+`,
+}
 
 type options struct {
 	half    string
@@ -58,43 +66,26 @@ type options struct {
 	coordinator conform.Command // of a pair, whose worker is command
 }
 
-func run(args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintln(stderr, "conform:", err)
-		return 2
+func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	o, err := parse(args, stdout)
+	if err == nil {
+		err = check(ctx, o, stdout)
 	}
-	failed, err := check(o, stdout)
-	switch {
-	case err != nil:
-		fmt.Fprintln(stderr, "conform:", err)
-		return 2
-	case failed:
-		return 1
-	}
-	return 0
+	return command.End(stderr, err)
 }
 
-func parse(args []string, stderr io.Writer) (*options, error) {
+func parse(args []string, stdout io.Writer) (*options, error) {
 	o := new(options)
-	flags := flag.NewFlagSet("conform", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		flags.PrintDefaults()
-	}
+	flags := command.Flags()
 	flags.BoolVar(&o.list, "list", false, "list the checks and make none")
 	flags.BoolVar(&o.json, "json", false, "print a JSON object a line")
 	flags.BoolVar(&o.full, "full", false, "print long messages whole, as -json does")
 	flags.StringVar(&o.data, "data", "", "check also with the conformance data in this `directory`, testdata of the repository")
 	filter := flags.String("run", "", "make only the checks whose names match this `regexp`")
-	flags.DurationVar(&o.command.Timeout, "timeout", conform.DefaultTimeout, "how long the program may take for one command")
+	flags.DurationVar(&o.command.Timeout, "timeout", conform.DefaultTimeout, "how `long` the program may take for one command")
 	flags.BoolVar(&o.command.TCP, "tcp", false, "send the commands through the TCP address in $"+conform.AddrEnv)
 	// The flags may stand before the half and after it.
-	if err := flags.Parse(args); err != nil {
+	if err := command.Parse(flags, args, stdout); err != nil {
 		return nil, err
 	}
 	rest := flags.Args()
@@ -105,7 +96,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	if conform.Checks(o.half) == nil {
 		return nil, fmt.Errorf("expected worker, coordinator or pair, got %q", o.half)
 	}
-	if err := flags.Parse(rest[1:]); err != nil {
+	if err := command.Parse(flags, rest[1:], stdout); err != nil {
 		return nil, err
 	}
 	pair := o.half == conform.PairOfHalves
@@ -134,13 +125,13 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	return o, nil
 }
 
-// check makes the checks and prints the results. It reports whether one failed.
-func check(o *options, out io.Writer) (failed bool, err error) {
+// check makes the checks and prints the results.
+func check(ctx context.Context, o *options, out io.Writer) error {
 	all := conform.Checks(o.half)
 	if o.data != "" {
 		more, err := conform.DataChecks(o.half, o.data)
 		if err != nil {
-			return false, err
+			return err
 		}
 		all = append(all, more...)
 	}
@@ -151,14 +142,14 @@ func check(o *options, out io.Writer) (failed bool, err error) {
 		}
 	}
 	if len(checks) == 0 {
-		return false, errors.New("-run matches no check; -list lists them")
+		return errors.New("-run matches no check; -list lists them")
 	}
 	p := printer{out: out, json: o.json, full: o.full}
 	if o.list {
 		for _, c := range checks {
 			p.listed(c)
 		}
-		return false, p.err
+		return p.err
 	}
 	var r interface {
 		Run(conform.Check) (conform.Result, error)
@@ -171,9 +162,12 @@ func check(o *options, out io.Writer) (failed bool, err error) {
 	start := time.Now()
 	const patience = 3 // timeouts
 	for i, timeouts := 0, 0; i < len(checks); i++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		result, err := r.Run(checks[i])
 		if err != nil {
-			return false, err
+			return err
 		}
 		p.result(result)
 		if result.Failure == nil || !errors.Is(result.Failure.Err, conform.ErrTimeout) {
@@ -187,7 +181,10 @@ func check(o *options, out io.Writer) (failed bool, err error) {
 		}
 	}
 	p.summary(o.half, time.Since(start))
-	return p.failed > 0, p.err
+	if p.err == nil && p.failed > 0 {
+		return tool.Finding{}
+	}
+	return p.err
 }
 
 // A printer prints results for people, or as JSON.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -47,7 +48,7 @@ func TestMain(m *testing.M) {
 // call runs the program and returns what it prints.
 func call(args ...string) (status int, stdout, stderr string) {
 	var out, errs strings.Builder
-	status = run(args, &out, &errs)
+	status = run(context.Background(), args, nil, &out, &errs)
 	return status, out.String(), errs.String()
 }
 
@@ -210,7 +211,7 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		assert.Empty(t, out, args)
 		assert.Contains(t, stderr, want, args)
 	}
-	status, _, stderr := call("-h")
+	status, stdout, _ := call("-h")
 	assert.Zero(t, status)
-	assert.Contains(t, stderr, "usage: conform [flags] worker|coordinator -- PROGRAM [ARG...]")
+	assert.Contains(t, stdout, "Usage: conform [flags] worker|coordinator -- PROGRAM [ARG...]")
 }
