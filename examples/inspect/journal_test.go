@@ -38,16 +38,16 @@ func TestJournalIsShownWithWhatEachMessageLedTo(t *testing.T) {
 	out, _ := inspectText(t, 0, "", "-job", "4", quickstart)
 	assert.Equal(t, quickstart+`
   line  session  step  verdict      turn   seq  message
-     1        1    43  sent            3     4  coordinator → SpawnJob job 4: 14 bytes  (job 4: queued)
-     1        1    45  accepted        3     8  w-1 → StatusSnapshot job 4: running  (job 4: queued → running)
-     1        1    53  sent            4     5  coordinator → PollStatus job 4
-     1        1    55  accepted        4     9  w-1 → StatusSnapshot job 4: running
-     1        1    63  sent            5     6  coordinator → CancelJob job 4: "dinner is ready"  (job 4: running → cancel_requested)
-     1        1    65  accepted        5    10  w-1 → CancelAcknowledged job 4  (job 4: cancel_requested → draining)
-     1        1    67  sent            5     7  coordinator → DrainJob job 4
-     1        1    69  accepted        5    11  w-1 → DrainCompleted job 4  (job 4: draining → finalizing)
-     1        1    71  sent            5     8  coordinator → FinalizeJob job 4
-     1        1    73  accepted        5    12  w-1 → FinalizeCompleted job 4  (job 4: cancelled)
+     1        1    46  sent            2     4  coordinator → SpawnJob job 4: 14 bytes  (job 4: queued)
+     1        1    49  accepted        2     8  w-1 → StatusSnapshot job 4: running  (job 4: queued → running)
+     1        1    57  sent            3     5  coordinator → PollStatus job 4
+     1        1    60  accepted        3     9  w-1 → StatusSnapshot job 4: running
+     1        1    68  sent            4     6  coordinator → CancelJob job 4: "dinner is ready"  (job 4: running → cancel_requested)
+     1        1    71  accepted        4    10  w-1 → CancelAcknowledged job 4  (job 4: cancel_requested → draining)
+     1        1    73  sent            4     7  coordinator → DrainJob job 4
+     1        1    76  accepted        4    11  w-1 → DrainCompleted job 4  (job 4: draining → finalizing)
+     1        1    78  sent            4     8  coordinator → FinalizeJob job 4
+     1        1    81  accepted        4    12  w-1 → FinalizeCompleted job 4  (job 4: cancelled)
 `, out)
 }
 
@@ -58,16 +58,16 @@ func TestFiltersSelectAndDecideTheExitStatus(t *testing.T) {
 		lines  int
 		has    []string
 	}{
-		{nil, 1, 76, []string{"BootstrapReady"}},
+		{nil, 1, 74, []string{"BootstrapReady"}},
 		{[]string{"-q"}, 1, 0, nil},
 		{[]string{"-q", "-job", "4"}, 0, 0, nil},
 		{[]string{"-q", "-job", "7"}, 1, 0, nil},
 		{[]string{"-worker", "w-2", "-job", "8"}, 0, 7, []string{"SpawnJob job 8", "w-2 → "}},
 		{[]string{"-worker", "w-9"}, 0, 0, nil},
-		{[]string{"-failed", "-turns", "9:13"}, 1, 5, []string{"refused", `[RetiredWorker: worker id "w-1"]`}},
-		{[]string{"-failed", "-turns", "2:2"}, 0, 4, []string{"err, ", "panicked, "}},
-		{[]string{"-turns", ":1"}, 1, 5, []string{"[WorkerNotReady]"}},
-		{[]string{"-turns", "1:1", "-calls"}, 1, 9, []string{"advance turn", "reap"}},
+		{[]string{"-failed", "-turns", "8:13"}, 1, 5, []string{"refused", `[RetiredWorker: worker id "w-1"]`}},
+		{[]string{"-failed", "-turns", "1:1"}, 0, 4, []string{"err, ", "panicked, "}},
+		{[]string{"-turns", "17:"}, 1, 9, []string{"[WorkerNotReady]"}},
+		{[]string{"-turns", "1:1", "-calls"}, 0, 28, []string{"advance turn", "reap"}},
 		{[]string{"-session", "2"}, 0, 0, nil},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
@@ -85,18 +85,18 @@ func TestStatsCountMessagesAndTurns(t *testing.T) {
 	golden(t, "testdata/stats.golden", out)
 	out, _ = inspectText(t, 0, "", "-stats", "-job", "4", quickstart)
 	assert.Contains(t, out, "job 4                         2  running, 2 turns\n")
-	assert.Contains(t, out, "SpawnJob                      1          0           264\n")
+	assert.Contains(t, out, "SpawnJob                      1          0           263\n")
 }
 
 // The README of package journal shows this file.
 func TestDiagramOfTheReadmeIsCurrent(t *testing.T) {
-	out, _ := inspectText(t, 1, "", "-svg", "-turns", "5:9", quickstart)
+	out, _ := inspectText(t, 1, "", "-svg", "-turns", "4:8", quickstart)
 	golden(t, "../../docs/session.svg", out)
 	assert.LessOrEqual(t, len(out), 15<<10)
 }
 
 func TestMermaidDiagram(t *testing.T) {
-	out, _ := inspectText(t, 1, "", "-mermaid", "-turns", "5:9", quickstart)
+	out, _ := inspectText(t, 1, "", "-mermaid", "-turns", "4:8", quickstart)
 	golden(t, "testdata/session.mmd", out)
 }
 

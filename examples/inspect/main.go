@@ -55,7 +55,7 @@
 //
 // The diagram in the README of package journal is made by
 //
-//	go run ./examples/inspect -svg -turns 5:9 examples/quickstart/testdata/session.jsonl > docs/session.svg
+//	go run ./examples/inspect -svg -turns 4:8 examples/quickstart/testdata/session.jsonl > docs/session.svg
 package main
 
 import (

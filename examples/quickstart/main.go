@@ -1,59 +1,47 @@
 // Quickstart shows what the library is for: a host hands jobs to a worker, and channels of bytes connect the two.
-// It runs a story in ten scenes, and prints every message and what it led to, and the jobs after each scene.
+// It tells a story in ten scenes, and prints every message and what it led to.
 //
-//	go run ./examples/quickstart [-record FILE]
-//
-// With -record it also writes a journal of all calls of the coordinator, which examples/replay can replay.
-//
-// To write a program of your own, begin with the event loop of the host in host.go and that of the worker
-// in worker.go. The story is in story.go; transcript.go prints it.
+// To write a program of your own, begin with the host's event loop in host.go, which is that of the README, and the
+// worker's in worker.go. The story is in story.go.
 package main
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
-// seed is the seed that all messages carry, for programs whose random numbers must repeat.
-const seed = 42
+const seed = 42 // in all messages, for programs whose random numbers must repeat
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+// limits are how many turns a worker may take for each kind of request.
+var limits = wc.Limits{Boot: 3, Cancel: 3, Drain: 3, Finalize: 3, Poll: 3, Shutdown: 3}
 
-func run(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	file := flags.String("record", "", "write the session as a journal to `FILE`")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return 0
-	} else if err != nil {
-		return 2
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "quickstart: unexpected argument %q\n", flags.Arg(0))
-		return 2
-	}
-	out := bufio.NewWriter(stdout)
-	var session bytes.Buffer
-	c := journal.RecordSession(&session, wc.NewCoordinator(seed, wc.WithLimits(limits)), journal.Setup{Limits: limits})
-	perform(out, c)
-	err := out.Flush()
+var command = tool.Command{
+	Name: "quickstart", Usage: "[flags]",
+	About:    "Tells the protocol as a story in ten scenes: every message between a host and its workers, and what it led to.",
+	Examples: "go run ./examples/quickstart\ngo run ./examples/quickstart -record session.jsonl\n",
+}
+
+func main() { tool.Main(run) }
+
+func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	flags := command.Flags()
+	name := flags.String("record", os.DevNull, "write all calls of the coordinator to this `file`, a journal for examples/replay")
+	err := command.Parse(flags, args, stdout)
+	var file *os.File
 	if err == nil {
-		err = c.Close()
+		file, err = os.Create(*name)
 	}
-	if err == nil && *file != "" {
-		err = os.WriteFile(*file, session.Bytes(), 0o666)
+	if err == nil {
+		out := bufio.NewWriter(stdout)
+		c := journal.RecordSession(file, wc.NewCoordinator(seed, wc.WithLimits(limits)), journal.Setup{Limits: limits})
+		tell(out, c)
+		err = errors.Join(c.Close(), file.Close(), out.Flush())
 	}
-	if err != nil {
-		fmt.Fprintln(stderr, "quickstart:", err)
-		return 2
-	}
-	return 0
+	return command.End(stderr, err)
 }

@@ -54,31 +54,54 @@ func TestOutputAndUsageErrorsExitWith2(t *testing.T) {
 	}{
 		"output":   {nil, brokenWriter{}, "quickstart: no room\n"},
 		"record":   {[]string{"-record", t.TempDir()}, io.Discard, "quickstart: open "},
-		"argument": {[]string{"more"}, io.Discard, "quickstart: unexpected argument \"more\"\n"},
-		"flag":     {[]string{"-more"}, io.Discard, "flag provided but not defined: -more\n"},
+		"argument": {[]string{"more"}, io.Discard, "quickstart: unexpected argument \"more\"; -h prints the usage\n"},
+		"flag":     {[]string{"-more"}, io.Discard, "quickstart: flag provided but not defined: -more; -h prints the usage\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var notes strings.Builder
-			assert.Equal(t, 2, run(test.args, test.out, &notes))
+			assert.Equal(t, 2, run(test.args, nil, test.out, &notes))
 			assert.True(t, strings.HasPrefix(notes.String(), test.notes), notes.String())
 		})
 	}
-	assert.Zero(t, run([]string{"-help"}, io.Discard, io.Discard))
+	assert.Zero(t, run([]string{"-help"}, nil, io.Discard, io.Discard))
 }
 
-func TestTranscriptHasAtMost110Columns(t *testing.T) {
+func TestTranscriptFitsATerminalOf80Columns(t *testing.T) {
 	for line := range strings.Lines(play(t)) {
-		assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), 110, line)
+		assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), 80, line)
 	}
 }
 
-func TestTranscriptHasNoUnexpectedRefusal(t *testing.T) {
-	assert.NotContains(t, play(t), "REFUSED")
+// What a reader copies is short, and its loop is that of the README, with a case more.
+func TestLoopIsTheReadmes(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, shown, ok := strings.Cut(string(readme), "c := wc.NewCoordinator(seed, wc.WithLimits(limits))\n")
+	require.True(t, ok)
+	shown, _, _ = strings.Cut(shown, "```")
+	host, err := os.ReadFile("host.go")
+	require.NoError(t, err)
+	_, loop, _ := strings.Cut(string(host), "done <-chan struct{}) {\n")
+	loop = strings.Replace(loop, "\t\tcase call := <-calls:\n\t\t\tcall()\n", "", 1)
+	loop = strings.TrimSuffix(strings.ReplaceAll("\n"+loop, "\n\t", "\n"), "}\n")
+	assert.Equal(t, "\n"+shown, loop)
+}
+
+func TestProgramHasAtMost350Lines(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	lines := 0
+	for _, file := range files {
+		if text, err := os.ReadFile(file); assert.NoError(t, err) && !strings.HasSuffix(file, "_test.go") {
+			lines += strings.Count(string(text), "\n")
+		}
+	}
+	assert.LessOrEqual(t, lines, 350)
 }
 
 func play(t *testing.T, args ...string) string {
 	var out, notes strings.Builder
-	require.Zero(t, run(args, &out, &notes))
+	require.Zero(t, run(args, nil, &out, &notes))
 	require.Empty(t, notes.String())
 	return out.String()
 }

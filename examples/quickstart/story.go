@@ -1,179 +1,155 @@
 package main
 
 import (
-	"bufio"
-	"errors"
+	_ "embed"
 	"fmt"
-	"sync"
+	"io"
+	"strings"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
-// perform runs the whole story.
-func perform(out *bufio.Writer, c *journal.Recorder) {
-	h := &host{
-		c:        c,
-		requests: make(chan func() error),
-		turns:    make(chan struct{}),
-		jobs:     make(map[uint64]*job),
-		out:      out,
-		moving:   new(sync.WaitGroup),
-	}
-	h.moving.Add(1) // until the loop waits for the first event
-	go tell(&story{h})
-	h.loop()
-}
+//go:embed story.txt
+var text string // what is said before each scene, and at last
 
-// A story is the rest of the host's program: it asks for jobs, and it is to blame for what happens to the workers.
-//
-// It waits until nothing moves before it goes on, so that the transcript is always the same. For this it counts,
-// in moving, the messages, requests and turns that are on their way. Your program needs nothing like it.
+// A story is all that is around the loop: who wants jobs done, the clock, the network, and the coordinator, whose messages
+// it prints. Your program needs nothing like it.
 type story struct {
-	h *host
+	*journal.Recorder
+	said        chan string // by the loop
+	workers     int         // which the loop has started
+	lines       chan *line  // to them
+	line        *line       // the present one
+	delayed     [][]byte    // messages of the one before
+	requests    chan *request
+	calls       chan func()
+	turns, done chan struct{}
 }
 
-func tell(s *story) {
-	h := s.h
-	h.moving.Wait()
-	h.title()
-
-	h.scene("A worker starts", "It announces itself with an id that no other worker has had. It gets no job before that.")
-	s.ask(
-		func() error { return h.start("w-1") },
-		s.refused(wc.ErrWorkerNotReady, func() error { return h.spawn(1, 1, "divide 84 by 2") }),
-	)
-
-	h.scene("Three jobs", "One returns a result, one an error, and one panics. The worker survives all three.")
-	s.ask(
-		func() error { return h.spawn(1, 1, "divide 84 by 2") },
-		func() error { return h.spawn(2, 1, "divide 84 by two") },
-		func() error { return h.spawn(3, 1, "divide 84 by 0") },
-	)
-	h.table()
-
-	h.scene("A poll", "A long job sends nothing by itself, so the host asks for its status.")
-	s.ask(func() error { return h.spawn(4, 1, "watch the oven") })
-	s.ask(func() error { return h.c.PollStatus(4) })
-	h.table()
-
-	h.scene("A cancel", "It is a handshake, not a kill: the worker acknowledges it (the job will report no outcome),\nlets go of what the job has under way (drain), and cleans up (finalize).")
-	s.ask(func() error { return h.c.CancelJob(4, "dinner is ready") })
-	h.table()
-
-	h.scene("A cancel that comes too late", "The job has ended before the request arrives. Its result counts.")
-	s.ask(
-		func() error { return h.spawn(5, 1, "divide 1000 by 8") },
-		func() error { return h.c.CancelJob(5, "never mind") },
-	)
-	h.table()
-
-	h.scene("A worker is lost", "The network fails. All jobs of the worker fail at once, so nobody waits for them. The worker does not know\nthat, and what it sends now arrives late. The host refuses it, because the session of that worker has ended.")
-	s.ask(
-		func() error { return h.spawn(6, 2, "watch the door") },
-		func() error { return h.spawn(7, 2, "watch the tide") },
-	)
-	late := s.cutLine()
-	s.deliver(late)
-	h.table()
-
-	h.scene("Its successor", "A new worker runs the failed jobs again. Two more late messages of the first worker, one of them about\nthe same job, change nothing.")
-	s.ask(func() error { return h.start("w-2") })
-	s.ask(
-		func() error { return h.spawn(6, 2, "watch the door") },
-		func() error { return h.spawn(7, 2, "watch the tide") },
-	)
-	s.deliver(late)
-	s.deliver(late)
-	h.table()
-
-	h.scene("A worker hangs", fmt.Sprintf("Job 8 is cancelled, but it never lets go of what it holds: the worker does not answer DrainJob and does\nnothing else any more. The host allows it %d turns. Then it kills the worker, and another one takes over.", limits.Drain))
-	s.ask(func() error { return h.spawn(stuckTask, 1, "hold the rope") })
-	s.ask(func() error { return h.c.CancelJob(stuckTask, "let go") })
-	for range limits.Drain {
-		s.turn()
-	}
-	s.ask(func() error { return h.start("w-3") })
-	s.ask(
-		func() error { return h.spawn(6, 2, "watch the door") },
-		func() error { return h.spawn(7, 2, "watch the tide") },
-	)
-	h.table()
-
-	h.scene("A region is closed", "Jobs 6 and 7 belong to region 2, the others to region 1. Closing a region cancels its jobs and lets no new\none in. The host waits until all of them have ended.")
-	s.ask(
-		func() error { return h.closeRegion(2, "the night is over") },
-		s.refused(wc.ErrRegionClosed, func() error { return h.spawn(9, 2, "watch the moon") }),
-	)
-	h.table()
-
-	h.scene("Shutdown", "The host takes no new jobs, lets those in flight end, and then asks the worker to stop.")
-	s.ask(
-		func() error { return h.spawn(9, 1, "divide 81 by 9") },
-		func() error { return h.c.ShutdownWhenIdle("the day is over") },
-		s.refused(wc.ErrShutdownInProgress, func() error { return h.spawn(10, 1, "divide 100 by 10") }),
-	)
-	h.table()
-
-	h.end()
-	close(h.requests)
+// A line is the network between the host and one worker.
+type line struct {
+	toWorker, toHost chan []byte
+	send             func([]byte)  // for the worker
+	ended            chan struct{} // closed when the worker has ended
 }
 
-// ask begins a turn, makes calls in it, and waits for everything that follows from them.
-func (s *story) ask(calls ...func() error) {
-	s.turn()
-	s.request(func() error {
-		for _, call := range calls {
-			if err := call(); err != nil {
-				return err
+// A step of the story is over when the loop has said a line with the last text, and has nothing to send.
+type step struct {
+	do   func()
+	last string
+}
+
+func tell(out io.Writer, c *journal.Recorder) {
+	s := &story{c, make(chan string), 0, make(chan *line, 1), nil, nil, make(chan *request), make(chan func()), make(chan struct{}), make(chan struct{})}
+	kill := func(why error) { s.say("%4d  (%s: it is killed)", s.Turn(), brief(why)) } // the story cuts its line
+	go hostLoop(s, s.start, kill, func(wc.Envelope) {}, s.requests, s.calls, s.turns, s.done)
+	s.line = <-s.lines
+	for scene, about := range strings.SplitAfter(text, "\nturn\n") {
+		fmt.Fprint(out, about)
+		for _, step := range s.scenes()[scene] {
+			step.do()
+			for line, last := "...", false; !last || line != ""; fmt.Fprint(out, line) {
+				line = <-s.said
+				last = last || strings.Contains(line, step.last)
 			}
 		}
-		return nil
-	})
+	}
+	s.done <- struct{}{}
 }
 
-func (s *story) request(call func() error) {
-	s.h.moving.Add(1)
-	s.h.requests <- call
-	s.h.moving.Wait()
-}
-
-// refused makes a call that must be refused.
-func (s *story) refused(want error, call func() error) func() error {
-	return func() error {
-		err := call()
-		if !errors.Is(err, want) {
-			return fmt.Errorf("expected %v, got %v", want, err)
-		}
-		s.h.event("a job is refused, as it should be: %s", describeError(err))
-		return nil
+func (s *story) scenes() [][]step {
+	job := func(id, region uint64, task, last string) step {
+		return step{func() { s.requests <- s.request(id, region, task) }, last}
+	}
+	call := func(last string, f func()) step { return step{func() { s.calls <- f }, last} }
+	lost := call("cut", func() { s.say("%4d  (the line to the worker is cut)", s.Turn()) })
+	turn, door, tide := step{func() { s.turns <- struct{}{} }, ""}, job(6, 2, "watch the door", "Status"), job(7, 2, "watch the tide", "Status")
+	late := step{func() { s.line.toHost <- s.delayed[0]; s.delayed = s.delayed[1:] }, "refused"}
+	return [][]step{
+		{{func() {}, "Ready"}},
+		{turn, job(1, 1, "divide 84 by 2", "42"), job(2, 1, "divide 84 by two", "(outcome)"), job(3, 1, "divide 84 by 0", "(outcome)")},
+		{turn, job(4, 1, "watch the oven", "Status"), turn, call("Snapshot", func() { _ = s.PollStatus(4) })},
+		{turn, call("(cancelled)", func() { _ = s.CancelJob(4, "dinner is ready") })},
+		{turn, call("125", func() { s.spawn(5, 1, "divide 1000 by 8"); _ = s.CancelJob(5, "never mind") })},
+		{turn, door, tide, turn, lost, {s.cut, "Ready"}, turn, late},
+		{turn, door, tide, turn, late, turn, late},
+		{turn, job(stuckJob, 1, "hold the rope", "Status"), call("DrainJob", func() { _ = s.CancelJob(stuckJob, "let go") }), turn, turn,
+			{turn.do, "killed"}, lost, {s.cut, "Ready"}, door, tide},
+		{turn, call("job 7, ", func() { _, _ = s.CloseRegion(2, "the night is over"); s.spawn(9, 2, "watch the moon") })},
+		{turn, call("ShutdownC", func() { s.spawn(9, 1, "divide 81 by 9"); _ = s.ShutdownWhenIdle("the day is over") }), job(10, 1, "divide 8 by 2", "refused")},
+		{},
 	}
 }
 
-// turn begins a turn of the host.
-func (s *story) turn() {
-	s.h.moving.Add(1)
-	s.h.turns <- struct{}{}
-	s.h.moving.Wait()
+func (s *story) spawn(id, region uint64, task string) {
+	job := s.request(id, region, task)
+	if err := s.SpawnTagged(job.spawn, job); err != nil {
+		job.refuse(err)
+	}
 }
 
-// cutLine cuts the line to the worker. It returns what the worker sends after that.
-func (s *story) cutLine() (late <-chan []byte) {
-	l := s.h.line
-	s.turn()
-	s.request(func() error {
-		s.h.event("the line to %s breaks", l.worker)
-		l.cut()
-		return nil
-	})
-	return l.late
+func (s *story) request(id, region uint64, task string) *request {
+	return &request{
+		spawn: wc.SpawnJob{JobID: id, RegionID: region, TaskID: id, ObligationID: id, Payload: []byte(task)},
+		settle: func(job wc.TrackedJob) {
+			result, _ := job.Outcome.(wc.OutcomeOk)
+			s.say("      job %d, %q: %v (%v) %s", id, task, job.State, job.Cause, result.Payload)
+		},
+		refuse: func(err error) { s.say("      job %d, %q: refused, because %s", id, task, brief(err)) },
+	}
 }
 
-// deliver has one late message arrive.
-func (s *story) deliver(late <-chan []byte) {
-	s.turn()
-	s.request(func() error {
-		s.h.receive(<-late)
-		return nil
-	})
+// start starts a worker at the end of a new line.
+func (s *story) start() (<-chan []byte, chan<- []byte) {
+	l := &line{make(chan []byte), make(chan []byte), nil, make(chan struct{})}
+	l.send = func(data []byte) { l.toHost <- data }
+	s.workers++
+	id := fmt.Sprint("w-", s.workers)
+	go func() {
+		work(id, func(data []byte) { l.send(data) }, func() []byte { return <-l.toWorker })
+		close(l.ended)
+	}()
+	s.lines <- l
+	return l.toHost, l.toWorker
 }
+
+// cut cuts the line. What its worker sends after that is delayed.
+func (s *story) cut() {
+	s.line.send = func(data []byte) { s.delayed = append(s.delayed, data) }
+	s.line.toWorker <- nil
+	<-s.line.ended
+	close(s.line.toHost)
+	s.line = <-s.lines
+}
+
+// AppendNext says what is sent; an empty line if nothing is.
+func (s *story) AppendNext(dst []byte) (text []byte, env wc.Envelope, ok bool) {
+	if text, env, ok = s.Recorder.AppendNext(dst); ok {
+		s.say("%4d  %v", s.Turn(), env)
+	} else {
+		s.said <- ""
+	}
+	return text, env, ok
+}
+
+// Receive says what arrives, and the state in which its job is then.
+func (s *story) Receive(data []byte) (wc.Envelope, error) {
+	env, err := s.Recorder.Receive(data)
+	led := ""
+	if id, _ := wc.JobOf(env.Op); err != nil {
+		led = "(refused: " + brief(err) + ")"
+	} else if now, tracked := s.JobState(id); tracked {
+		led = "(now " + now.String() + ")"
+	}
+	s.say("%4d  %v  %s", s.Turn(), env, led)
+	return env, err
+}
+
+// say says a line, of at most 80 columns.
+func (s *story) say(format string, args ...any) {
+	s.said <- tool.Wrap(strings.TrimRight(fmt.Sprintf(format, args...), " "), 80, 6)
+}
+
+func brief(err error) string { return strings.TrimPrefix(err.Error(), "workerchannel: ") }

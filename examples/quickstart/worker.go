@@ -5,87 +5,44 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 
 	wc "github.com/workerchannel/workerchannel"
 )
 
-// A line carries bytes between the host and one worker, in order, until it is cut.
-type line struct {
-	worker   string
-	toWorker chan []byte
-	toHost   chan []byte // closed by the worker when it is gone
-	cut      func()      // cuts the line, as if the network failed or the worker's process was killed
-	broken   chan struct{}
-	late     chan []byte     // what the worker has sent on the broken line
-	moving   *sync.WaitGroup // see story
-}
-
-func newLine(worker string, moving *sync.WaitGroup) line {
-	broken := make(chan struct{})
-	return line{
-		worker:   worker,
-		toWorker: make(chan []byte, 16),
-		toHost:   make(chan []byte, 16),
-		cut: sync.OnceFunc(func() {
-			moving.Add(1)
-			close(broken)
-		}),
-		broken: broken,
-		late:   make(chan []byte, 16),
-		moving: moving,
-	}
-}
-
-// send puts a message on the line. On a broken line it comes late.
-func (l *line) send(data []byte) {
-	select {
-	case <-l.broken:
-		l.late <- data
-	default:
-		l.moving.Add(1)
-		l.toHost <- data
-	}
-}
-
-var errKilled = errors.New("killed")
-
-// work is the worker's event loop. Here it runs in a goroutine; it could be another process. It takes any number of
-// jobs; one that takes only some at a time says how many after it has announced itself, so that a host of
-// examples/driver gives it no more (PROTOCOL.md, section 13).
-func work(l line) {
-	w := wc.NewWorker(l.worker, seed)
-	err := w.Announce()
-	for err != errKilled {
+// work is the worker's event loop. Here it runs in a goroutine; it could be another process. receive waits for the next
+// message; it returns nil when the host is gone.
+func work(id string, send func([]byte), receive func() []byte) {
+	w := wc.NewWorker(id, seed)
+	for err := w.Announce(); ; {
 		if err != nil && !w.Closed() {
-			_ = w.Diagnose(wc.Diagnostic{Level: wc.LevelError, Category: "worker", Message: err.Error()})
 			_ = w.Fail(err.Error())
 		}
 		for data, _, ok := w.AppendNext(nil); ok; data, _, ok = w.AppendNext(nil) {
-			l.send(data)
+			send(data)
 		}
 		if w.Closed() {
-			break
+			return
 		}
-		l.moving.Done()
-		select {
-		case data := <-l.toWorker:
-			w.AdvanceTurn()
+		data := receive()
+		w.AdvanceTurn()
+		if data != nil {
 			var env wc.Envelope
 			if env, err = w.Receive(data); err == nil {
-				err = answer(w, env.Op, &l)
+				err = answer(w, env.Op)
 			}
-		case <-l.broken:
-			err = giveUp(w)
+			continue
+		}
+		err = errors.New("the host is gone")
+		for j := range w.Jobs() {
+			_ = w.Complete(j.JobID, wc.OutcomeErr{Code: "lost", Message: err.Error()})
 		}
 	}
-	l.moving.Add(1) // the end of the line reaches the host
-	close(l.toHost)
-	l.moving.Done()
 }
 
+const stuckJob = 8 // it never lets go
+
 // answer does what the host asks for. The Worker answers polls by itself.
-func answer(w *wc.Worker, op wc.Op, l *line) error {
+func answer(w *wc.Worker, op wc.Op) error {
 	switch op := op.(type) {
 	case wc.SpawnJob:
 		if err := w.Start(op.JobID); err != nil {
@@ -99,36 +56,15 @@ func answer(w *wc.Worker, op wc.Op, l *line) error {
 			return w.AcknowledgeCancel(op.JobID)
 		}
 	case wc.DrainJob:
-		if j, _ := w.Job(op.JobID); j.TaskID == stuckTask {
-			return hang(l)
+		if op.JobID != stuckJob {
+			return w.CompleteDrain(op.JobID)
 		}
-		return w.CompleteDrain(op.JobID)
 	case wc.FinalizeJob:
 		return w.CompleteFinalize(op.JobID)
 	case wc.ShutdownWorker:
 		return w.CompleteShutdown()
 	}
 	return nil
-}
-
-// stuckTask is the task of the job that never lets go.
-const stuckTask = 8
-
-// hang never returns, as far as the host can see: only killing the worker ends it.
-func hang(l *line) error {
-	l.moving.Done()
-	<-l.broken
-	return errKilled
-}
-
-// giveUp sends the last messages of a worker that has lost its host.
-func giveUp(w *wc.Worker) error {
-	for j := range w.Jobs() {
-		if err := w.Complete(j.JobID, wc.OutcomeErr{Code: "lost", Message: "the host is gone"}); err != nil {
-			return err
-		}
-	}
-	return w.Fail("the host is gone")
 }
 
 // do does a task. It returns nil for a task that goes on until it is cancelled.
@@ -139,10 +75,10 @@ func do(task string) (outcome wc.Outcome) {
 		}
 	}()
 	var a, b int
-	if !strings.HasPrefix(task, "divide ") {
+	switch _, err := fmt.Sscanf(task, "divide %d by %d", &a, &b); {
+	case strings.HasPrefix(task, "watch "), strings.HasPrefix(task, "hold "):
 		return nil
-	}
-	if _, err := fmt.Sscanf(task, "divide %d by %d", &a, &b); err != nil {
+	case err != nil:
 		return wc.OutcomeErr{Code: "bad_task", Message: err.Error()}
 	}
 	return wc.OutcomeOk{Payload: strconv.AppendInt(nil, int64(a/b), 10)}
