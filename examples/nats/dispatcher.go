@@ -12,6 +12,7 @@ import (
 
 	"github.com/workerchannel/workerchannel/examples/driver"
 	natsconn "github.com/workerchannel/workerchannel/examples/driver/nats"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
 // tries is how many workers may end while they have a job before it fails, because it may be what kills them.
@@ -115,5 +116,5 @@ func (d *dispatcher) close() {
 
 func (d *dispatcher) String() string {
 	s := d.host.Stats()
-	return fmt.Sprintf("%d workers joined, %d jobs ran again", s.WorkersStarted, s.Retries)
+	return fmt.Sprintf("%s joined, %s ran again", tool.Count(s.WorkersStarted, "worker"), tool.Count(s.Retries, "job"))
 }

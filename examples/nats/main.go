@@ -5,52 +5,50 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log"
 	"math"
 	"net/url"
 	"os"
-	"os/signal"
 	"regexp"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
-const usage = `Counts primes in worker processes, connected by NATS. Every job gets one result, though workers
-and dispatchers die: run the same command again and it goes on where it was.
+var command = tool.Command{
+	Name: "nats", Usage: "[flags]", Found: "if a job failed",
+	About: "Counts primes in worker processes, connected by NATS. Every job gets one result, though workers and dispatchers " +
+		"die: run the same command again and it goes on where it was. Without -url it runs a NATS server within the program, " +
+		"without -worker it is a dispatcher and starts four workers.",
+	Examples: `go run . -kill 2 -stats         # kill two of them while they work
+go run . -store DIR             # keep jobs and results, to go on after a crash
+go run . -url nats://host:4222  # a NATS server that you have (nats-server -js)
+go run . -worker -url URL       # one more worker, until it is interrupted
+`,
+}
 
-  go run .                        a NATS server within the program, and four workers
-  go run . -kill 2 -stats         kill two of them while they work
-  go run . -store DIR             keep jobs and results in DIR, to go on after a crash
-  go run . -url nats://host:4222  a NATS server that you have (nats-server -js)
-  go run . -worker -url URL       one more worker, on any machine, until it is interrupted
+func main() { tool.MainContext(run) }
 
-`
-
-func main() {
-	log.SetFlags(0)
-	o, err := parse(os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return
-	case err != nil:
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	if o.worker || o.child {
-		err = beWorker(ctx, o)
-	} else {
-		err = dispatch(ctx, o, os.Stdout)
-	}
+func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	o, err := parse(args, stdout)
 	if err != nil {
-		log.Fatal(err)
+		return command.End(stderr, err)
 	}
+	shown := tool.NewProgress(os.Stderr)
+	log.SetFlags(0)
+	log.SetOutput(shown)
+	if o.worker || o.child {
+		err = beWorker(ctx, o, shown)
+	} else {
+		err = dispatch(ctx, o, shown, shown.Above(os.Stdout))
+	}
+	return command.End(stderr, err)
 }
 
 type options struct {
@@ -63,40 +61,26 @@ type options struct {
 	jobs, size          int
 }
 
-// parse reads the arguments. It prints what is wrong with them to stderr.
-func parse(args []string, stderr io.Writer) (*options, error) {
+func parse(args []string, stdout io.Writer) (*options, error) {
 	o := new(options)
-	flags := flag.NewFlagSet("nats", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		flags.PrintDefaults()
-	}
+	flags := command.Flags()
 	flags.BoolVar(&o.worker, "worker", false, "be a worker")
 	flags.BoolVar(&o.child, "child", false, "be a worker that ends with the dispatcher or when standard input ends")
-	flags.StringVar(&o.url, "url", "", "NATS server; one within this program if empty")
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the server within this program")
-	flags.StringVar(&o.store, "store", "", "directory of the server within this program; a temporary one if empty")
-	flags.StringVar(&o.prefix, "prefix", defaultPrefix, "prefix of the subjects and streams, a name of its own for each set of jobs")
-	flags.DurationVar(&o.beat, "beat", defaultBeat, "how often each side sends a sign of life; must be the same everywhere")
-	flags.IntVar(&o.workers, "workers", 4, "worker processes to start")
-	flags.IntVar(&o.kill, "kill", 0, "how many of them to kill when a quarter of the jobs is done")
-	flags.IntVar(&o.jobs, "jobs", 2000, "number of jobs")
-	flags.IntVar(&o.size, "size", 50_000, "numbers to search in each")
+	flags.StringVar(&o.url, "url", "", "NATS server at this `URL`; one within this program if empty")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "`address` of the server within this program")
+	flags.StringVar(&o.store, "store", "", "`directory` of the server within this program; a temporary one if empty")
+	flags.StringVar(&o.prefix, "prefix", defaultPrefix, "`prefix` of the subjects and streams, a name of its own for each set of jobs")
+	flags.DurationVar(&o.beat, "beat", defaultBeat, "how `often` each side sends a sign of life; must be the same everywhere")
+	flags.IntVar(&o.workers, "workers", 4, "how `many` worker processes to start")
+	flags.IntVar(&o.kill, "kill", 0, "how `many` of them to kill when a quarter of the jobs is done")
+	flags.IntVar(&o.jobs, "jobs", 2000, "the `number` of jobs")
+	flags.IntVar(&o.size, "size", 50_000, "how many `numbers` to search in each")
 	flags.BoolVar(&o.fresh, "new", false, "delete the jobs and results of an earlier run first")
 	flags.BoolVar(&o.stats, "stats", false, "print the throughput")
-	if err := flags.Parse(args); err != nil {
+	if err := command.Parse(flags, args, stdout); err != nil {
 		return nil, err
 	}
-	err := o.check()
-	if flags.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return nil, err
-	}
-	return o, nil
+	return o, o.check()
 }
 
 const (
@@ -130,7 +114,7 @@ func (o *options) check() error {
 	return nil
 }
 
-func beWorker(ctx context.Context, o *options) error {
+func beWorker(ctx context.Context, o *options, shown *tool.Progress) error {
 	nc, err := connect(o.url)
 	if err != nil {
 		return err
@@ -140,15 +124,14 @@ func beWorker(ctx context.Context, o *options) error {
 	if o.child {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
-			os.Exit(1) // the parent is dead: it closes the pipe only when this process has ended
+			os.Exit(tool.Unable) // the parent is dead: it closes the pipe only when this process has ended
 		}()
 		return w.work(ctx, nc, o.prefix, o.beat, true)
 	}
-	stop := showProgress(os.Stderr, w.String)
+	stop := showProgress(shown, w.String)
 	err = w.work(ctx, nc, o.prefix, o.beat, false)
 	stop()
-	log.Printf("worker: %d jobs done", w.done.Load())
-	return err
+	return fmt.Errorf("%w; %s done", cmp.Or(err, context.Cause(ctx)), tool.Count(w.done.Load(), "job"))
 }
 
 // hint returns the command with which a worker joins.

@@ -11,10 +11,14 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
 // A tally adds up the results.
 type tally struct {
+	most             int // primes in a job
 	mu               sync.Mutex
 	primes, done     int
 	first            error // of the jobs that failed
@@ -23,19 +27,25 @@ type tally struct {
 	quarterAt, allAt int
 }
 
-func newTally(jobs int) *tally {
-	return &tally{quarter: make(chan struct{}), all: make(chan struct{}), quarterAt: max(1, jobs/4), allAt: jobs}
+func newTally(jobs, size int) *tally {
+	return &tally{most: size, quarter: make(chan struct{}), all: make(chan struct{}), quarterAt: max(1, jobs/4), allAt: jobs}
 }
 
+// add takes the result of a job. There is one of each, but others may write to the stream, too.
 func (t *tally) add(job, result string, failed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if number, err := strconv.Atoi(job); err != nil || number < 1 || number > t.allAt || job != strconv.Itoa(number) {
+		log.Printf("ignoring a result of job %.100q, which is none of the jobs", job)
+		return
+	}
 	n, err := strconv.Atoi(result)
-	if failed || err != nil {
+	if failed || err != nil || n < 0 || n > t.most {
 		t.failed++
 		if t.first == nil {
 			t.first = fmt.Errorf("job %s: %.200q", job, result)
 		}
+		n = 0
 	}
 	t.primes += n
 	t.done++
@@ -54,7 +64,7 @@ func (t *tally) count() int {
 }
 
 // dispatch submits the jobs, has workers do them, and adds the results up.
-func dispatch(ctx context.Context, o *options, out io.Writer) error {
+func dispatch(ctx context.Context, o *options, shown *tool.Progress, out io.Writer) error {
 	serverURL := o.url
 	if serverURL == "" {
 		s, stop, err := startServer(o.listen, o.store)
@@ -75,7 +85,7 @@ func dispatch(ctx context.Context, o *options, out io.Writer) error {
 	}
 	log.Printf("more workers join with: %s", hint(o, joinURL(serverURL)))
 
-	results := newTally(o.jobs)
+	results := newTally(o.jobs, o.size)
 	stop, err := q.collect(ctx, results.add)
 	if err != nil {
 		return err
@@ -87,9 +97,9 @@ func dispatch(ctx context.Context, o *options, out io.Writer) error {
 	}
 	began := time.Now()
 	report := func() string {
-		return fmt.Sprintf("%d of %d results; %s", results.count(), o.jobs, d)
+		return fmt.Sprintf("%d of %s; %s", results.count(), tool.Count(o.jobs, "result"), d)
 	}
-	stopProgress := sync.OnceFunc(showProgress(os.Stderr, report))
+	stopProgress := sync.OnceFunc(showProgress(shown, report))
 	workers := &workforce{}
 	defer workers.end()
 	end := sync.OnceFunc(func() { d.close(); stopProgress() })
@@ -107,7 +117,7 @@ func dispatch(ctx context.Context, o *options, out io.Writer) error {
 		case <-come:
 		case <-ctx.Done():
 			end()
-			return fmt.Errorf("interrupted: %s%s", report(), goOn(o))
+			return fmt.Errorf("%w; %s%s", context.Cause(ctx), report(), goOn(o))
 		}
 		if come == results.quarter {
 			workers.kill(o.kill)
@@ -120,13 +130,13 @@ func dispatch(ctx context.Context, o *options, out io.Writer) error {
 	}
 	text := fmt.Sprintf("primes below %d: %d\n", o.jobs*o.size, results.primes)
 	if o.stats {
-		text += fmt.Sprintf("%d jobs in %v: %.0f a second\n", o.jobs, took.Round(time.Millisecond), float64(o.jobs)/took.Seconds())
+		text += fmt.Sprintf("%s in %v: %.0f a second\n", tool.Count(o.jobs, "job"), took.Round(time.Millisecond), float64(o.jobs)/took.Seconds())
 	}
 	if o.stats || o.kill > 0 {
 		text += d.String() + "\n"
 	}
 	if results.failed > 0 {
-		return fmt.Errorf("%d of %d jobs failed, the first was %w; -new runs all again", results.failed, o.jobs, results.first)
+		return tool.Finding{Err: fmt.Errorf("%d of %s failed, the first was %w; -new runs all again", results.failed, tool.Count(o.jobs, "job"), results.first)}
 	}
 	_, err = io.WriteString(out, text)
 	return err
@@ -142,7 +152,10 @@ func goOn(o *options) string {
 }
 
 // A workforce is the worker processes that this one has started. They end with it, however it ends.
-type workforce struct{ all []*exec.Cmd }
+type workforce struct {
+	all  []*exec.Cmd
+	said []*safetext.Lines // on their standard errors
+}
 
 func (w *workforce) start(o *options, serverURL string) error {
 	executable, err := os.Executable()
@@ -151,14 +164,15 @@ func (w *workforce) start(o *options, serverURL string) error {
 	}
 	for range o.workers {
 		cmd := exec.Command(executable, "-child", "-url", serverURL, "-prefix", o.prefix, "-beat", o.beat.String())
-		cmd.Stderr = os.Stderr
+		said := safetext.NewLines(func(line string) { log.Print("worker: ", line) })
+		cmd.Stderr = said
 		if _, err := cmd.StdinPipe(); err != nil {
 			return err
 		}
 		if err := cmd.Start(); err != nil {
 			return err
 		}
-		w.all = append(w.all, cmd)
+		w.all, w.said = append(w.all, cmd), append(w.said, said)
 	}
 	return nil
 }
@@ -171,10 +185,11 @@ func (w *workforce) kill(n int) {
 
 // end waits for the workers. Those that have not shut down, because the dispatcher did not reach them, are told again.
 func (w *workforce) end() {
-	for _, cmd := range w.all {
+	for i, cmd := range w.all {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		late := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
 		late.Stop()
+		w.said[i].Flush()
 	}
 }

@@ -48,10 +48,38 @@ func startServer(listen, dir string) (s *server.Server, stop func(), err error) 
 		return nil, nil, err
 	}
 	stop = func() { s.Shutdown(); s.WaitForShutdown(); remove() }
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
+	failed, ready := make(failures, 1), make(chan bool, 1)
+	s.SetLogger(failed, false, false)
+	go func() {
+		s.Start()
+		ready <- s.ReadyForConnections(10 * time.Second)
+	}()
+	select {
+	case err = <-failed:
+	case ok := <-ready:
+		if !ok {
+			err = errors.New("it does not listen on " + listen)
+		}
+	}
+	if err != nil {
 		stop()
-		return nil, nil, errors.New("the NATS server cannot listen on " + listen)
+		return nil, nil, fmt.Errorf("the NATS server within this program: %w", err)
 	}
 	return s, stop, nil
 }
+
+// failures takes the first reason for which a NATS server cannot start. What else it logs is nobody's business here.
+type failures chan error
+
+func (f failures) Fatalf(format string, v ...any) {
+	select {
+	case f <- fmt.Errorf(format, v...):
+	default:
+	}
+}
+
+func (failures) Noticef(string, ...any) {}
+func (failures) Warnf(string, ...any)   {}
+func (failures) Errorf(string, ...any)  {}
+func (failures) Debugf(string, ...any)  {}
+func (failures) Tracef(string, ...any)  {}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/workerchannel/workerchannel/examples/driver"
 	natsconn "github.com/workerchannel/workerchannel/examples/driver/nats"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
 // A worker runs jobs of one dispatcher after another.
@@ -63,7 +64,7 @@ func (w *worker) run(ctx context.Context, job *driver.Job) ([]byte, error) {
 
 func (w *worker) String() string {
 	if !w.joined.Load() {
-		return fmt.Sprintf("%d jobs done; waiting for a dispatcher", w.done.Load())
+		return fmt.Sprintf("%s done; waiting for a dispatcher", tool.Count(w.done.Load(), "job"))
 	}
-	return fmt.Sprintf("%d jobs done, %d running", w.done.Load(), w.running.Load())
+	return fmt.Sprintf("%s done, %d running", tool.Count(w.done.Load(), "job"), w.running.Load())
 }

@@ -3,10 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,13 +18,16 @@ import (
 
 	"github.com/workerchannel/workerchannel/examples/driver"
 	"github.com/workerchannel/workerchannel/examples/driver/debug"
+	"github.com/workerchannel/workerchannel/examples/internal/safetext"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
-var errInterrupted = errors.New("interrupted")
-
 // run is the host. The first thing that goes wrong cancels the jobs.
 func run() error {
+	t := newTally()
+	said := safetext.NewLines(func(line string) { log.Print("worker: ", line) })
+	defer said.Flush()
 	var worker atomic.Pointer[os.Process]
 	start := func(context.Context) (driver.Conn, error) {
 		program, err := os.Executable()
@@ -33,12 +36,12 @@ func run() error {
 		}
 		cmd := exec.Command(program)
 		cmd.Env = append(os.Environ(), workerEnv+"=1")
-		cmd.Stderr = os.Stderr
+		said.Flush() // the one before
+		cmd.Stderr = said
 		conn, err := driver.Start(cmd)
 		worker.Store(cmd.Process)
 		return conn, err
 	}
-	t := newTally()
 	limits := driver.Limits{ // that suit a worker on the same machine
 		Boot: 5 * time.Second, Silence: time.Second, Answer: *answer,
 		Cancel: 5 * time.Second, Drain: 5 * time.Second, Shutdown: 5 * time.Second,
@@ -52,13 +55,21 @@ func run() error {
 		defer w.Close()
 		options = append(options, driver.WithJournal(w))
 	}
+	var listener net.Listener
+	if *page != "" {
+		var err error
+		if listener, err = net.Listen("tcp", *page); err != nil {
+			return err
+		}
+		log.Printf("the page is http://%s/", listener.Addr())
+	}
 	host, err := driver.NewHost(options...)
 	if err != nil {
 		return err
 	}
 	host.Observe(t.message)
-	if *page != "" {
-		go func() { log.Print("subprocess: no page: ", http.ListenAndServe(*page, debug.Handler(host))) }()
+	if listener != nil {
+		go func() { log.Print("no page: ", http.Serve(listener, debug.Handler(host))) }()
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	atOnce, stopAtOnce := context.WithCancelCause(context.Background())
@@ -66,9 +77,9 @@ func run() error {
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-interrupts
-		cancel(errInterrupted)
+		cancel(tool.ErrInterrupted)
 		<-interrupts
-		stopAtOnce(fmt.Errorf("%w twice, worker killed", errInterrupted))
+		stopAtOnce(fmt.Errorf("%w twice, worker killed", tool.ErrInterrupted))
 		_ = host.Stop(atOnce)
 	}()
 

@@ -44,7 +44,7 @@ type program struct {
 	errors strings.Builder
 }
 
-func command(t *testing.T, args string) *exec.Cmd {
+func prepare(t *testing.T, args string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // for a program that hangs
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, executable, strings.Fields(args)...)
@@ -53,7 +53,7 @@ func command(t *testing.T, args string) *exec.Cmd {
 }
 
 func start(t *testing.T, args string) *program {
-	p := &program{t: t, cmd: command(t, args)}
+	p := &program{t: t, cmd: prepare(t, args)}
 	p.cmd.Stdout = &p.stdout
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
@@ -115,9 +115,9 @@ func TestKillEndsTheWorkerAndSaysWhatRanAgain(t *testing.T) {
 	assert.Zero(t, code)
 	requireResults(t, stdout, 40, 250_000, 664579)
 	assert.Contains(t, stderr, "worker has ended") // by that signal, or with a broken pipe
-	again := regexp.MustCompile(`(?m)^(\d) jobs ran again in another worker: (\d+ to \d+.*)$`).FindStringSubmatch(stderr)
+	again := regexp.MustCompile(`(?m)^(\d+) jobs? ran again in another worker: (\d+ to \d+.*)$`).FindStringSubmatch(stderr)
 	require.NotNil(t, again, stderr)
-	assert.Len(t, strings.Split(again[2], ", "), int(again[1][0]-'0'), "as many as it says")
+	assert.Equal(t, again[1], fmt.Sprint(strings.Count(again[2], ", ")+1), "as many as it says")
 	assert.Equal(t, 2, strings.Count(stderr, "\n"), stderr)
 }
 
@@ -147,18 +147,18 @@ func TestHelpSaysWhatTheProgramDoes(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := runProgram(t, "-h")
 	assert.Zero(t, code)
-	assert.Empty(t, stdout)
-	assert.Contains(t, stderr, "counts primes in a worker process")
+	assert.Empty(t, stderr)
+	assert.Contains(t, stdout, "Counts primes in a worker process")
 	for _, name := range []string{"-jobs", "-size", "-kill", "-answer", "-v"} {
-		assert.Contains(t, stderr, "\n  "+name)
+		assert.Contains(t, stdout, "\n  "+name)
 	}
 }
 
 func TestWrongArgumentsAreReported(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"-quick":                   "flag provided but not defined: -quick\n",
-		"-v true":                  "unexpected argument \"true\"\n",
+		"-quick":                   "flag provided but not defined: -quick;",
+		"-v true":                  "unexpected argument \"true\";",
 		"-jobs -1":                 "invalid value \"-1\" for flag -jobs: ",
 		"-jobs 0":                  "-jobs must be from 1 to 4294967295\n",
 		"-jobs 4294967296":         "-jobs must be from 1 to 4294967295\n",
@@ -169,7 +169,7 @@ func TestWrongArgumentsAreReported(t *testing.T) {
 		code, stdout, stderr := runProgram(t, args)
 		assert.Equal(t, 2, code, args)
 		assert.Empty(t, stdout, args)
-		assert.True(t, strings.HasPrefix(stderr, want), "%s: %s", args, stderr)
+		assert.True(t, strings.HasPrefix(stderr, "subprocess: "+want), "%s: %s", args, stderr)
 	}
 }
 

@@ -27,7 +27,7 @@ func (p *program) interrupt() { require.NoError(p.t, p.cmd.Process.Signal(os.Int
 
 func TestInterruptEndsTheProgramWithOneSummary(t *testing.T) {
 	t.Parallel()
-	p := &program{t: t, cmd: command(t, "-jobs 1000 -size 4000000")}
+	p := &program{t: t, cmd: prepare(t, "-jobs 1000 -size 4000000")}
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
 	var stderr strings.Builder

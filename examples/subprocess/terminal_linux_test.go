@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
 // openTerminal returns a terminal and what a person has of it: screen and keyboard.
@@ -40,7 +42,7 @@ func openTerminal(t *testing.T) (terminal, person *os.File) {
 // onTerminal starts the program at a terminal.
 func onTerminal(t *testing.T, args string) (p *program, person *os.File) {
 	terminal, person := openTerminal(t)
-	p = &program{t: t, cmd: command(t, args)}
+	p = &program{t: t, cmd: prepare(t, args)}
 	p.cmd.Env = append(os.Environ(), "TERM=xterm")
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = terminal, terminal, terminal
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -54,8 +56,8 @@ func TestTerminalShowsProgressAndThenOnlyResults(t *testing.T) {
 	p, person := onTerminal(t, "-jobs 4 -size 2500000")
 	shown, _ := io.ReadAll(person) // its error says that the program has ended
 	require.NoError(t, p.cmd.Wait())
-	assert.Regexp(t, `\r\x1b\[K[1-9]\d?%, 0 of 4 jobs have ended `, string(shown), "progress within a job")
-	assert.Contains(t, string(shown), "%, 3 of 4 jobs have ended ")
+	assert.Regexp(t, `\r\x1b\[K[1-9]\d?%, 0 of 4 jobs ended `, string(shown), "progress within a job")
+	assert.Contains(t, string(shown), "%, 3 of 4 jobs ended ")
 	requireResults(t, left(string(shown)), 4, 2_500_000, 664579)
 }
 
@@ -131,9 +133,9 @@ func TestResultThatCannotBeWrittenIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	defer full.Close()
 	var stderr strings.Builder
-	cmd := command(t, "-jobs 100 -size 10")
+	cmd := prepare(t, "-jobs 100 -size 10")
 	cmd.Stdout, cmd.Stderr = full, &stderr
 	_ = cmd.Run()
-	assert.Equal(t, 1, cmd.ProcessState.ExitCode())
+	assert.Equal(t, tool.Unable, cmd.ProcessState.ExitCode())
 	assert.Regexp(t, `^subprocess: .*: no space left on device; \d+ of 100 jobs had ended\n$`, stderr.String())
 }
