@@ -86,7 +86,7 @@ ok                            2
 all                           4  in 6 jobs
 `)
 	out, _ = inspectText(t, 0, "", "-stats", "-worker", "w-1", name)
-	assert.Contains(t, out, "lost                          1\nall                           1  in 1 jobs\n")
+	assert.Contains(t, out, "lost                          1\nall                           1  in 1 job\n")
 
 	data, err := os.ReadFile(name)
 	require.NoError(t, err)
@@ -136,7 +136,7 @@ func TestSelectionByTimeAndLabel(t *testing.T) {
 	out, _ := inspectText(t, 0, "", "-label", "invoice 7", "-until", "2000-01-01T00:01:00Z", name)
 	assert.Contains(t, out, `
 time                         line  session  step  verdict      turn   seq  message
-2000-01-01T00:00:00.000000Z     5        1     3  sent            0     1  coordinator → SpawnJob job 1: 0 bytes  "invoice 7"  (job 1: queued)
+2000-01-01T00:00:00.000000Z     5        1     3  sent            0     1  coordinator → SpawnJob job 1: 0 bytes  "invoice 7"  (queued)
 `)
 	_, notes := inspectText(t, 2, "", "-since", "noon", name)
 	assert.Contains(t, notes, `invalid value "noon" for flag -since: expected a time such as `)

@@ -12,11 +12,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
@@ -38,16 +38,16 @@ func TestJournalIsShownWithWhatEachMessageLedTo(t *testing.T) {
 	out, _ := inspectText(t, 0, "", "-job", "4", quickstart)
 	assert.Equal(t, quickstart+`
   line  session  step  verdict      turn   seq  message
-     1        1    46  sent            2     4  coordinator → SpawnJob job 4: 14 bytes  (job 4: queued)
-     1        1    49  accepted        2     8  w-1 → StatusSnapshot job 4: running  (job 4: queued → running)
+     1        1    46  sent            2     4  coordinator → SpawnJob job 4: 14 bytes  (queued)
+     1        1    49  accepted        2     8  w-1 → StatusSnapshot job 4: running  (queued → running)
      1        1    57  sent            3     5  coordinator → PollStatus job 4
      1        1    60  accepted        3     9  w-1 → StatusSnapshot job 4: running
-     1        1    68  sent            4     6  coordinator → CancelJob job 4: "dinner is ready"  (job 4: running → cancel_requested)
-     1        1    71  accepted        4    10  w-1 → CancelAcknowledged job 4  (job 4: cancel_requested → draining)
+     1        1    68  sent            4     6  coordinator → CancelJob job 4: "dinner is ready"  (running → cancel_requested)
+     1        1    71  accepted        4    10  w-1 → CancelAcknowledged job 4  (cancel_requested → draining)
      1        1    73  sent            4     7  coordinator → DrainJob job 4
-     1        1    76  accepted        4    11  w-1 → DrainCompleted job 4  (job 4: draining → finalizing)
+     1        1    76  accepted        4    11  w-1 → DrainCompleted job 4  (draining → finalizing)
      1        1    78  sent            4     8  coordinator → FinalizeJob job 4
-     1        1    81  accepted        4    12  w-1 → FinalizeCompleted job 4  (job 4: cancelled)
+     1        1    81  accepted        4    12  w-1 → FinalizeCompleted job 4  (cancelled)
 `, out)
 }
 
@@ -205,15 +205,15 @@ func TestJournalsOfStepsAreShown(t *testing.T) {
 		options   journal.Options
 		says, led string
 	}{
-		"one file": {journal.Options{}, "coordinator → SpawnJob job 19: 1000 bytes", "(job 19: queued)"},
-		"files":    {journal.Options{MaxFileBytes: 5000}, "coordinator → SpawnJob job 19: 1000 bytes", "(job 19: queued)"},
-		"digests":  {journal.Options{DigestOver: 10}, "coordinator → SpawnJob job 19: 1000 bytes", "(job 19: queued)"},
-		"the end":  {journal.Options{MaxFileBytes: 5000, MaxFiles: 2}, "coordinator → SpawnJob job 19", "(job 19: queued)"},
+		"one file": {journal.Options{}, "coordinator → SpawnJob job 19: 1000 bytes", "(queued)"},
+		"files":    {journal.Options{MaxFileBytes: 5000}, "coordinator → SpawnJob job 19: 1000 bytes", "(queued)"},
+		"digests":  {journal.Options{DigestOver: 10}, "coordinator → SpawnJob job 19: 1000 bytes", "(queued)"},
+		"the end":  {journal.Options{MaxFileBytes: 5000, MaxFiles: 2}, "coordinator → SpawnJob job 19", "(queued)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, _ := inspectText(t, 1, "", record(t, test.options))
 			assert.Contains(t, out, test.says+"  "+test.led+"\n")
-			assert.Contains(t, out, "w-1 → JobCompleted job 19: ok, 1000 bytes  (job 19: queued → completed)\n")
+			assert.Contains(t, out, "w-1 → JobCompleted job 19: ok, 1000 bytes  (queued → completed)\n")
 			assert.Regexp(t, `unreadable .* 16 bytes that are no message: "\\x1b\[31m no message"  \[`, out)
 			assert.NotContains(t, out, "diverges")
 			assert.NotContains(t, out, "\x1b")
@@ -258,8 +258,7 @@ func TestFollowShowsWhatIsAddedAlsoInTheNextFile(t *testing.T) {
 	require.NoError(t, err)
 	c := w.Record(wc.NewCoordinator(1), journal.Setup{})
 	reading, out := io.Pipe()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
+	ctx, interrupt := context.WithCancelCause(t.Context())
 	status := make(chan int, 1)
 	go func() {
 		status <- run(ctx, []string{"-follow", "-json", name}, nil, out, io.Discard)
@@ -277,9 +276,9 @@ func TestFollowShowsWhatIsAddedAlsoInTheNextFile(t *testing.T) {
 		assert.Equal(t, n, step.Step)
 	}
 	require.NoError(t, w.Close())
-	stop()
+	interrupt(tool.ErrInterrupted)
 	_, err = io.Copy(io.Discard, reading)
 	require.NoError(t, err)
-	assert.Zero(t, <-status)
+	assert.Equal(t, tool.Interrupted, <-status)
 	assert.Greater(t, len(journal.Files(name)), 2)
 }

@@ -1,7 +1,7 @@
 // Inspect shows what is in captures and journals: what each message says, what it led to, what is wrong and where. It
 // also draws it as a sequence diagram, and counts.
 //
-//	go run ./examples/inspect [options] [FILE...]
+//	go run ./examples/inspect [flags] [FILE...]
 //
 // Without a file, or for the file -, it reads standard input. A capture has one message a line, as JSON or with -hex in
 // hexadecimal; nothing is known of it but the messages. A journal has the calls of a program, in either form of package
@@ -9,7 +9,7 @@
 // into which a journal was divided.
 //
 //	line  verdict      turn  bytes   seq  message
-//	   1  valid          0     213     1  w-1 → JobCompleted job 7: ok, 5 bytes  (job 7: running → completed)
+//	   1  valid          0     213     1  w-1 → JobCompleted job 7: ok, 5 bytes  (running → completed)
 //	   2  invalid        0     213     2  w-1 → JobCompleted job 8: ok, 5 bytes  [replay digest mismatch: expected 5, got 6]
 //	   3  unreadable     0      18        18 bytes that are no message: "listening on :8080"  [malformed message: at byte 0: expected an object]
 //
@@ -34,6 +34,7 @@
 //	-calls       also the calls of a journal whose messages are shown anyway
 //	-follow      go on as the files grow, until interrupted
 //	-q           print nothing: only the exit status counts
+//	-w N         break lines at column N, by default that of the terminal; 0 breaks none
 //
 //	-json        print a JSON object for each line
 //	-mermaid     draw a sequence diagram as Mermaid text
@@ -51,7 +52,8 @@
 // or not hexadecimal), the reason goes to standard error.
 //
 // The exit status is 0; 1 if something of what was shown, or would be without -q, was refused, invalid, unreadable or
-// diverged; and 2 if the input cannot be read to its end, a line of a journal is damaged, or the output fails.
+// diverged; 2 if the input cannot be read to its end, a line of a journal is damaged, or the output fails; and 130 if it
+// was interrupted. Standard error says if nothing matched.
 //
 // The diagram in the README of package journal is made by
 //
@@ -62,21 +64,28 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+func main() { tool.MainContext(run) }
+
+var command = tool.Command{
+	Name: "inspect", Usage: "[flags] [FILE...]", Most: tool.Any, Found: "if something was refused, unreadable or diverged",
+	About: "Shows what is in captures of messages, one a line, and in journals: what each message says, what it led to, what " +
+		"is wrong and where. It also draws it as a sequence diagram, and counts. Without a file, or for the file -, it reads " +
+		"standard input.",
+	Examples: `go run ./examples/inspect -job 4 session.journal
+go run ./examples/inspect -failed -since 10m service.journal
+go run ./examples/inspect -svg -turns 4:8 session.journal >session.svg
+go run ./examples/inspect -follow service.journal
+`,
 }
 
 // A sink takes entries.
@@ -92,15 +101,24 @@ func (silent) entry(*entry) error { return nil }
 func (silent) finish() error      { return nil }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	o, err := parse(args, stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		return 0
-	} else if err != nil {
-		return 2
+	o, err := parse(args, stdout)
+	if err == nil {
+		err = inspect(ctx, o, stdin, stdout, stderr)
+	}
+	return command.End(stderr, err)
+}
+
+func inspect(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Writer) error {
+	if !o.follow {
+		defer tool.AtOnce(ctx)()
 	}
 	out := bufio.NewWriter(stdout)
-	counted := newStats(out)
-	var to sink = &forPeople{out: out, calls: o.calls}
+	text := &tool.Wrapper{To: out, Columns: o.columns}
+	if o.columns < 0 {
+		text.Columns = tool.Columns(stdout)
+	}
+	counted := newStats(text)
+	var to sink = &forPeople{out: text, calls: o.calls}
 	switch {
 	case o.quiet:
 		to = silent{}
@@ -113,7 +131,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case o.stats:
 		to = counted
 	}
-	bad := false
+	bad, all, shown, unread := false, 0, 0, 0
 	var last *entry // that was followed
 	track := newTracker(func(j *job) {
 		if o.shows(last, j.id) {
@@ -127,12 +145,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	take := func(e *entry) error {
 		last = e
 		track.follow(e)
+		if all++; e.verdict == unreadable && !e.journal {
+			unread++
+		}
 		if !o.wants(e) {
 			return nil
 		}
+		shown++
 		bad = bad || e.verdict.bad() || len(e.divergences) > 0
 		return to.entry(e)
 	}
+	var err error
 	r := newReader(o.hex, take, out.Flush)
 	var follow context.Context
 	if o.follow {
@@ -159,12 +182,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	switch {
 	case err != nil:
-		fmt.Fprintln(stderr, "inspect:", safe(err.Error()))
-		return 2
-	case bad:
-		return 1
+		return err
+	case all == 0:
+		fmt.Fprintln(stderr, "inspect: the input is empty")
+	case unread == all:
+		fmt.Fprintln(stderr, "inspect: no line is a message; expected a message a line, as JSON or with -hex in hexadecimal, or a journal")
+	case shown == 0:
+		fmt.Fprintln(stderr, "inspect: nothing matched")
 	}
-	return 0
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if bad {
+		return tool.Finding{}
+	}
+	return nil
 }
 
 type options struct {
@@ -178,13 +210,13 @@ type options struct {
 	session  uint64
 	from, to uint64
 	most     int
+	columns  int // negative: those of the terminal
 	files    []string
 }
 
-func parse(args []string, stderr io.Writer) (*options, error) {
-	o := &options{to: math.MaxUint64}
-	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+func parse(args []string, stdout io.Writer) (*options, error) {
+	o := &options{to: math.MaxUint64, columns: -1}
+	flags := command.Flags()
 	flags.BoolVar(&o.hex, "hex", false, "the lines are in hexadecimal")
 	flags.BoolVar(&o.json, "json", false, "print a JSON object for each line")
 	flags.BoolVar(&o.mermaid, "mermaid", false, "draw a sequence diagram as Mermaid text")
@@ -195,12 +227,14 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&o.failed, "failed", false, "show only what was refused, and messages that say that something went wrong")
 	flags.BoolVar(&o.calls, "calls", false, "show also the calls whose messages are shown anyway")
 	flags.IntVar(&o.most, "max", 200, "draw at most `N` messages")
-	flags.Uint64Var(&o.session, "session", 0, "show only session `N` of a journal, counted from 1")
-	flags.Func("job", "show only what is about job `N`", func(s string) error {
-		n, err := strconv.ParseUint(s, 10, 64)
-		o.job = &n
+	flags.Func("w", "break lines at column `N`, by default that of the terminal; 0 breaks none", func(s string) (err error) {
+		if o.columns, err = strconv.Atoi(s); err != nil || o.columns < 0 {
+			err = errors.New("expected a number of columns")
+		}
 		return err
 	})
+	flags.Uint64Var(&o.session, "session", 0, "show only session `N` of a journal, counted from 1")
+	flags.Var(tool.Number{To: &o.job}, "job", "show only what is about job `N`")
 	flags.Func("worker", "show only what was sent by worker `ID`, or to it", func(s string) error {
 		o.worker = &s
 		return nil
@@ -231,12 +265,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		}
 		return nil
 	})
-	flags.Usage = func() {
-		fmt.Fprint(stderr, "usage: inspect [options] [FILE...]\n\nShows what is in captures of messages, one a line, and in journals. Without a file it reads standard input.\n"+
-			"The exit status is 1 if something was refused.\n\n")
-		flags.PrintDefaults()
-	}
-	if err := flags.Parse(args); err != nil {
+	if err := command.Parse(flags, args, stdout); err != nil {
 		return nil, err
 	}
 	o.files = flags.Args()
@@ -257,9 +286,6 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		err = errors.New("-max must be at least 1")
 	case o.follow && len(o.files) > 1:
 		err = errors.New("-follow follows one file")
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "inspect:", err)
 	}
 	return o, err
 }

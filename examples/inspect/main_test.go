@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -89,10 +91,10 @@ func TestOutputForPeopleSaysWhatMessagesSay(t *testing.T) {
 	for i, want := range []string{
 		"  line  verdict      turn  bytes   seq  message",
 		"     1  valid           0 N    1  w-1 → BootstrapReady  (w-1 is ready)",
-		"     2  valid           2 N    4  coordinator → SpawnJob job 7: 5 bytes  (job 7: queued)",
-		"     3  valid           2 N    2  w-1 → StatusSnapshot job 7: running  (job 7: queued → running)",
+		"     2  valid           2 N    4  coordinator → SpawnJob job 7: 5 bytes  (queued)",
+		"     3  valid           2 N    2  w-1 → StatusSnapshot job 7: running  (queued → running)",
 		"     4  invalid         2 N    7  coordinator → PollStatus job 7  [replay digest mismatch: expected " + digest + ", got 5]",
-		`     5  valid           2 N    3  w-1 → JobCompleted job 7: err, "bad", "no\nway"  (job 7: running → completed)`,
+		`     5  valid           2 N    3  w-1 → JobCompleted job 7: err, "bad", "no\nway"  (running → completed)`,
 		`     6  valid           2 N    1  "\x1b[2J\nxxxxxxxxx`,
 		"     7  invalid         2 N    6  worker → DrainCompleted job 18446744073709551615  [" + described(wc.ErrMissingWorkerIdentity) + "]",
 		"     8  unreadable      2 N       0 bytes that are no message  [" + described(wc.ErrMalformed) + ": at byte 0: ",
@@ -149,7 +151,7 @@ func TestLineOf8MiBIsReadAndLongerOneSkipped(t *testing.T) {
 
 	out, notes = inspectText(t, 1, full+full, "-json")
 	assert.Equal(t, "{\"accept\":false}\n", out)
-	assert.Equal(t, "inspect: line 1: the line is longer than 8388608 bytes\n", notes)
+	assert.Equal(t, "inspect: line 1: the line is longer than 8388608 bytes\n"+notAMessage, notes)
 }
 
 func TestHundredThousandLinesGiveAsManyVerdicts(t *testing.T) {
@@ -282,3 +284,49 @@ func (r *repeated) Read(p []byte) (int, error) {
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no room") }
+
+const notAMessage = "inspect: no line is a message; expected a message a line, as JSON or with -hex in hexadecimal, or a journal\n"
+
+func TestWhatCannotBeShownIsSaid(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		in     string
+		args   string
+		notes  string
+	}{
+		{0, "", "", "inspect: the input is empty\n"},
+		{0, "", quickstart + " -job 99", "inspect: nothing matched\n"},
+		{0, "", quickstart + " -worker w-9 -q", "inspect: nothing matched\n"},
+		{0, "", quickstart + " -session 2 -stats", "inspect: nothing matched\n"},
+		{0, "", quickstart + " -label none -json", "inspect: nothing matched\n"},
+		{1, "", "../../testdata/envelopes.jsonl", notAMessage},
+		{2, "", ".", "inspect: read .: is a directory\n"},
+		{2, "", "/nonexistent", "inspect: open /nonexistent: no such file or directory\n"},
+		{2, "", "-job x", "inspect: invalid value \"x\" for flag -job: expected a number from 0 to 2^64-1; -h prints the usage\n"},
+		{2, "", "-turns 5", "inspect: invalid value \"5\" for flag -turns: expected two numbers A:B, the smaller one first; -h prints the usage\n"},
+	} {
+		args := strings.Fields(test.args)
+		if len(args) > 1 && !strings.HasPrefix(args[0], "-") { // flags come first
+			args = append(args[1:], args[0])
+		}
+		_, notes := inspectText(t, test.status, test.in, args...)
+		assert.Equal(t, test.notes, notes, test.args)
+	}
+}
+
+// Nothing is cut, and what goes on in the next line stands below the message, or a little to the right.
+func TestLinesFitTheTerminal(t *testing.T) {
+	whole, _ := inspectText(t, 1, "", quickstart)
+	for _, columns := range []int{40, 80, 132} {
+		for _, form := range []string{"-calls", "-stats"} {
+			out, _ := inspectText(t, 1, "", "-w", fmt.Sprint(columns), form, quickstart)
+			for line := range strings.Lines(out) {
+				assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), columns, line)
+			}
+		}
+		out, _ := inspectText(t, 1, "", "-w", fmt.Sprint(columns), quickstart)
+		assert.Equal(t, strings.Fields(whole), strings.Fields(out))
+	}
+	out, _ := inspectText(t, 1, "", "-w", "100", "-turns", "8:8", quickstart)
+	assert.Contains(t, out, "\n"+strings.Repeat(" ", 48)+"gone\"  [WorkerSessionMismatch:")
+}

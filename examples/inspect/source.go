@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -155,6 +156,10 @@ func (r *reader) capture(name string, lines *bufio.Reader) error {
 		var output *outputError
 		if errors.As(err, &output) {
 			return output.error
+		}
+		var unread *fs.PathError
+		if errors.As(err, &unread) { // which has the name
+			return err
 		}
 		return fmt.Errorf("%sline %d: %w", name, n, err)
 	}

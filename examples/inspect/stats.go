@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
 // stats counts. Its memory does not depend on how much there is to count.
@@ -152,7 +153,7 @@ func (s *stats) finish() error {
 			fmt.Fprintf(s.out, "%-20s  %9d\n", how, n)
 		}
 	}
-	fmt.Fprintf(s.out, "%-20s  %9d  in %d jobs\n", "all", calls, s.jobs)
+	fmt.Fprintf(s.out, "%-20s  %9d  in %s\n", "all", calls, tool.Count(s.jobs, "job"))
 	fmt.Fprintf(s.out, "\n%-20s  %9s  longest in\n", "slowest jobs", "turns")
 	for _, j := range s.slowest {
 		longest := wc.StateQueued
@@ -161,7 +162,7 @@ func (s *stats) finish() error {
 				longest = wc.JobState(state)
 			}
 		}
-		fmt.Fprintf(s.out, "job %-16d  %9d  %s, %d turns\n", j.id, j.took(), longest, j.turns[longest])
+		fmt.Fprintf(s.out, "job %-16d  %9d  %s, %s\n", j.id, j.took(), longest, tool.Count(j.turns[longest], "turn"))
 	}
 	return nil
 }

@@ -2,15 +2,16 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
+	"strings"
 
 	"github.com/workerchannel/workerchannel/examples/internal/safetext"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
 // forPeople prints a line for each entry, and begins with a line that says what is in them whenever that changes.
 type forPeople struct {
-	out   io.Writer
+	out   *tool.Wrapper
 	calls bool   // whether to print calls that send nothing and change little
 	file  string // the last one
 	begun bool
@@ -41,6 +42,7 @@ func (p *forPeople) entry(e *entry) error {
 		if dated {
 			columns = fmt.Sprintf("%-*s%s", len(timeForm), "time", columns)
 		}
+		p.out.Indent = strings.Index(columns, "message")
 		fmt.Fprintln(p.out, columns)
 		p.begun, p.file, p.kind, p.dated = true, e.file, e.journal, dated
 	}
@@ -59,7 +61,11 @@ func (p *forPeople) entry(e *entry) error {
 	case e.wrong != "":
 		what += "  [" + e.wrong + "]"
 	case e.led != "":
-		what += "  (" + e.led + ")"
+		led := e.led
+		if e.jobID != nil { // the message says that
+			led = strings.TrimPrefix(led, fmt.Sprintf("job %d: ", *e.jobID))
+		}
+		what += "  (" + led + ")"
 	}
 	var err error
 	if e.journal {
@@ -69,7 +75,7 @@ func (p *forPeople) entry(e *entry) error {
 	}
 	for i, d := range e.divergences {
 		if i == maxDivergences {
-			fmt.Fprintf(p.out, "        and %d more divergences\n", len(e.divergences)-i)
+			fmt.Fprintf(p.out, "        and %s more\n", tool.Count(len(e.divergences)-i, "divergence"))
 			break
 		}
 		fmt.Fprintf(p.out, "        diverges: %s: wanted %s, got %s\n", safe(d.Field), safe(safetext.Cut(d.Wanted, 500)), safe(safetext.Cut(d.Got, 500)))

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"strings"
@@ -64,4 +65,22 @@ func Wrap(text string, columns, indent int) string {
 		b.WriteString(line + "\n")
 	}
 	return b.String()
+}
+
+// A Wrapper breaks the lines that are written to it as Wrap does.
+type Wrapper struct {
+	To      io.Writer
+	Columns int
+	Indent  int // of what goes on in the next line
+	line    []byte
+}
+
+func (w *Wrapper) Write(text []byte) (int, error) {
+	w.line = append(w.line, text...)
+	end := bytes.LastIndexByte(w.line, '\n') + 1
+	if _, err := io.WriteString(w.To, Wrap(string(w.line[:end]), w.Columns, w.Indent)); err != nil {
+		return 0, err
+	}
+	w.line = append(w.line[:0], w.line[end:]...)
+	return len(text), nil
 }
