@@ -12,10 +12,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
-	"flag"
 	"fmt"
+	"io"
 	"io/fs"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -23,6 +22,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
 //go:embed web
@@ -31,31 +32,28 @@ var web embed.FS
 // programs is the path of the packages that run in the browser.
 const programs = "github.com/workerchannel/workerchannel/examples/browser/"
 
-const about = `Browser serves a page that renders the Mandelbrot set in a Web Worker, one job a tile. Its buttons cancel the
-jobs, and kill, replace and shut down the worker. The programs of the page are built first.
-
-Usage: browser [flags]
-
-`
-
-func main() {
-	log.SetFlags(0)
-	addr := flag.String("addr", "127.0.0.1:8080", "the `address` to serve the page on; port 0 stands for any that is free")
-	flag.Usage = func() {
-		fmt.Fprint(os.Stderr, about)
-		flag.PrintDefaults()
-	}
-	flag.Parse()
-	if flag.NArg() > 0 {
-		log.Printf("unexpected argument %q", flag.Arg(0))
-		os.Exit(2)
-	}
-	if err := serve(*addr); err != nil {
-		log.Fatal("browser: ", err)
-	}
+var command = tool.Command{
+	Name: "browser", Usage: "[flags]",
+	About: "Serves a page that renders the Mandelbrot set in a Web Worker, one job a tile. Its buttons cancel the jobs, and " +
+		"kill, replace and shut down the worker. The programs of the page are built first.",
+	Examples: `go run ./examples/browser
+go run ./examples/browser -addr localhost:0
+`,
 }
 
-func serve(addr string) error {
+func main() { tool.Main(run) }
+
+func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	flags := command.Flags()
+	addr := flags.String("addr", "127.0.0.1:8080", "the `address` to serve the page on; port 0 stands for any that is free")
+	err := command.Parse(flags, args, stdout)
+	if err == nil {
+		err = serve(*addr, stdout, stderr)
+	}
+	return command.End(stderr, err)
+}
+
+func serve(addr string, stdout, stderr io.Writer) error {
 	if _, err := goTool("list", programs+"page"); err != nil {
 		return fmt.Errorf("the page is built from source, so run this inside the repository of workerchannel: %w", err)
 	}
@@ -63,12 +61,14 @@ func serve(addr string) error {
 	if err != nil {
 		return err
 	}
-	log.Print("building… (the first time this takes a minute or two)")
+	fmt.Fprintln(stderr, "building… (the first time this takes a minute or two)")
 	site, err := newSite()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("http://%s/\n", listener.Addr())
+	if _, err := fmt.Fprintf(stdout, "http://%s/\n", listener.Addr()); err != nil {
+		return err
+	}
 	return http.Serve(listener, site)
 }
 

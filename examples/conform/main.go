@@ -151,6 +151,7 @@ func check(ctx context.Context, o *options, out io.Writer) error {
 		}
 		return p.err
 	}
+	o.command.Context, o.coordinator.Context = ctx, ctx
 	var r interface {
 		Run(conform.Check) (conform.Result, error)
 		Close()
@@ -162,10 +163,10 @@ func check(ctx context.Context, o *options, out io.Writer) error {
 	start := time.Now()
 	const patience = 3 // timeouts
 	for i, timeouts := 0, 0; i < len(checks); i++ {
-		if ctx.Err() != nil {
+		result, err := r.Run(checks[i])
+		if ctx.Err() != nil { // which kills the program
 			return context.Cause(ctx)
 		}
-		result, err := r.Run(checks[i])
 		if err != nil {
 			return err
 		}

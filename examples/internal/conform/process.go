@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,8 +36,9 @@ const DefaultTimeout = 10 * time.Second
 // A Command says how to start a program under test.
 type Command struct {
 	Args    []string
-	Timeout time.Duration // for one command; 0 is DefaultTimeout
-	TCP     bool          // commands go through a TCP connection; always so on Windows
+	Timeout time.Duration   // for one command; 0 is DefaultTimeout
+	TCP     bool            // commands go through a TCP connection; always so on Windows
+	Context context.Context // its end kills the program; nil is context.Background()
 }
 
 // A Process is a program under test. It is not safe for concurrent use.
@@ -53,6 +55,7 @@ type Process struct {
 	logged   chan struct{}  // closed when stderr is at its end
 	work     sync.WaitGroup // our goroutines
 	closed   sync.Once
+	spare    func() bool   // has the end of the context not kill it
 	gone     chan struct{} // closed when the process has ended and been waited for
 	state    error         // how it ended, once gone is closed
 }
@@ -87,6 +90,10 @@ func (c Command) Start() (*Process, error) {
 	if err := p.cmd.Start(); err != nil {
 		closeAll(ours)
 		return nil, err
+	}
+	p.spare = func() bool { return true }
+	if c.Context != nil {
+		p.spare = context.AfterFunc(c.Context, func() { kill(p.cmd) })
 	}
 	go func() {
 		p.state = p.cmd.Wait()
@@ -153,6 +160,7 @@ func (p *Process) disconnect() {
 func (p *Process) Close() { p.closed.Do(p.close) }
 
 func (p *Process) close() {
+	p.spare()
 	kill(p.cmd)
 	p.disconnect()
 	<-p.gone

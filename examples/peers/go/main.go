@@ -5,18 +5,28 @@
 package main
 
 import (
-	"log"
-	"os"
+	"fmt"
+	"io"
 
 	"github.com/workerchannel/workerchannel/examples/internal/conform"
+	"github.com/workerchannel/workerchannel/examples/internal/tool"
 )
 
-func main() {
-	log.SetFlags(0)
-	if len(os.Args) != 2 || os.Args[1] != conform.WorkerHalf && os.Args[1] != conform.CoordinatorHalf {
-		log.Fatal("usage: go worker|coordinator")
+func main() { tool.Main(run) }
+
+var command = tool.Command{
+	Name: "go", Usage: "worker|coordinator", Most: 1,
+	About:    "Is one half of the protocol, over the core of this repository, for the command pipe of examples/conform.",
+	Examples: "go run ./examples/conform worker -- ./go worker\n",
+}
+
+func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	flags := command.Flags()
+	err := command.Parse(flags, args, stdout)
+	if half := flags.Arg(0); err == nil && half != conform.WorkerHalf && half != conform.CoordinatorHalf {
+		err = fmt.Errorf("expected worker or coordinator, got %q; -h prints the usage", half)
+	} else if err == nil {
+		err = conform.Serve(conform.NewReference(half))
 	}
-	if err := conform.Serve(conform.NewReference(os.Args[1])); err != nil {
-		log.Fatal(err)
-	}
+	return command.End(stderr, err)
 }
