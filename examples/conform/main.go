@@ -47,7 +47,7 @@ var command = tool.Command{
        conform -list worker|coordinator|pair`,
 	About: "Checks whether a program, in any language, does one half of the protocol as PROTOCOL.md says, or runs a worker " +
 		"and a coordinator against each other. docs/writing-a-peer.md says what the program has to offer for that.",
-	Examples: `go run ./examples/conform worker -- python3 examples/peers/python/peer.py worker
+	Examples: `go run ./examples/conform worker -- python3 peer.py worker
 go run ./examples/conform -data testdata coordinator -- ./my-coordinator
 go run ./examples/conform -run '^(wire|reading)/' worker -- ./my-worker
 go run ./examples/conform -list worker

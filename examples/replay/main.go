@@ -40,7 +40,7 @@ var command = tool.Command{
 	About: "Makes the calls of recorded sessions again and prints each difference, and how many there were. " +
 		"Without a file, or for the file -, it reads standard input.",
 	Examples: `go run ./examples/replay session.journal
-go run ./examples/replay -max 5 testdata/sessions.jsonl testdata/worker_sessions.jsonl
+go run ./examples/replay -max 5 testdata/sessions.jsonl
 `,
 }
 

@@ -8,40 +8,17 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/workerchannel/workerchannel/examples/internal/tool"
+	"github.com/workerchannel/workerchannel/examples/internal/tooltest"
 )
 
-// openTerminal returns a terminal and what a person has of it: screen and keyboard.
-func openTerminal(t *testing.T) (terminal, person *os.File) {
-	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Skip("this test needs a pseudo-terminal: ", err)
-	}
-	t.Cleanup(func() { _ = person.Close() })
-	var number, unlock int32
-	control := func(request uintptr, value *int32) {
-		raw, err := person.SyscallConn()
-		require.NoError(t, err)
-		require.NoError(t, raw.Control(func(fd uintptr) {
-			_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, request, uintptr(unsafe.Pointer(value)))
-			require.Zero(t, errno)
-		}))
-	}
-	control(syscall.TIOCSPTLCK, &unlock)
-	control(syscall.TIOCGPTN, &number)
-	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	require.NoError(t, err)
-	return terminal, person
-}
-
-// onTerminal starts the program at a terminal.
-func onTerminal(t *testing.T, args string) (p *program, person *os.File) {
-	terminal, person := openTerminal(t)
+// onTerminal starts the program at a terminal of so many columns.
+func onTerminal(t *testing.T, columns int, args string) (p *program, person *os.File) {
+	terminal, person := tooltest.Terminal(t, columns)
 	p = &program{t: t, cmd: prepare(t, args)}
 	p.cmd.Env = append(os.Environ(), "TERM=xterm")
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = terminal, terminal, terminal
@@ -53,12 +30,34 @@ func onTerminal(t *testing.T, args string) (p *program, person *os.File) {
 
 func TestTerminalShowsProgressAndThenOnlyResults(t *testing.T) {
 	t.Parallel()
-	p, person := onTerminal(t, "-jobs 4 -size 2500000")
+	p, person := onTerminal(t, 80, "-jobs 4 -size 2500000")
 	shown, _ := io.ReadAll(person) // its error says that the program has ended
 	require.NoError(t, p.cmd.Wait())
 	assert.Regexp(t, `\r\x1b\[K[1-9]\d?%, 0 of 4 jobs ended `, string(shown), "progress within a job")
 	assert.Contains(t, string(shown), "%, 3 of 4 jobs ended ")
 	requireResults(t, left(string(shown)), 4, 2_500_000, 664579)
+}
+
+// A line that the terminal has broken could not be cleared.
+func TestProgressFitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	for _, columns := range []int{10, 40, 80, 132} {
+		p, person := onTerminal(t, columns, "-jobs 2000000 -size 1000")
+		shown := ""
+		for buf := make([]byte, 4096); !strings.Contains(shown, "primes from"); {
+			n, err := person.Read(buf)
+			require.NoError(t, err, shown)
+			shown += string(buf[:n])
+		}
+		require.NoError(t, p.cmd.Process.Kill())
+		_ = p.cmd.Wait()
+		for line := range strings.SplitSeq(strings.ReplaceAll(shown, "\r\n", "\r\x1b[K"), "\r\x1b[K") {
+			if strings.Contains(line, "%, ") {
+				assert.Less(t, len(line), columns, line)
+			}
+		}
+		assert.Contains(t, shown, "0%, 0 of 2000000 jobs ended "[:min(28, columns-1)])
+	}
 }
 
 // left returns what is left on the screen when the cursor has gone back and cleared the line each time.
@@ -73,7 +72,7 @@ func left(shown string) string {
 
 func TestControlCAtTheTerminalEndsTheProgramWithOneSummary(t *testing.T) {
 	t.Parallel()
-	p, person := onTerminal(t, "-jobs 1000 -size 4000000")
+	p, person := onTerminal(t, 80, "-jobs 1000 -size 4000000")
 	shown := ""
 	for buf := make([]byte, 4096); !strings.Contains(shown, "primes from"); {
 		n, err := person.Read(buf)
