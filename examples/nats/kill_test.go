@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,11 +17,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/workerchannel/workerchannel/examples/internal/tool"
+	"github.com/workerchannel/workerchannel/examples/internal/tooltest"
 )
 
 // The test binary starts itself as the program.
 func TestMain(m *testing.M) {
 	if os.Getenv("NATS_EXAMPLE_PROGRAM") != "" || len(os.Args) > 1 && os.Args[1] == "-child" {
+		if os.Getenv("NATS_EXAMPLE_EVIL") != "" && os.Args[1] == "-child" {
+			os.Stderr.WriteString(tooltest.AllEvil + strings.Repeat("x", 1<<20) + "\n" + tooltest.AllEvil)
+		}
 		main()
 		return
 	}

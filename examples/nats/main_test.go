@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/workerchannel/workerchannel/examples/internal/tool"
+	"github.com/workerchannel/workerchannel/examples/internal/tooltest"
 )
 
 func TestProgramCountsPrimesThoughAWorkerIsKilled(t *testing.T) {
@@ -86,6 +88,73 @@ func TestWrongArgumentsAreReported(t *testing.T) {
 		assert.Equal(t, tool.Unable, run(t.Context(), strings.Fields(args), nil, &stdout, &stderr), args)
 		assert.Empty(t, stdout.String(), args)
 		assert.Equal(t, 1, strings.Count(stderr.String(), want), "%s: %s", args, &stderr)
+	}
+}
+
+// Whoever may publish can write results that are none, and a worker can write what commands a terminal.
+func TestForeignResultsAndWorkersNeitherCountNorCommandTheTerminal(t *testing.T) {
+	url := newServer(t).ClientURL()
+	nc := dial(t, url)
+	q, err := openQueue(t.Context(), nc, defaultPrefix, labelOf(5, 100), false)
+	require.NoError(t, err)
+	foreign := []string{"\x1b[2J\u009b\u202e\x7f", "0", "6", "01", "-1", "99999999999999999999", "forged"}
+	for _, job := range foreign {
+		_, err := q.js.Publish(t.Context(), defaultPrefix+".result."+job, []byte("1000"))
+		require.NoError(t, err, job)
+	}
+	t.Setenv("NATS_EXAMPLE_EVIL", "1")
+	p := start(t, "-url", url, "-jobs", "5", "-size", "100", "-workers", "1")
+	require.NoError(t, p.Wait(), "%s", &p.stderr)
+	assert.Equal(t, "primes below 500: 95\n", p.stdout.String())
+	assert.Equal(t, len(foreign), strings.Count(p.stderr.String(), "which is none of the jobs\n"), "%s", &p.stderr)
+	assert.Contains(t, p.stderr.String(), `ignoring a result of job "\x1b[2J\u009b\u202e\x7f"`)
+	assert.Contains(t, p.stderr.String(), "\nworker: forged: 0 divergences")
+	tooltest.CheckSafe(t, p.stderr.String())
+	assert.Less(t, p.stderr.Len(), 10_000)
+}
+
+func TestResultsThatCannotBeAreFailures(t *testing.T) {
+	url := newServer(t).ClientURL()
+	q, err := openQueue(t.Context(), dial(t, url), defaultPrefix, labelOf(4, 100), false)
+	require.NoError(t, err)
+	for i, result := range []string{"-5", "101", tooltest.AllEvil, ""} {
+		require.NoError(t, q.record(t.Context(), uint64(i)+1, []byte(result), nil))
+	}
+	p := start(t, "-url", url, "-jobs", "4", "-size", "100", "-workers", "1")
+	_ = p.Wait()
+	assert.Equal(t, tool.Found, p.ProcessState.ExitCode())
+	assert.Contains(t, p.stderr.String(), `nats: 4 of 4 jobs failed, the first was job 1: "-5"; -new runs all again`)
+	tooltest.CheckSafe(t, p.stderr.String())
+}
+
+func TestArgumentsDoNotCommandTheTerminal(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for _, evil := range tooltest.Evil {
+		for _, args := range [][]string{{"-" + evil}, {evil}, {"-prefix", evil}, {"-url", evil}, {"-worker", "-url", evil}, {"-listen", evil}, {"-store", file + "/" + evil}} {
+			p := start(t, args...)
+			_ = p.Wait()
+			assert.Equal(t, tool.Unable, p.ProcessState.ExitCode(), args)
+			assert.Empty(t, p.stdout.String())
+			assert.Equal(t, 1, strings.Count(p.stderr.String(), "\n"), "%s", &p.stderr)
+			tooltest.CheckSafe(t, p.stderr.String(), args)
+		}
+	}
+}
+
+// The server says why at once.
+func TestServerThatCannotStartSaysWhy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for args, want := range map[string]string{
+		"-store " + file:                          "storage directory is not a directory",
+		"-listen 127.0.0.1:99999":                 "invalid port",
+		"-listen " + newServer(t).Addr().String(): "address already in use",
+	} {
+		p := start(t, strings.Fields(args)...)
+		_ = p.Wait()
+		assert.Equal(t, tool.Unable, p.ProcessState.ExitCode())
+		assert.Contains(t, p.stderr.String(), want)
 	}
 }
 

@@ -16,11 +16,23 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/workerchannel/workerchannel/examples/internal/tooltest"
 )
+
+const evilEnv = "WORKERCHANNEL_EXAMPLE_EVIL"
 
 var executable string // the program, which the tests run as a user does
 
+// The test binary is the program, too, with a worker that writes to its standard error what commands a terminal.
 func TestMain(m *testing.M) {
+	if os.Getenv(evilEnv) != "" {
+		if os.Getenv(workerEnv) != "" {
+			os.Stderr.WriteString(tooltest.AllEvil + strings.Repeat("x", 1<<20) + "\n" + tooltest.AllEvil)
+		}
+		main()
+		return
+	}
 	dir, err := os.MkdirTemp("", "subprocess")
 	if err != nil {
 		panic(err)
@@ -140,6 +152,23 @@ func TestVerboseShowsEveryMessage(t *testing.T) {
 		"BootstrapReady": 1, "SpawnJob": 2, "JobCompleted": 2, "ShutdownWorker": 1, "ShutdownCompleted": 1,
 	} {
 		assert.Equal(t, times, strings.Count(stderr, "→ "+message), "%s in %s", message, stderr)
+	}
+}
+
+func TestStandardErrorOfTheWorkerIsQuotedAndBounded(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{nil, {"-v"}} {
+		cmd := exec.Command(os.Args[0], append(args, "-jobs", "2", "-size", "500")...)
+		cmd.Env = append(os.Environ(), evilEnv+"=1")
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		require.NoError(t, cmd.Run(), &stderr)
+		requireResults(t, stdout.String(), 2, 500, 168)
+		tooltest.CheckSafe(t, stderr.String())
+		assert.Contains(t, stderr.String(), `worker: \x1b[2J`)
+		assert.Contains(t, stderr.String(), "\nworker: forged: 0 divergences")
+		assert.Contains(t, stderr.String(), "xxx…\nworker: ", "the end of a long line is left out, and what has no line feed comes at the end")
+		assert.Less(t, stderr.Len(), 10_000)
 	}
 }
 
