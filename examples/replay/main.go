@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/workerchannel/workerchannel/examples/internal/safetext"
 	"github.com/workerchannel/workerchannel/examples/internal/tool"
@@ -98,7 +99,10 @@ func (r *replayer) file(name string, stdin io.Reader) error {
 			err = r.walker.Read(part.Name, part)
 		}
 		part.Close()
-		if err != nil {
+		var unread *fs.PathError
+		if errors.As(err, &unread) {
+			return unread // which has the name, so that it needs no place
+		} else if err != nil {
 			return err
 		}
 	}
