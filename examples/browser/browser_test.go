@@ -117,9 +117,9 @@ func TestCommandSaysThatItBuildsAndThenTheAddress(t *testing.T) {
 	_ = cmd.Wait()
 
 	for args, want := range map[string]string{
-		"-h":    "Browser serves a page",
-		"-port": "flag provided but not defined: -port",
-		"here":  `unexpected argument "here"`,
+		"-h":    "Serves a page",
+		"-port": "browser: flag provided but not defined: -port",
+		"here":  `browser: unexpected argument "here"`,
 	} {
 		out, err := exec.Command(program, args).CombinedOutput()
 		assert.Equal(t, args == "-h", err == nil)
