@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -26,8 +27,8 @@ import (
 // run is the host. The first thing that goes wrong cancels the jobs.
 func run() error {
 	t := newTally()
-	said := safetext.NewLines(func(line string) { log.Print("worker: ", line) })
-	defer said.Flush()
+	var said sync.WaitGroup // on standard errors
+	defer said.Wait()
 	var worker atomic.Pointer[os.Process]
 	start := func(context.Context) (driver.Conn, error) {
 		program, err := os.Executable()
@@ -36,9 +37,19 @@ func run() error {
 		}
 		cmd := exec.Command(program)
 		cmd.Env = append(os.Environ(), workerEnv+"=1")
-		said.Flush() // the one before
-		cmd.Stderr = said
+		stderr, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		cmd.Stderr = w
 		conn, err := driver.Start(cmd)
+		_ = w.Close()
+		said.Go(func() {
+			lines := safetext.NewLines(func(line string) { log.Print("worker: ", line) })
+			_, _ = io.Copy(lines, stderr)
+			lines.Flush()
+			_ = stderr.Close()
+		})
 		worker.Store(cmd.Process)
 		return conn, err
 	}
