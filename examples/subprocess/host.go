@@ -120,5 +120,6 @@ func run() error {
 	}
 	close(numbers)
 	callers.Wait()
-	return t.summary(cmp.Or(host.Stop(atOnce), context.Cause(ctx)))
+	stopped := host.Stop(atOnce)
+	return t.summary(cmp.Or(context.Cause(atOnce), context.Cause(ctx), stopped))
 }
