@@ -47,7 +47,7 @@ func TestHintWorksAsPrinted(t *testing.T) {
 	require.NoError(t, <-done)
 	assert.Equal(t, "primes below 500: 95\n", out.String())
 	assert.Equal(t, tool.Interrupted, p.interrupt(t))
-	assert.Equal(t, "nats: interrupted; 5 jobs done\n", p.stderr.String())
+	assert.Regexp(t, `^nats: interrupted; \d+ jobs done\n$`, p.stderr.String()) // on a busy machine some run again
 }
 
 func logTo(t *testing.T, w io.Writer) {
