@@ -138,13 +138,7 @@ func looksLikeJournal(lines *bufio.Reader) bool {
 		start, _ := lines.Peek(min(lines.Buffered(), lines.Size()))
 		text := bytes.TrimLeft(start, " \t\r\n")
 		if len(text) >= 12 || bytes.IndexByte(text, '\n') >= 0 || err != nil || n > lines.Size() {
-			for _, begin := range []string{`{"journal":`, `{"session":`, `{"seed":`} {
-				if bytes.HasPrefix(text, []byte(begin)) {
-					return true
-				}
-			}
-			first, _, _ := bytes.Cut(text[:min(len(text), 4096)], []byte("\n"))
-			return bytes.Contains(first, []byte(`"steps":[`)) && !bytes.HasPrefix(text, []byte(`{"version":`))
+			return bytes.HasPrefix(text, []byte(`{"journal":`)) || bytes.HasPrefix(text, []byte(`{"session":`))
 		}
 	}
 }

@@ -26,7 +26,7 @@ func without[R any](make func(R, *object), results ...string) call[R] {
 
 var coordinatorCalls = map[string]call[*Recorder]{
 	"handle_inbound": {func(r *Recorder, in *object) *wc.Envelope { return handleAgain(r, in) }, []string{"error"}},
-	"unreadable":     {func(r *Recorder, in *object) *wc.Envelope { return unreadAgain(r, &r.to, in, r.end) }, []string{"error"}},
+	"unreadable":     {func(r *Recorder, in *object) *wc.Envelope { return unreadAgain(r, r.to, in) }, []string{"error"}},
 	"refuse":         {func(r *Recorder, in *object) *wc.Envelope { return refuseAgain(r, in) }, nil},
 	"spawn_job": without(func(r *Recorder, in *object) {
 		label := in.optional("label")
@@ -47,12 +47,12 @@ var coordinatorCalls = map[string]call[*Recorder]{
 	"worker_lost":        without(func(r *Recorder, _ *object) { r.WorkerLost() }),
 	"retire_worker":      without(func(r *Recorder, in *object) { r.RetireWorker(in.str("worker_id")) }),
 	"advance_turn":       without(func(r *Recorder, _ *object) { r.AdvanceTurn() }),
-	"drain_outbox":       {func(r *Recorder, _ *object) *wc.Envelope { return drainAgain(r.DrainOutbox) }, []string{"wire"}},
+	"drain_outbox":       {func(r *Recorder, _ *object) *wc.Envelope { return drainAgain(r.DrainOutbox) }, []string{"op", "job_id", "seq_no", "replay_hash"}},
 }
 
 var workerCalls = map[string]call[*WorkerRecorder]{
 	"handle_inbound":     {func(r *WorkerRecorder, in *object) *wc.Envelope { return handleAgain(r, in) }, []string{"error"}},
-	"unreadable":         {func(r *WorkerRecorder, in *object) *wc.Envelope { return unreadAgain(r, &r.to, in, r.end) }, []string{"error"}},
+	"unreadable":         {func(r *WorkerRecorder, in *object) *wc.Envelope { return unreadAgain(r, r.to, in) }, []string{"error"}},
 	"refuse":             {func(r *WorkerRecorder, in *object) *wc.Envelope { return refuseAgain(r, in) }, nil},
 	"announce":           without(func(r *WorkerRecorder, _ *object) { _ = r.Announce() }, "error"),
 	"fail":               without(func(r *WorkerRecorder, in *object) { _ = r.Fail(in.str("reason")) }, "error"),
@@ -65,7 +65,7 @@ var workerCalls = map[string]call[*WorkerRecorder]{
 	"diagnose":           without(func(r *WorkerRecorder, in *object) { _ = r.Diagnose(in.diagnostic("diagnostic")) }, "error"),
 	"complete_shutdown":  without(func(r *WorkerRecorder, _ *object) { _ = r.CompleteShutdown() }, "error"),
 	"advance_turn":       without(func(r *WorkerRecorder, _ *object) { r.AdvanceTurn() }),
-	"drain_outbox":       {func(r *WorkerRecorder, _ *object) *wc.Envelope { return drainAgain(r.DrainOutbox) }, []string{"wire"}},
+	"drain_outbox":       {func(r *WorkerRecorder, _ *object) *wc.Envelope { return drainAgain(r.DrainOutbox) }, []string{"op", "job_id", "seq_no", "replay_hash"}},
 }
 
 func drainAgain(drain func() (wc.Envelope, bool)) *wc.Envelope {
@@ -121,7 +121,7 @@ func refuseAgain(r receiver, in *object) *wc.Envelope {
 }
 
 // unreadAgain gives an unreadable message to the receiver if the journal has all of it, and believes it otherwise.
-func unreadAgain(r receiver, to *recording, in *object, end func(error)) *wc.Envelope {
+func unreadAgain(r receiver, to *session, in *object) *wc.Envelope {
 	size := in.number("bytes")
 	head, err := base64.StdEncoding.DecodeString(in.str("head"))
 	if err != nil {
@@ -136,9 +136,7 @@ func unreadAgain(r receiver, to *recording, in *object, end func(error)) *wc.Env
 		}
 		return nil
 	}
-	if to.unreadable(size, head) {
-		end(recordedError{in.members["error"]})
-	}
+	to.unreadable(size, head, recordedError{in.members["error"]})
 	return nil
 }
 
@@ -147,7 +145,7 @@ type recordedError struct{ json.RawMessage }
 
 func (e recordedError) Error() string { return string(e.RawMessage) }
 
-// message returns a message that arrived, which is a JSON object or, as in whole sessions, a string that has one.
+// message returns a message that arrived, which is a JSON object or, if its text has several lines, a string that has it.
 func (o *object) message(name string) []byte {
 	if raw := o.members[name]; len(raw) > 0 && raw[0] == '{' {
 		return raw
@@ -197,13 +195,6 @@ func (o *object) packed(name string) (env *wc.Envelope, digested bool) {
 		o.fail(name, err)
 		return nil, false
 	}
-	switch op := env.Op.(type) {
-	case wc.SpawnJob:
-		op.Payload = payload
-		env.Op = op
-	case wc.JobCompleted:
-		op.Outcome = wc.OutcomeOk{Payload: payload}
-		env.Op = op
-	}
+	setPayload(env, payload)
 	return env, value[0] == '{'
 }

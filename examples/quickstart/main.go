@@ -42,11 +42,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	out := bufio.NewWriter(stdout)
 	var session bytes.Buffer
-	c := journal.RecordSession(&session, wc.NewCoordinator(seed, wc.WithLimits(limits)), journal.Setup{Limits: limits})
-	perform(out, c)
-	err := out.Flush()
+	log, err := journal.NewWriter(&session, journal.Options{})
 	if err == nil {
-		err = c.Close()
+		c := log.Record(wc.NewCoordinator(seed, wc.WithLimits(limits)), journal.Setup{Limits: limits})
+		perform(out, c)
+		err = errors.Join(out.Flush(), c.Close())
 	}
 	if err == nil && *file != "" {
 		err = os.WriteFile(*file, session.Bytes(), 0o666)
