@@ -21,7 +21,8 @@
 //	{"session":1,"step":2,"call":"spawn_job","label":"invoice 7","job_id":1,"region_id":0,...,"error":null,"after":{...},"at":...,"crc":"..."}
 //	{"session":1,"end":3,"at":...,"how":"late","why":"...","crc":"..."}
 //
-// At is when the step was made, in microseconds since 1970. Replaying passes over it, and a step need not have it. The
+// At is when the step was made, in microseconds since 1970. Replaying passes over it, and a step need not have it: a
+// reap, which changes nothing that others see, has the time of the step before it. The
 // label of a job is for people (Recorder.SpawnLabeled). The end says how and why the session ended, if that is known
 // (Recorder.End): an [Ending] has the words.
 //

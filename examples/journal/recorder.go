@@ -45,7 +45,7 @@ func (r *Recorder) Err() error { return r.to.w.Err() }
 // recorded as unreadable, with its first bytes.
 func (r *Recorder) Receive(data []byte) (wc.Envelope, error) {
 	env, err := r.Coordinator.Receive(data)
-	r.to.received(data, &env, err)
+	r.to.received(data, func() wc.Envelope { return env }, err)
 	return env, err
 }
 
@@ -68,8 +68,7 @@ func (r *Recorder) HandleVerified(v wc.Verified) error {
 // takes less time.
 func (r *Recorder) HandleText(v wc.Verified, text []byte) error {
 	err := r.Coordinator.HandleVerified(v)
-	env := v.Envelope()
-	r.to.received(text, &env, err)
+	r.to.received(text, v.Envelope, err)
 	return err
 }
 

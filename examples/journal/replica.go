@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"reflect"
 	"slices"
+	"time"
 
 	wc "github.com/workerchannel/workerchannel"
 )
@@ -26,6 +27,7 @@ type replica struct {
 	next        uint64 // the step that comes next
 	turn        uint64 // if it is not replayed
 	rest        bool   // its beginning has been deleted
+	at          time.Time
 	coordinator *Recorder
 	worker      *WorkerRecorder
 	made        *session // of the recorder; nil if the session cannot be replayed

@@ -24,7 +24,8 @@ type session struct {
 	file    uint64       // in which it began
 	state   func() after // of the half
 	last    after        // the state after the last step
-	at      func() (at int64, ok bool)
+	clock   clock
+	at      func() (at int64, ok bool) // in place of the clock, when replaying
 	closed  bool
 	line    line
 	scratch []byte
@@ -38,7 +39,7 @@ type head struct {
 }
 
 func newSession(w *Writer, number uint64, h head) *session {
-	return &session{w: w, head: h, number: number, prefix: fmt.Appendf(nil, `{"session":%d,"step":`, number), at: now}
+	return &session{w: w, head: h, number: number, prefix: fmt.Appendf(nil, `{"session":%d,"step":`, number)}
 }
 
 // headPrefix is what each file of a journal begins with.
@@ -140,12 +141,24 @@ func (s *session) result(err error) {
 
 // time writes when it is.
 func (s *session) time() {
-	if at, ok := s.at(); ok {
+	if s.at == nil {
+		s.line.number(`,"at":`, s.clock.now())
+	} else if at, ok := s.at(); ok {
 		s.line.number(`,"at":`, uint64(at))
 	}
 }
 
-func now() (int64, bool) { return max(0, time.Now().UnixMicro()), true }
+// A clock tells the microseconds since 1970. It looks at the wall clock once a second, as that takes twice the time of a
+// look at the monotonic clock.
+type clock struct{ read time.Time }
+
+func (c *clock) now() uint64 {
+	since := time.Since(c.read)
+	if since >= time.Second || since < 0 {
+		c.read, since = time.Now(), 0
+	}
+	return uint64(max(0, c.read.UnixMicro()) + since.Microseconds())
+}
 
 // An after is the state of a half after a step.
 type after struct {
@@ -156,8 +169,15 @@ type after struct {
 	hasDue           bool
 }
 
-// finish completes the step, with what has changed since the step before.
+// finish completes the step.
 func (s *session) finish() {
+	s.after()
+	s.time()
+	s.w.step(s)
+}
+
+// after writes what has changed since the step before.
+func (s *session) after() {
 	if now, last := s.state(), &s.last; now != *last {
 		l := &s.line
 		l.key(`,"after":{`)
@@ -181,15 +201,13 @@ func (s *session) finish() {
 		l.b[len(l.b)-1] = '}'
 		*last = now
 	}
-	s.time()
-	s.w.step(s)
 }
 
 // maxUnreadable is how much is kept of a message that cannot be read.
 const maxUnreadable = 1024
 
-// received writes the step of a message that arrived.
-func (s *session) received(data []byte, env *wc.Envelope, err error) {
+// received writes the step of a message that arrived. It calls env only if the message is large.
+func (s *session) received(data []byte, env func() wc.Envelope, err error) {
 	if err != nil && (errors.Is(err, wc.ErrMalformed) || errors.Is(err, wc.ErrPayloadTooLarge)) {
 		s.unreadable(uint64(len(data)), data[:min(len(data), maxUnreadable)], err)
 	} else if s.call("handle_inbound", err) != nil {
@@ -201,14 +219,14 @@ func (s *session) received(data []byte, env *wc.Envelope, err error) {
 // handled writes the step of a message that arrived and was read elsewhere.
 func (s *session) handled(env *wc.Envelope, err error) {
 	if data, ok := s.text(env); ok { // only HandleInbound can be given one that has no text, and has refused it
-		s.received(data, env, err)
+		s.received(data, func() wc.Envelope { return *env }, err)
 	}
 }
 
 // refused writes the step of a message that the program did not give to its half.
 func (s *session) refused(env *wc.Envelope, reason string) {
 	if data, ok := s.text(env); ok && s.step("refuse") != nil {
-		s.wire(data, env, true)
+		s.wire(data, func() wc.Envelope { return *env }, true)
 		s.line.lossy(`,"reason":`, reason)
 		s.finish()
 	}
@@ -233,10 +251,12 @@ func (s *session) unreadable(size uint64, head []byte, err error) {
 
 // wire writes a message that arrived, with its payload packed if that may be and is worth it. It leaves out the end of
 // the message's line.
-func (s *session) wire(data []byte, env *wc.Envelope, pack bool) {
-	data = bytes.TrimRight(data, "\r\n")
+func (s *session) wire(data []byte, env func() wc.Envelope, pack bool) {
+	for n := len(data); n > 0 && (data[n-1] == '\n' || data[n-1] == '\r'); n-- {
+		data = data[:n-1]
+	}
 	switch {
-	case pack && len(data) > packOver && s.packed(env):
+	case pack && s.large(len(data)/2) && s.packed(env()): // a byte takes two at least
 	case bytes.IndexByte(data, '\n') >= 0 || bytes.IndexByte(data, '\r') >= 0:
 		s.line.text(`,"wire":`, string(data))
 	default:
@@ -244,20 +264,24 @@ func (s *session) wire(data []byte, env *wc.Envelope, pack bool) {
 	}
 }
 
-// packOver is the size of a payload, and so of a message, that is worth packing.
+// packOver is the size of a payload that is worth packing.
 const packOver = 256
+
+// large reports whether a payload of this size is packed.
+func (s *session) large(size int) bool {
+	return size > packOver || s.w.digestOver > 0 && size > s.w.digestOver
+}
 
 // packed writes a message with its payload in base64 or as a digest, in place of the numbers that it has on the wire;
 // false if the payload is short. The message keeps its replay digest. One that was refused is not packed: it may differ
 // from its canonical text, and that may be the reason.
-func (s *session) packed(env *wc.Envelope) bool {
+func (s *session) packed(env wc.Envelope) bool {
 	payload := payloadOf(env.Op)
-	if len(payload) <= packOver && !s.digests(payload) {
+	if !s.large(len(payload)) {
 		return false
 	}
-	short := *env
-	setPayload(&short, nil)
-	data, ok := s.text(&short)
+	setPayload(&env, nil)
+	data, ok := s.text(&env)
 	if !ok {
 		return false
 	}
@@ -362,7 +386,7 @@ func (s *session) reaped(jobs []wc.TrackedJob) {
 		l.key("}")
 	}
 	l.key("]")
-	s.finish()
+	s.w.step(s) // reaping changes no state, and is done when the step before was
 }
 
 // nameOf returns the name of a state or a cause as it stands in journals.

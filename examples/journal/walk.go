@@ -26,7 +26,7 @@ type Event struct {
 	Session uint64    // counted from 1 in each Walker
 	Step    uint64    // counted from 0
 	Call    string    // such as "handle_inbound"; "" for the event with which a session begins or goes on in a file, "end" for its end
-	At      time.Time // zero if the journal does not say it
+	At      time.Time // of the step before if the journal does not say it; zero if it has no times
 
 	Worker string // the worker's id in the session of a worker
 	ByHost bool   // whether it is a session of a coordinator
@@ -302,8 +302,9 @@ func (w *Walker) complete(s *replica) {
 		e.Replica, e.Turn = s.worker.Worker, s.worker.Turn()
 	}
 	if at, ok := in.at(); ok {
-		e.At = time.UnixMicro(at)
+		s.at = time.UnixMicro(at)
 	}
+	e.At = s.at
 	if e.Call == "" {
 		return
 	}

@@ -31,7 +31,7 @@ func (r *WorkerRecorder) Err() error { return r.to.w.Err() }
 // Receive is recorded as handle_inbound or, if the message cannot be read, as unreadable; see Recorder.Receive.
 func (r *WorkerRecorder) Receive(data []byte) (wc.Envelope, error) {
 	env, err := r.Worker.Receive(data)
-	r.to.received(data, &env, err)
+	r.to.received(data, func() wc.Envelope { return env }, err)
 	return env, err
 }
 
