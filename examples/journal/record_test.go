@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -346,4 +347,83 @@ func TestATextIsRecordedAsItCame(t *testing.T) {
 	require.NoError(t, r.Close())
 	require.Contains(t, out.String(), `"wire":`+string(text)+`,"error":null`)
 	requireReplays(t, out.Bytes(), nil)
+}
+
+// Whether messages are taken together or not, and whatever else is among them, the journal is the same.
+func TestMessagesTakenTogetherAreRecordedAsIfOneByOne(t *testing.T) {
+	var journals []string
+	for _, most := range []int{0, 1, 2, 5, 100} {
+		var out bytes.Buffer
+		w, err := NewWriter(&out, Options{})
+		require.NoError(t, err)
+		limits := wc.Limits{Boot: 9, Cancel: 4, Drain: 3, Finalize: 2, Poll: 5, Shutdown: 9}
+		r, k := w.Record(wc.NewCoordinator(1, wc.WithLimits(limits)), Setup{Limits: limits}), w.RecordWorker(wc.NewWorker("w-1", 1))
+		require.NoError(t, k.Announce())
+		type half interface {
+			AppendNext([]byte) ([]byte, wc.Envelope, bool)
+			AppendBatch([]byte, []wc.Outgoing, int) ([]byte, int)
+		}
+		take := func(from half, to receiver) {
+			for {
+				batch := make([]wc.Outgoing, most)
+				n := 0
+				if most > 0 {
+					_, n = from.AppendBatch(nil, batch, 1<<20)
+				} else if text, _, ok := from.AppendNext(nil); ok {
+					batch, n = []wc.Outgoing{{Text: text}}, 1
+				}
+				if n == 0 {
+					return
+				}
+				for _, m := range batch[:n] {
+					_, err := to.Receive(m.Text)
+					require.NoError(t, err)
+				}
+			}
+		}
+		take(k, r)
+		spawn := func(from, to uint64) {
+			for id := from; id <= to; id++ {
+				require.NoError(t, r.SpawnJob(wc.SpawnJob{JobID: id}))
+			}
+		}
+		spawn(1, 7)
+		take(r, k)
+		r.AdvanceTurn()
+		spawn(8, 9)
+		require.NoError(t, r.PollStatus(2))
+		require.NoError(t, r.CancelJob(3, ""))
+		spawn(10, 11)
+		require.NoError(t, r.PollStatus(10))
+		take(r, k)
+		spawn(12, 14)
+		for id := uint64(4); id <= 6; id++ {
+			require.NoError(t, k.Start(id))
+			require.NoError(t, k.Complete(id, wc.OutcomeOk{}))
+		}
+		require.NoError(t, k.AcknowledgeCancel(3))
+		take(k, r)
+		r.Reap()
+		take(r, k)
+		require.NoError(t, k.CompleteDrain(3))
+		spawn(15, 16)
+		take(k, r)
+		spawn(17, 18)
+		take(r, k)
+		spawn(19, 20)
+		require.NoError(t, r.RequestShutdown(""))
+		take(r, k)
+		require.NoError(t, r.Close())
+		require.NoError(t, k.Close())
+		requireReplays(t, out.Bytes(), nil)
+		sessions := map[bool]string{} // true is the host's
+		for line := range strings.Lines(regexp.MustCompile(`,"at":\d+|"crc":".{8}"`).ReplaceAllString(out.String(), "")) {
+			sessions[strings.Contains(line, `"session":1,`)] += line
+		}
+		journals = append(journals, sessions[true]+sessions[false])
+	}
+	assert.Contains(t, journals[0], `"op":"CancelJob","job_id":3,`)
+	for _, j := range journals[1:] {
+		require.Equal(t, journals[0], j)
+	}
 }

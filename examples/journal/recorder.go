@@ -212,15 +212,16 @@ func (r *Recorder) AppendNext(dst []byte) (text []byte, env wc.Envelope, ok bool
 	return text, env, ok
 }
 
-// AppendBatch records a drain_outbox for each message.
+// AppendBatch records a drain_outbox for each message. It takes one after the other if that starts clocks, since a step
+// has the next deadline.
 func (r *Recorder) AppendBatch(dst []byte, batch []wc.Outgoing, size int) (text []byte, n int) {
-	return appendBatch(r.AppendNext, dst, batch, size)
-}
-
-// appendBatch takes one message after the other, since a step has the state after it.
-func appendBatch(next func([]byte) ([]byte, wc.Envelope, bool), dst []byte, batch []wc.Outgoing, size int) (text []byte, n int) {
+	if !r.to.mixed {
+		text, n = r.Coordinator.AppendBatch(dst, batch, size)
+		r.to.batch(batch[:n])
+		return text, n
+	}
 	for text = dst; n < len(batch) && (n == 0 || len(text)-len(dst) < size); n++ {
-		more, env, ok := next(text)
+		more, env, ok := r.AppendNext(text)
 		if !ok {
 			break
 		}

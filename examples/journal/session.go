@@ -24,7 +24,12 @@ type session struct {
 	file    uint64       // in which it began
 	state   func() after // of the half
 	last    after        // the state after the last step
+	called  string       // what the step records
+	mixed   bool         // the outbox has messages that start a clock when they are taken
+	ahead   int          // how many messages have been taken whose steps come later
 	clock   clock
+	made    uint64                     // when the last step was made
+	same    bool                       // this one is made at the same time
 	at      func() (at int64, ok bool) // in place of the clock, when replaying
 	closed  bool
 	line    line
@@ -90,6 +95,7 @@ func (s *session) step(call string) *line {
 	if s.closed {
 		return nil
 	}
+	s.called = call
 	s.line.b = strconv.AppendUint(append(s.line.b[:0], s.prefix...), s.steps, 10)
 	return s.line.name(`,"call":`, call)
 }
@@ -142,7 +148,10 @@ func (s *session) result(err error) {
 // time writes when it is.
 func (s *session) time() {
 	if s.at == nil {
-		s.line.number(`,"at":`, s.clock.now())
+		if !s.same {
+			s.made = s.clock.now()
+		}
+		s.line.number(`,"at":`, s.made)
 	} else if at, ok := s.at(); ok {
 		s.line.number(`,"at":`, uint64(at))
 	}
@@ -178,7 +187,13 @@ func (s *session) finish() {
 
 // after writes what has changed since the step before.
 func (s *session) after() {
-	if now, last := s.state(), &s.last; now != *last {
+	now, last := s.state(), &s.last
+	now.outbox += s.ahead
+	if s.called != "spawn_job" && s.called != "drain_outbox" && (now.outbox != last.outbox || now.state != last.state) {
+		s.mixed = true
+	}
+	s.mixed = s.mixed && now.outbox > 0
+	if now != *last {
 		l := &s.line
 		l.key(`,"after":{`)
 		if now.turn != last.turn {
@@ -359,6 +374,15 @@ func (s *session) drained(env *wc.Envelope, ok bool) {
 		l.key(`,"digested":true`)
 	}
 	s.finish()
+}
+
+// batch writes the steps of messages that were taken together.
+func (s *session) batch(messages []wc.Outgoing) {
+	for i := range messages {
+		s.ahead, s.same = len(messages)-1-i, i > 0
+		s.drained(&messages[i].Envelope, true)
+	}
+	s.same = false
 }
 
 // reaped writes the step of jobs that were reaped, with the status and size of each outcome: the message that brought

@@ -154,7 +154,9 @@ func (r *WorkerRecorder) AppendNext(dst []byte) (text []byte, env wc.Envelope, o
 
 // AppendBatch records a drain_outbox for each message.
 func (r *WorkerRecorder) AppendBatch(dst []byte, batch []wc.Outgoing, size int) (text []byte, n int) {
-	return appendBatch(r.AppendNext, dst, batch, size)
+	text, n = r.Worker.AppendBatch(dst, batch, size)
+	r.to.batch(batch[:n])
+	return text, n
 }
 
 // Outbox records a drain_outbox for each message.
