@@ -244,6 +244,32 @@ func TestDivergenceIsShownAndDamageExitsWith2(t *testing.T) {
 	assert.Regexp(t, `^inspect: :\d+: after \d+ bytes: invalid character`, notes)
 }
 
+func TestADiagnosticBelongsToTheJobThatItNames(t *testing.T) {
+	var text strings.Builder
+	w, err := journal.NewWriter(&text, journal.Options{})
+	require.NoError(t, err)
+	c, k := w.Record(wc.NewCoordinator(1), journal.Setup{}), wc.NewWorker("w-1", 1)
+	require.NoError(t, k.Announce())
+	exchange(t, c, k)
+	require.NoError(t, c.SpawnLabeled(wc.SpawnJob{JobID: 7}, nil, "invoice"))
+	exchange(t, c, k)
+	capture := ""
+	for _, metadata := range []string{"job 7", "job 7: page 3", "job 71", "job 7 is late", "jobs 7", "job seven"} {
+		require.NoError(t, k.Diagnose(wc.Diagnostic{Message: "about " + metadata, Metadata: &metadata}))
+		line, _, _ := k.AppendNext(nil)
+		capture += string(line) + "\n"
+		_, err := c.Receive(line)
+		require.NoError(t, err)
+	}
+	for _, in := range []string{text.String(), capture} {
+		out, _ := inspectText(t, 0, in, "-job", "7")
+		assert.Contains(t, out, "about job 7: page 3")
+		assert.Equal(t, 2, strings.Count(out, "Diagnostic"), out)
+	}
+	out, _ := inspectText(t, 0, text.String(), "-label", "invoice")
+	assert.Equal(t, 2, strings.Count(out, "Diagnostic"), out)
+}
+
 func TestFollowShowsWhatIsAddedAlsoInTheNextFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "journal")
 	w, err := journal.Create(name, journal.Options{MaxFileBytes: 1000})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/jobname"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
@@ -209,6 +210,10 @@ func (h *hostView) capture(e *entry) {
 	e.op, e.seqNo = t.String(), e.env.SeqNo
 	if id, ok := wc.JobOf(e.env.Op); ok {
 		e.jobID = &id
+	} else if d, ok := e.env.Op.(wc.Diagnostic); ok {
+		if id, _ := jobname.Of(d.Metadata); id != 0 {
+			e.jobID = &id
+		}
 	}
 	if t.Sender() == wc.SenderWorker {
 		e.toHost = true

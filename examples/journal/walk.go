@@ -10,6 +10,7 @@ import (
 	"time"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/jobname"
 )
 
 // MaxLine is the length of the longest line that a Walker reads, and MaxSessions how many sessions may be open at the same
@@ -36,7 +37,7 @@ type Event struct {
 	// A message whose payload is kept as a digest has as many zeros.
 	Envelope     *wc.Envelope
 	Op           string
-	JobID        *uint64 // the job that the message or the call is about
+	JobID        *uint64 // the job that the message or the call is about, or that the metadata of a diagnostic name
 	Label        string  // of that job, until it is reaped; "" if it has none or the session cannot be replayed
 	SeqNo        uint64
 	Bytes        int // the size of the text of a message that arrived
@@ -331,6 +332,10 @@ func (w *Walker) complete(s *replica) {
 		e.Op, e.SeqNo = e.Envelope.Op.Type().String(), e.Envelope.SeqNo
 		if id, ok := wc.JobOf(e.Envelope.Op); ok {
 			e.JobID = &id
+		} else if d, ok := e.Envelope.Op.(wc.Diagnostic); ok {
+			if id, _ := jobname.Of(d.Metadata); id != 0 {
+				e.JobID = &id
+			}
 		}
 		e.PayloadBytes = len(payloadOf(e.Envelope.Op))
 	}
