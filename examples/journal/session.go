@@ -163,7 +163,7 @@ type clock struct{ read time.Time }
 
 func (c *clock) now() uint64 {
 	since := time.Since(c.read)
-	if since >= time.Second || since < 0 {
+	if since >= time.Second {
 		c.read, since = time.Now(), 0
 	}
 	return uint64(max(0, c.read.UnixMicro()) + since.Microseconds())
@@ -410,7 +410,10 @@ func (s *session) reaped(jobs []wc.TrackedJob) {
 		l.key("}")
 	}
 	l.key("]")
-	s.w.step(s) // reaping changes no state, and is done when the step before was
+	if s.at != nil { // else it is done when the step before was, and needs no time
+		s.time()
+	}
+	s.w.step(s) // reaping changes no state
 }
 
 // nameOf returns the name of a state or a cause as it stands in journals.
