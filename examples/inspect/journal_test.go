@@ -254,7 +254,7 @@ func TestADiagnosticBelongsToTheJobThatItNames(t *testing.T) {
 	require.NoError(t, c.SpawnLabeled(wc.SpawnJob{JobID: 7}, nil, "invoice"))
 	exchange(t, c, k)
 	capture := ""
-	for _, metadata := range []string{"job 7", "job 7: page 3", "job 71", "job 7 is late", "jobs 7", "job seven"} {
+	for _, metadata := range []string{"job 7", "job 7: page 3", "job 71", "job 7 is late", "jobs 7", "job seven", "7: 7"} {
 		require.NoError(t, k.Diagnose(wc.Diagnostic{Message: "about " + metadata, Metadata: &metadata}))
 		line, _, _ := k.AppendNext(nil)
 		capture += string(line) + "\n"
