@@ -91,12 +91,12 @@ func record(t *testing.T, line []byte) []byte {
 	require.NoError(t, err)
 	if h.workerID != nil {
 		r := to.RecordWorker(wc.NewWorker(*h.workerID, h.seed))
-		repeat(t, steps, workerCalls, r)
+		repeat(t, steps, workerCalls(), r)
 		require.NoError(t, r.Close())
 	} else {
 		first := *h.setup.FirstDecisionSeq
 		r := to.Record(wc.NewCoordinator(h.seed, wc.WithFirstDecisionSeq(first), wc.WithLimits(h.setup.Limits)), *h.setup)
-		repeat(t, steps, coordinatorCalls, r)
+		repeat(t, steps, coordinatorCalls(), r)
 		require.NoError(t, r.Close())
 	}
 	require.NoError(t, to.Close())
@@ -154,7 +154,7 @@ func TestRecordedSessionsReplayWithoutDivergence(t *testing.T) {
 			require.NoError(t, r.Close())
 			require.NoError(t, w.Close())
 			require.NoError(t, to.Close())
-			requireReplays(t, out.Bytes(), append(slices.Collect(maps.Keys(coordinatorCalls)), slices.Collect(maps.Keys(workerCalls))...))
+			requireReplays(t, out.Bytes(), append(slices.Collect(maps.Keys(coordinatorCalls())), slices.Collect(maps.Keys(workerCalls()))...))
 			if o.DigestOver == 2 {
 				assert.Contains(t, out.String(), `"payload":{"bytes":3,"sha256":"`)
 				assert.Contains(t, out.String(), `"digested":true`)

@@ -30,6 +30,7 @@ type replica struct {
 	at          time.Time
 	coordinator *Recorder
 	worker      *WorkerRecorder
+	call        caller   // of the recorder
 	made        *session // of the recorder; nil if the session cannot be replayed
 	line        kept     // what the recorder has written
 }
@@ -52,15 +53,17 @@ func (p *replica) begin(h head, number uint64) {
 	if h.workerID != nil {
 		p.worker = &WorkerRecorder{wc.NewWorker(*h.workerID, h.seed), p.made}
 		p.made.state = p.worker.state
+		p.call = newCaller(workerCalls(), p.worker)
 		return
 	}
 	c := wc.NewCoordinator(h.seed, wc.WithFirstDecisionSeq(*h.setup.FirstDecisionSeq), wc.WithLimits(h.setup.Limits))
 	p.coordinator = &Recorder{c, p.made}
 	p.made.state = p.coordinator.state
+	p.call = newCaller(coordinatorCalls(), p.coordinator)
 }
 
 // lose gives up the replay.
-func (p *replica) lose() { p.coordinator, p.worker, p.made = nil, nil, nil }
+func (p *replica) lose() { p.coordinator, p.worker, p.call, p.made = nil, nil, nil, nil }
 
 // readHead reads what a session begins with.
 func readHead(o *object) (h head) {
@@ -82,13 +85,7 @@ func readHead(o *object) (h head) {
 func (p *replica) step(in *object, text []byte, diverged func(field, wanted, got string)) *wc.Envelope {
 	p.line.line = nil
 	p.made.steps, p.made.at = p.next, in.at // what replaying makes has the number and the time of the step
-	var env *wc.Envelope
-	var results []string
-	if p.worker != nil {
-		env, results = makeCall(workerCalls, p.worker, in)
-	} else {
-		env, results = makeCall(coordinatorCalls, p.coordinator, in)
-	}
+	env, results := p.call(in)
 	made := bytes.TrimSuffix(p.line.line, []byte("\n"))
 	if in.err != nil || bytes.Equal(made, text) {
 		return env
@@ -110,15 +107,19 @@ func (p *replica) step(in *object, text []byte, diverged func(field, wanted, got
 	return env
 }
 
-// makeCall makes the call of a step and returns its message and the names of its results.
-func makeCall[R any](calls map[string]call[R], r R, in *object) (env *wc.Envelope, results []string) {
-	name := in.str("call")
-	call, known := calls[name]
-	if !known {
-		in.fail("call", fmt.Errorf("unknown name %s", show(name)))
-		return nil, nil
+// A caller makes the call of a step and returns its message and the names of its results.
+type caller func(in *object) (env *wc.Envelope, results []string)
+
+func newCaller[R any](calls map[string]call[R], r R) caller {
+	return func(in *object) (env *wc.Envelope, results []string) {
+		name := in.str("call")
+		call, known := calls[name]
+		if !known {
+			in.fail("call", fmt.Errorf("unknown name %s", show(name)))
+			return nil, nil
+		}
+		return call.make(r, in), call.results
 	}
-	return call.make(r, in), call.results
 }
 
 // checkSum returns whether a line has a checksum; if not, the right one for all of it; and if it is wrong, the wrong
