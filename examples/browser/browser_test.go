@@ -72,7 +72,7 @@ func TestEveryFileIsServedWithItsType(t *testing.T) {
 
 func TestWasmIsServedCompressedToThoseWhoCanReadIt(t *testing.T) {
 	handler := builtSite(t)
-	for path, most := range map[string]int{"/page.wasm": 1_650_000, "/worker.wasm": 1_500_000} {
+	for path, most := range map[string]int{"/page.wasm": 1_520_000, "/worker.wasm": 1_350_000} {
 		get := func(encoding string) *httptest.ResponseRecorder {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r.Header.Set("Accept-Encoding", encoding)

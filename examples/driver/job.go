@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/jobname"
 )
 
 // A Handler runs a job and returns its result, which must not be changed afterwards. Handlers of several jobs run at the
@@ -49,7 +50,7 @@ func (j *Job) Progress(detail string) {
 // workerchannel.LevelInfo.
 func (j *Job) Diagnose(d workerchannel.Diagnostic) {
 	d.Category, d.Message = plain(d.Category, maxText), plain(d.Message, maxText)
-	metadata := plain(namingJob(j.ID, d.Metadata), maxText)
+	metadata := plain(jobname.Metadata(j.ID, d.Metadata), maxText)
 	d.Metadata = &metadata
 	j.report(func(s *server) {
 		if errors.Is(s.w.Diagnose(d), workerchannel.ErrInvalidValue) {

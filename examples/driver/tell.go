@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/jobname"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
@@ -90,7 +91,7 @@ func (s *session) about(op workerchannel.Op) (jobID uint64, label string, rest *
 	jobID, _ = workerchannel.JobOf(op)
 	d, ok := op.(workerchannel.Diagnostic)
 	if ok {
-		jobID, rest = namedJob(d.Metadata)
+		jobID, rest = jobname.Of(d.Metadata)
 	}
 	if h := s.handed(jobID); h != nil {
 		return jobID, h.call.label, rest

@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// The journal of examples/quickstart, a whole session on one line.
+// The journal of examples/quickstart, without times.
 const quickstart = "../quickstart/testdata/session.jsonl"
 
 func golden(t *testing.T, file, got string) {
@@ -38,16 +38,16 @@ func TestJournalIsShownWithWhatEachMessageLedTo(t *testing.T) {
 	out, _ := inspectText(t, 0, "", "-job", "4", quickstart)
 	assert.Equal(t, quickstart+`
   line  session  step  verdict      turn   seq  message
-     1        1    46  sent            2     4  coordinator → SpawnJob job 4: 14 bytes  (queued)
-     1        1    49  accepted        2     8  w-1 → StatusSnapshot job 4: running  (queued → running)
-     1        1    57  sent            3     5  coordinator → PollStatus job 4
-     1        1    60  accepted        3     9  w-1 → StatusSnapshot job 4: running
-     1        1    68  sent            4     6  coordinator → CancelJob job 4: "dinner is ready"  (running → cancel_requested)
-     1        1    71  accepted        4    10  w-1 → CancelAcknowledged job 4  (cancel_requested → draining)
-     1        1    73  sent            4     7  coordinator → DrainJob job 4
-     1        1    76  accepted        4    11  w-1 → DrainCompleted job 4  (draining → finalizing)
-     1        1    78  sent            4     8  coordinator → FinalizeJob job 4
-     1        1    81  accepted        4    12  w-1 → FinalizeCompleted job 4  (cancelled)
+    22        1    20  sent            2     4  coordinator → SpawnJob job 4: 14 bytes  (queued)
+    23        1    21  accepted        2     8  w-1 → StatusSnapshot job 4: running  (queued → running)
+    26        1    24  sent            3     5  coordinator → PollStatus job 4
+    27        1    25  accepted        3     9  w-1 → StatusSnapshot job 4: running
+    30        1    28  sent            4     6  coordinator → CancelJob job 4: "dinner is ready"  (running → cancel_requested)
+    31        1    29  accepted        4    10  w-1 → CancelAcknowledged job 4  (cancel_requested → draining)
+    32        1    30  sent            4     7  coordinator → DrainJob job 4
+    33        1    31  accepted        4    11  w-1 → DrainCompleted job 4  (draining → finalizing)
+    34        1    32  sent            4     8  coordinator → FinalizeJob job 4
+    35        1    33  accepted        4    12  w-1 → FinalizeCompleted job 4  (cancelled)
 `, out)
 }
 
@@ -67,7 +67,7 @@ func TestFiltersSelectAndDecideTheExitStatus(t *testing.T) {
 		{[]string{"-failed", "-turns", "8:13"}, 1, 5, []string{"refused", `[RetiredWorker: worker id "w-1"]`}},
 		{[]string{"-failed", "-turns", "1:1"}, 0, 4, []string{"err, ", "panicked, "}},
 		{[]string{"-turns", "17:"}, 1, 9, []string{"[WorkerNotReady]"}},
-		{[]string{"-turns", "1:1", "-calls"}, 0, 28, []string{"advance turn", "reap"}},
+		{[]string{"-turns", "1:1", "-calls"}, 0, 18, []string{"advance turn", "reap"}},
 		{[]string{"-session", "2"}, 0, 0, nil},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
@@ -244,12 +244,30 @@ func TestDivergenceIsShownAndDamageExitsWith2(t *testing.T) {
 	assert.Regexp(t, `^inspect: :\d+: after \d+ bytes: invalid character`, notes)
 }
 
-func TestWholeSessionsOfAnIndependentImplementationAreShown(t *testing.T) {
-	for _, file := range []string{"../../testdata/sessions.jsonl", "../../testdata/worker_sessions.jsonl"} {
-		out, _ := inspectText(t, 1, "", file)
-		assert.NotContains(t, out, "diverges")
-		assert.NotRegexp(t, "[\x00-\x09\x0b-\x1f\x7f\u009b]", out)
+func TestADiagnosticBelongsToTheJobThatItNames(t *testing.T) {
+	var text strings.Builder
+	w, err := journal.NewWriter(&text, journal.Options{})
+	require.NoError(t, err)
+	c, k := w.Record(wc.NewCoordinator(1), journal.Setup{}), wc.NewWorker("w-1", 1)
+	require.NoError(t, k.Announce())
+	exchange(t, c, k)
+	require.NoError(t, c.SpawnLabeled(wc.SpawnJob{JobID: 7}, nil, "invoice"))
+	exchange(t, c, k)
+	capture := ""
+	for _, metadata := range []string{"job 7", "job 7: page 3", "job 71", "job 7 is late", "jobs 7", "job seven", "7: 7"} {
+		require.NoError(t, k.Diagnose(wc.Diagnostic{Message: "about " + metadata, Metadata: &metadata}))
+		line, _, _ := k.AppendNext(nil)
+		capture += string(line) + "\n"
+		_, err := c.Receive(line)
+		require.NoError(t, err)
 	}
+	for _, in := range []string{text.String(), capture} {
+		out, _ := inspectText(t, 0, in, "-job", "7")
+		assert.Contains(t, out, "about job 7: page 3")
+		assert.Equal(t, 2, strings.Count(out, "Diagnostic"), out)
+	}
+	out, _ := inspectText(t, 0, text.String(), "-label", "invoice")
+	assert.Equal(t, 2, strings.Count(out, "Diagnostic"), out)
 }
 
 func TestFollowShowsWhatIsAddedAlsoInTheNextFile(t *testing.T) {

@@ -4,8 +4,8 @@
 //	go run ./examples/inspect [flags] [FILE...]
 //
 // Without a file, or for the file -, it reads standard input. A capture has one message a line, as JSON or with -hex in
-// hexadecimal; nothing is known of it but the messages. A journal has the calls of a program, in either form of package
-// journal; it is replayed while it is read, so a divergence is shown, too. With FILE go the files FILE.1, FILE.2 and so on
+// hexadecimal; nothing is known of it but the messages. A journal has the calls of a program, as package journal writes
+// them; it is replayed while it is read, so a divergence is shown, too. With FILE go the files FILE.1, FILE.2 and so on
 // into which a journal was divided.
 //
 //	line  verdict      turn  bytes   seq  message

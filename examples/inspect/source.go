@@ -14,6 +14,7 @@ import (
 	"time"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/jobname"
 	"github.com/workerchannel/workerchannel/examples/journal"
 )
 
@@ -139,13 +140,7 @@ func looksLikeJournal(lines *bufio.Reader) bool {
 		start, _ := lines.Peek(min(lines.Buffered(), lines.Size()))
 		text := bytes.TrimLeft(start, " \t\r\n")
 		if len(text) >= 12 || bytes.IndexByte(text, '\n') >= 0 || err != nil || n > lines.Size() {
-			for _, begin := range []string{`{"journal":`, `{"session":`, `{"seed":`} {
-				if bytes.HasPrefix(text, []byte(begin)) {
-					return true
-				}
-			}
-			first, _, _ := bytes.Cut(text[:min(len(text), 4096)], []byte("\n"))
-			return bytes.Contains(first, []byte(`"steps":[`)) && !bytes.HasPrefix(text, []byte(`{"version":`))
+			return bytes.HasPrefix(text, []byte(`{"journal":`)) || bytes.HasPrefix(text, []byte(`{"session":`))
 		}
 	}
 }
@@ -220,6 +215,10 @@ func (h *hostView) capture(e *entry) {
 	e.op, e.seqNo = t.String(), e.env.SeqNo
 	if id, ok := wc.JobOf(e.env.Op); ok {
 		e.jobID = &id
+	} else if d, ok := e.env.Op.(wc.Diagnostic); ok {
+		if id, _ := jobname.Of(d.Metadata); id != 0 {
+			e.jobID = &id
+		}
 	}
 	if t.Sender() == wc.SenderWorker {
 		e.toHost = true

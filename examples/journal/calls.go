@@ -24,48 +24,55 @@ func without[R any](make func(R, *object), results ...string) call[R] {
 	}, results}
 }
 
-var coordinatorCalls = map[string]call[*Recorder]{
-	"handle_inbound": {func(r *Recorder, in *object) *wc.Envelope { return handleAgain(r, in) }, []string{"error"}},
-	"unreadable":     {func(r *Recorder, in *object) *wc.Envelope { return unreadAgain(r, &r.to, in, r.end) }, []string{"error"}},
-	"refuse":         {func(r *Recorder, in *object) *wc.Envelope { return refuseAgain(r, in) }, nil},
-	"spawn_job": without(func(r *Recorder, in *object) {
-		label := in.optional("label")
-		_ = r.SpawnLabeled(wc.SpawnJob{
-			JobID: in.number("job_id"), RegionID: in.number("region_id"), TaskID: in.number("task_id"),
-			ObligationID: in.number("obligation_id"), Payload: in.bytes("payload"),
-		}, label, label)
-	}, "error"),
-	"cancel_job":         without(func(r *Recorder, in *object) { _ = r.CancelJob(in.number("job_id"), in.str("reason")) }, "error"),
-	"cancel_region":      without(func(r *Recorder, in *object) { _, _ = r.CancelRegion(in.number("region_id"), in.str("reason")) }, "error", "cancelled"),
-	"close_region":       without(func(r *Recorder, in *object) { _, _ = r.CloseRegion(in.number("region_id"), in.str("reason")) }, "error", "cancelled"),
-	"poll_status":        without(func(r *Recorder, in *object) { _ = r.PollStatus(in.number("job_id")) }, "error"),
-	"request_shutdown":   without(func(r *Recorder, in *object) { _ = r.RequestShutdown(in.str("reason")) }, "error"),
-	"shutdown_when_idle": without(func(r *Recorder, in *object) { _ = r.ShutdownWhenIdle(in.str("reason")) }, "error"),
-	"remove_job":         without(func(r *Recorder, in *object) { _, _ = r.RemoveJob(in.number("job_id")) }, "error", "state"),
-	"reap":               without(func(r *Recorder, _ *object) { r.Reap() }, "reaped"),
-	"expect_worker":      without(func(r *Recorder, _ *object) { r.ExpectWorker() }),
-	"worker_lost":        without(func(r *Recorder, _ *object) { r.WorkerLost() }),
-	"retire_worker":      without(func(r *Recorder, in *object) { r.RetireWorker(in.str("worker_id")) }),
-	"advance_turn":       without(func(r *Recorder, _ *object) { r.AdvanceTurn() }),
-	"drain_outbox":       {func(r *Recorder, _ *object) *wc.Envelope { return drainAgain(r.DrainOutbox) }, []string{"wire"}},
+// The tables are functions and not variables, because a variable brings all that reads a journal into each program that
+// imports the package, even if it only records.
+
+func coordinatorCalls() map[string]call[*Recorder] {
+	return map[string]call[*Recorder]{
+		"handle_inbound": {func(r *Recorder, in *object) *wc.Envelope { return handleAgain(r, in) }, []string{"error"}},
+		"unreadable":     {func(r *Recorder, in *object) *wc.Envelope { return unreadAgain(r, r.to, in) }, []string{"error"}},
+		"refuse":         {func(r *Recorder, in *object) *wc.Envelope { return refuseAgain(r, in) }, nil},
+		"spawn_job": without(func(r *Recorder, in *object) {
+			label := in.optional("label")
+			_ = r.SpawnLabeled(wc.SpawnJob{
+				JobID: in.number("job_id"), RegionID: in.number("region_id"), TaskID: in.number("task_id"),
+				ObligationID: in.number("obligation_id"), Payload: in.bytes("payload"),
+			}, label, label)
+		}, "error"),
+		"cancel_job":         without(func(r *Recorder, in *object) { _ = r.CancelJob(in.number("job_id"), in.str("reason")) }, "error"),
+		"cancel_region":      without(func(r *Recorder, in *object) { _, _ = r.CancelRegion(in.number("region_id"), in.str("reason")) }, "error", "cancelled"),
+		"close_region":       without(func(r *Recorder, in *object) { _, _ = r.CloseRegion(in.number("region_id"), in.str("reason")) }, "error", "cancelled"),
+		"poll_status":        without(func(r *Recorder, in *object) { _ = r.PollStatus(in.number("job_id")) }, "error"),
+		"request_shutdown":   without(func(r *Recorder, in *object) { _ = r.RequestShutdown(in.str("reason")) }, "error"),
+		"shutdown_when_idle": without(func(r *Recorder, in *object) { _ = r.ShutdownWhenIdle(in.str("reason")) }, "error"),
+		"remove_job":         without(func(r *Recorder, in *object) { _, _ = r.RemoveJob(in.number("job_id")) }, "error", "state"),
+		"reap":               without(func(r *Recorder, _ *object) { r.Reap() }, "reaped"),
+		"expect_worker":      without(func(r *Recorder, _ *object) { r.ExpectWorker() }),
+		"worker_lost":        without(func(r *Recorder, _ *object) { r.WorkerLost() }),
+		"retire_worker":      without(func(r *Recorder, in *object) { r.RetireWorker(in.str("worker_id")) }),
+		"advance_turn":       without(func(r *Recorder, _ *object) { r.AdvanceTurn() }),
+		"drain_outbox":       {func(r *Recorder, _ *object) *wc.Envelope { return drainAgain(r.DrainOutbox) }, []string{"op", "job_id", "seq_no", "replay_hash"}},
+	}
 }
 
-var workerCalls = map[string]call[*WorkerRecorder]{
-	"handle_inbound":     {func(r *WorkerRecorder, in *object) *wc.Envelope { return handleAgain(r, in) }, []string{"error"}},
-	"unreadable":         {func(r *WorkerRecorder, in *object) *wc.Envelope { return unreadAgain(r, &r.to, in, r.end) }, []string{"error"}},
-	"refuse":             {func(r *WorkerRecorder, in *object) *wc.Envelope { return refuseAgain(r, in) }, nil},
-	"announce":           without(func(r *WorkerRecorder, _ *object) { _ = r.Announce() }, "error"),
-	"fail":               without(func(r *WorkerRecorder, in *object) { _ = r.Fail(in.str("reason")) }, "error"),
-	"start":              without(func(r *WorkerRecorder, in *object) { _ = r.Start(in.number("job_id")) }, "error"),
-	"report":             without(func(r *WorkerRecorder, in *object) { _ = r.Report(in.number("job_id"), in.str("detail")) }, "error"),
-	"complete":           without(func(r *WorkerRecorder, in *object) { _ = r.Complete(in.number("job_id"), in.outcome("outcome")) }, "error"),
-	"acknowledge_cancel": without(func(r *WorkerRecorder, in *object) { _ = r.AcknowledgeCancel(in.number("job_id")) }, "error"),
-	"complete_drain":     without(func(r *WorkerRecorder, in *object) { _ = r.CompleteDrain(in.number("job_id")) }, "error"),
-	"complete_finalize":  without(func(r *WorkerRecorder, in *object) { _ = r.CompleteFinalize(in.number("job_id")) }, "error"),
-	"diagnose":           without(func(r *WorkerRecorder, in *object) { _ = r.Diagnose(in.diagnostic("diagnostic")) }, "error"),
-	"complete_shutdown":  without(func(r *WorkerRecorder, _ *object) { _ = r.CompleteShutdown() }, "error"),
-	"advance_turn":       without(func(r *WorkerRecorder, _ *object) { r.AdvanceTurn() }),
-	"drain_outbox":       {func(r *WorkerRecorder, _ *object) *wc.Envelope { return drainAgain(r.DrainOutbox) }, []string{"wire"}},
+func workerCalls() map[string]call[*WorkerRecorder] {
+	return map[string]call[*WorkerRecorder]{
+		"handle_inbound":     {func(r *WorkerRecorder, in *object) *wc.Envelope { return handleAgain(r, in) }, []string{"error"}},
+		"unreadable":         {func(r *WorkerRecorder, in *object) *wc.Envelope { return unreadAgain(r, r.to, in) }, []string{"error"}},
+		"refuse":             {func(r *WorkerRecorder, in *object) *wc.Envelope { return refuseAgain(r, in) }, nil},
+		"announce":           without(func(r *WorkerRecorder, _ *object) { _ = r.Announce() }, "error"),
+		"fail":               without(func(r *WorkerRecorder, in *object) { _ = r.Fail(in.str("reason")) }, "error"),
+		"start":              without(func(r *WorkerRecorder, in *object) { _ = r.Start(in.number("job_id")) }, "error"),
+		"report":             without(func(r *WorkerRecorder, in *object) { _ = r.Report(in.number("job_id"), in.str("detail")) }, "error"),
+		"complete":           without(func(r *WorkerRecorder, in *object) { _ = r.Complete(in.number("job_id"), in.outcome("outcome")) }, "error"),
+		"acknowledge_cancel": without(func(r *WorkerRecorder, in *object) { _ = r.AcknowledgeCancel(in.number("job_id")) }, "error"),
+		"complete_drain":     without(func(r *WorkerRecorder, in *object) { _ = r.CompleteDrain(in.number("job_id")) }, "error"),
+		"complete_finalize":  without(func(r *WorkerRecorder, in *object) { _ = r.CompleteFinalize(in.number("job_id")) }, "error"),
+		"diagnose":           without(func(r *WorkerRecorder, in *object) { _ = r.Diagnose(in.diagnostic("diagnostic")) }, "error"),
+		"complete_shutdown":  without(func(r *WorkerRecorder, _ *object) { _ = r.CompleteShutdown() }, "error"),
+		"advance_turn":       without(func(r *WorkerRecorder, _ *object) { r.AdvanceTurn() }),
+		"drain_outbox":       {func(r *WorkerRecorder, _ *object) *wc.Envelope { return drainAgain(r.DrainOutbox) }, []string{"op", "job_id", "seq_no", "replay_hash"}},
+	}
 }
 
 func drainAgain(drain func() (wc.Envelope, bool)) *wc.Envelope {
@@ -121,7 +128,7 @@ func refuseAgain(r receiver, in *object) *wc.Envelope {
 }
 
 // unreadAgain gives an unreadable message to the receiver if the journal has all of it, and believes it otherwise.
-func unreadAgain(r receiver, to *recording, in *object, end func(error)) *wc.Envelope {
+func unreadAgain(r receiver, to *session, in *object) *wc.Envelope {
 	size := in.number("bytes")
 	head, err := base64.StdEncoding.DecodeString(in.str("head"))
 	if err != nil {
@@ -136,9 +143,7 @@ func unreadAgain(r receiver, to *recording, in *object, end func(error)) *wc.Env
 		}
 		return nil
 	}
-	if to.unreadable(size, head) {
-		end(recordedError{in.members["error"]})
-	}
+	to.unreadable(size, head, recordedError{in.members["error"]})
 	return nil
 }
 
@@ -147,7 +152,7 @@ type recordedError struct{ json.RawMessage }
 
 func (e recordedError) Error() string { return string(e.RawMessage) }
 
-// message returns a message that arrived, which is a JSON object or, as in whole sessions, a string that has one.
+// message returns a message that arrived, which is a JSON object or, if its text has several lines, a string that has it.
 func (o *object) message(name string) []byte {
 	if raw := o.members[name]; len(raw) > 0 && raw[0] == '{' {
 		return raw
@@ -197,13 +202,6 @@ func (o *object) packed(name string) (env *wc.Envelope, digested bool) {
 		o.fail(name, err)
 		return nil, false
 	}
-	switch op := env.Op.(type) {
-	case wc.SpawnJob:
-		op.Payload = payload
-		env.Op = op
-	case wc.JobCompleted:
-		op.Outcome = wc.OutcomeOk{Payload: payload}
-		env.Op = op
-	}
+	setPayload(env, payload)
 	return env, value[0] == '{'
 }

@@ -9,7 +9,7 @@
 // A [Recorder] has all methods of a Coordinator, and a [WorkerRecorder] all those of a Worker: use it in place of
 // the one that was given. Examples/replay replays journals, and examples/inspect shows what is in them.
 //
-// # Two forms
+// # The form
 //
 // A [Writer] writes steps, one line each. A line is in the file before the call returns, and survives a crash of the
 // program, even SIGKILL; with Options.Sync it survives a crash of the machine. One journal can have many sessions,
@@ -21,7 +21,8 @@
 //	{"session":1,"step":2,"call":"spawn_job","label":"invoice 7","job_id":1,"region_id":0,...,"error":null,"after":{...},"at":...,"crc":"..."}
 //	{"session":1,"end":3,"at":...,"how":"late","why":"...","crc":"..."}
 //
-// At is when the step was made, in microseconds since 1970. Replaying passes over it, and a step need not have it. The
+// At is when the step was made, in microseconds since 1970. Replaying passes over it, and a step need not have it: a
+// reap, which changes nothing that others see, has the time of the step before it. The
 // label of a job is for people (Recorder.SpawnLabeled). The end says how and why the session ended, if that is known
 // (Recorder.End): an [Ending] has the words.
 //
@@ -37,10 +38,6 @@
 //
 //	{"session":1,"step":9,"call":"refuse","wire":{...},"reason":"driver: worker announced itself twice","crc":"..."}
 //
-// [RecordSession] and [RecordWorkerSession] write one whole session as one line, in the form of the conformance data
-// (PROTOCOL section 12), which other implementations can replay. There, each step has the whole state after it, so its
-// size grows with the number of tracked jobs: it is for tests and short sessions.
-//
 // # What a journal has of payloads
 //
 // Everything, unless Options.DigestOver is set: then longer payloads are replaced by their size and SHA-256. Replaying
@@ -49,7 +46,7 @@
 //
 // # Reading
 //
-// [Walker] reads both forms, calls a function for each step, and replays while it reads, in memory that does not
-// depend on the length of the journal. [Files] opens the files of a journal in their order. [Replay] replays one
-// whole session. [Describe] is of use to other programs that print errors.
+// [Walker] calls a function for each step, and replays while it reads, in memory that does not depend on the length of
+// the journal. [Files] opens the files of a journal in their order. [Describe] is of use to other programs that print
+// errors.
 package journal

@@ -112,9 +112,6 @@ func (f *files) repair() error {
 	return err
 }
 
-// headPrefix is what each file of a journal begins with.
-const headPrefix = `{"journal":1,`
-
 // lastLine returns the offset after the last line feed in the first size bytes.
 func lastLine(f io.ReaderAt, size int64) (int64, error) {
 	block := make([]byte, 64<<10)

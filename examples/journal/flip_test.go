@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	wc "github.com/workerchannel/workerchannel"
 )
+
+var full = flag.Bool("full", false, "make longer journals and alter more of them; takes about 20 seconds")
 
 // A short journal with jobs.
 func shortJournal(t testing.TB) []byte {

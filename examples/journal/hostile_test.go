@@ -3,7 +3,6 @@ package journal
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -21,7 +20,7 @@ func TestJournalsOfNobodyAreReadWithoutPanicAndInBoundedMemory(t *testing.T) {
 	}
 	good := string(shortJournal(t))
 	for text := range strings.Lines(good) {
-		o := splitObject([]byte(strings.TrimSuffix(text, "\n")))
+		o := split([]byte(strings.TrimSuffix(text, "\n")))
 		require.NotNil(t, o)
 		for name, value := range o.members {
 			for _, v := range values {
@@ -46,10 +45,9 @@ func TestSessionsThatAreOpenAreLimited(t *testing.T) {
 	require.NoError(t, err)
 	var l line
 	for session := range uint64(MaxSessions + 10) {
-		(&openSession{head: head{Setup: new(Setup)}}).write(session, &l)
-		all.Write(slices.Clone(l.seal()))
+		all.Write(newSession(nil, session, head{setup: new(Setup)}).begin(&l))
 		l.b = fmt.Appendf(l.b[:0], `{"session":%d,"step":0,"call":"advance_turn"`, session+1<<40)
-		all.Write(slices.Clone(l.seal()))
+		all.Write(l.seal())
 	}
 	require.NoError(t, w.Close())
 	walker := NewWalker(nil)
@@ -57,7 +55,7 @@ func TestSessionsThatAreOpenAreLimited(t *testing.T) {
 	require.Len(t, walker.open, MaxSessions)
 }
 
-func TestLongLineOfAStreamIsSkipped(t *testing.T) {
+func TestLongLineIsSkipped(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: reads a line of the greatest length")
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -27,53 +28,60 @@ type object struct {
 	err     error
 }
 
+// readObject reads an object from anywhere.
 func readObject(data []byte) (*object, error) {
-	if !utf8.Valid(data) { // encoding/json would replace the ill-formed bytes
+	if !utf8.Valid(data) { // encoding/json would let the ill-formed bytes pass
 		at := 0
 		for r, size := utf8.DecodeRune(data); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRune(data[at:]) {
 			at += size
 		}
 		return nil, fmt.Errorf("at byte %d: not well-formed UTF-8", at)
 	}
-	var o object
-	err := json.Unmarshal(data, &o.members)
-	if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
-		return nil, fmt.Errorf("after %d bytes: %w", syntax.Offset, err)
+	var valid json.RawMessage
+	if err := json.Unmarshal(data, &valid); err != nil {
+		if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
+			err = fmt.Errorf("after %d bytes: %w", syntax.Offset, err)
+		}
+		return nil, err
 	}
-	if err == nil && o.members == nil {
-		err = errNull
+	var compact bytes.Buffer
+	_ = json.Compact(&compact, valid)
+	if o := split(compact.Bytes()); o != nil {
+		return o, nil
 	}
-	return &o, err
+	got, _ := cut(show(valid), "")
+	return nil, fmt.Errorf("expected an object, got %s", got)
 }
 
-// splitObject is like readObject for a line that is as this package wrote it. It finds where the members are and leaves
-// the rest to whoever reads them; nil if it is not such a line after all.
-func splitObject(data []byte) *object {
+// split finds the members of an object that is on one line, as this package writes it, or that has been made compact. It
+// leaves their values to whoever reads them, and returns nil if data is not such an object: a name with an escape and a
+// name that occurs twice are not taken.
+func split(data []byte) *object {
 	o := object{members: make(map[string]json.RawMessage, 8)}
-	at := 0
-	for at < len(data) {
-		if at++; at == len(data) || data[at] != '"' { // after { or ,
+	if string(data) == "{}" {
+		return &o
+	}
+	for at := 0; at+1 < len(data) && data[at+1] == '"'; { // after { or ,
+		name := data[at+2:]
+		length := bytes.IndexByte(name, '"')
+		if length < 0 || len(name) < length+2 || name[length+1] != ':' || bytes.IndexByte(name[:length], '\\') >= 0 {
 			return nil
 		}
-		name := at + 1
-		length := bytes.IndexByte(data[name:], '"')
-		colon := name + length + 1
-		if length < 0 || colon >= len(data) || data[colon] != ':' || bytes.IndexByte(data[name:name+length], '\\') >= 0 {
+		from := at + length + 4
+		if at = valueEnd(data, from); at < 0 {
 			return nil
 		}
-		end := valueEnd(data, colon+1)
-		key := string(data[name : name+length])
-		if _, twice := o.members[key]; twice || end < 0 {
+		key := string(name[:length])
+		if _, twice := o.members[key]; twice {
 			return nil
 		}
-		o.members[key] = data[colon+1 : end : end]
-		if data[end] == '}' {
-			if end == len(data)-1 {
+		o.members[key] = data[from:at:at]
+		if data[at] == '}' {
+			if at == len(data)-1 && data[0] == '{' {
 				return &o
 			}
 			return nil
 		}
-		at = end
 	}
 	return nil
 }
@@ -154,18 +162,9 @@ func plainText(data []byte) bool {
 	return true
 }
 
-// bytes returns a payload: a string of base64, or, as in whole sessions, an array of numbers. If a digest stands in its
-// place, it is that many zeros.
+// bytes returns a payload, which is in base64. If a digest stands in its place, it is that many zeros.
 func (o *object) bytes(name string) []byte {
-	data := o.members[name]
-	if len(data) > 0 && data[0] == '"' {
-		payload, err := base64.StdEncoding.DecodeString(o.str(name))
-		if err != nil {
-			o.fail(name, err)
-		}
-		return payload
-	}
-	if len(data) > 0 && data[0] == '{' {
+	if data := o.members[name]; len(data) > 0 && data[0] == '{' {
 		digest := o.object(name)
 		if digest == nil {
 			return nil
@@ -175,12 +174,9 @@ func (o *object) bytes(name string) []byte {
 		o.failFrom(name, digest)
 		return make([]byte, min(size, maxDigested))
 	}
-	numbers := member[[]uint16](o, name)
-	payload := make([]byte, len(numbers))
-	for i, n := range numbers {
-		if payload[i] = byte(n); n > 255 {
-			o.fail(name, fmt.Errorf("expected a byte, got %d", n))
-		}
+	payload, err := base64.StdEncoding.DecodeString(o.str(name))
+	if err != nil {
+		o.fail(name, err)
 	}
 	return payload
 }
@@ -188,12 +184,12 @@ func (o *object) bytes(name string) []byte {
 // maxDigested is the size of the largest payload of which a digest is believed. Larger ones are refused anyway.
 const maxDigested = 16 * wc.MaxPayloadBytes
 
-// result returns a member as a plain value. The step of a refused call has no state and no cancelled, and one of a
-// stream has no after if the state has not changed.
+// result returns a member as a plain value. A refused call has no state and no cancelled, and some messages are about no
+// job; if the state has not changed, there is no after.
 func (o *object) result(name string) any {
 	data, ok := o.members[name]
 	if !ok {
-		if name != "state" && name != "cancelled" && (name != "after" || o.members["step"] == nil) {
+		if !slices.Contains([]string{"state", "cancelled", "job_id", "after"}, name) {
 			o.fail(name, errMissing)
 		}
 		return nil
@@ -301,7 +297,11 @@ func (o *object) diagnostic(name string) (d wc.Diagnostic) {
 
 // object reads a member that is an object; nil after a failure.
 func (o *object) object(name string) *object {
-	in, err := readObject(member[json.RawMessage](o, name))
+	data := member[json.RawMessage](o, name)
+	if in := split(data); in != nil || o.err != nil {
+		return in
+	}
+	in, err := readObject(data)
 	if err != nil {
 		o.fail(name, err)
 		return nil

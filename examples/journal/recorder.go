@@ -1,10 +1,7 @@
 package journal
 
 import (
-	"errors"
-	"io"
 	"iter"
-	"strings"
 	"unicode/utf8"
 
 	wc "github.com/workerchannel/workerchannel"
@@ -23,23 +20,15 @@ type Setup struct {
 // A journal that cannot be written never disturbs the session: the calls go on, and Err says what is wrong.
 type Recorder struct {
 	*wc.Coordinator
-	to recording
+	to *session
 }
 
 // Record returns the coordinator with each call from now on written to the journal, as a session of its own. The
 // coordinator must be new: a session is replayed from its first call. It is still used by one goroutine at a
 // time, but recorders of the same Writer may be used by several.
 func (w *Writer) Record(c *wc.Coordinator, s Setup) *Recorder {
-	r := &Recorder{c, recording{to: w, digestOver: w.digestOver, at: now}}
-	r.to.begin(head{Seed: c.Seed(), Setup: &s})
-	return r
-}
-
-// RecordSession returns the coordinator with each call from now on written to w, as one whole session on one line,
-// which Close ends. As there are several writes a call, w is better buffered.
-func RecordSession(w io.Writer, c *wc.Coordinator, s Setup) *Recorder {
-	r := &Recorder{c, recording{to: &whole{w: w}, full: true, at: never}}
-	r.to.begin(head{Seed: c.Seed(), Setup: &s})
+	r := &Recorder{Coordinator: c}
+	r.to = w.begin(head{seed: c.Seed(), setup: &s}, r.state)
 	return r
 }
 
@@ -50,24 +39,20 @@ func (r *Recorder) Close() error { return r.End(Ending{}) }
 func (r *Recorder) End(e Ending) error { return r.to.end(e) }
 
 // Err returns a *WriteError if a step could not be written. Nothing has been recorded from there on.
-func (r *Recorder) Err() error { return r.to.err() }
+func (r *Recorder) Err() error { return r.to.w.Err() }
 
 // Receive is recorded as handle_inbound. A message that cannot be read does not reach the coordinator; it is
-// recorded as unreadable, with its first bytes, or in a whole session not at all.
+// recorded as unreadable, with its first bytes.
 func (r *Recorder) Receive(data []byte) (wc.Envelope, error) {
 	env, err := r.Coordinator.Receive(data)
-	if r.to.received(data, &env, err) {
-		r.end(err)
-	}
+	r.to.received(data, func() wc.Envelope { return env }, err)
 	return env, err
 }
 
 // HandleInbound is recorded as handle_inbound, with the canonical text of the message.
 func (r *Recorder) HandleInbound(env *wc.Envelope) error {
 	err := r.Coordinator.HandleInbound(env)
-	if r.to.handled(env, err) {
-		r.end(err)
-	}
+	r.to.handled(env, err)
 	return err
 }
 
@@ -75,9 +60,7 @@ func (r *Recorder) HandleInbound(env *wc.Envelope) error {
 func (r *Recorder) HandleVerified(v wc.Verified) error {
 	err := r.Coordinator.HandleVerified(v)
 	env := v.Envelope()
-	if r.to.handled(&env, err) {
-		r.end(err)
-	}
+	r.to.handled(&env, err)
 	return err
 }
 
@@ -85,20 +68,13 @@ func (r *Recorder) HandleVerified(v wc.Verified) error {
 // takes less time.
 func (r *Recorder) HandleText(v wc.Verified, text []byte) error {
 	err := r.Coordinator.HandleVerified(v)
-	env := v.Envelope()
-	if !invalid(err) && r.to.received(text, &env, err) {
-		r.end(err)
-	}
+	r.to.received(text, v.Envelope, err)
 	return err
 }
 
 // Refuse records, as refuse, a message that arrived and was not given to the coordinator, because the program refused
-// it for a reason of its own. Replaying passes over it. In a whole session it is not recorded.
-func (r *Recorder) Refuse(env *wc.Envelope, reason string) {
-	if r.to.refused(env, reason) {
-		r.finish()
-	}
-}
+// it for a reason of its own. Replaying passes over it.
+func (r *Recorder) Refuse(env *wc.Envelope, reason string) { r.to.refused(env, reason) }
 
 // SpawnJob is recorded as spawn_job.
 func (r *Recorder) SpawnJob(job wc.SpawnJob) error { return r.SpawnTagged(job, nil) }
@@ -109,17 +85,17 @@ func (r *Recorder) SpawnTagged(job wc.SpawnJob, tag any) error {
 }
 
 // SpawnLabeled is SpawnTagged for a job that has a label, by which people find it in the journal. An empty label is
-// none. In a whole session it is not recorded.
+// none.
 func (r *Recorder) SpawnLabeled(job wc.SpawnJob, tag any, label string) error {
 	err := r.Coordinator.SpawnTagged(job, tag)
-	if s := r.to.step("spawn_job"); s != nil {
-		if label != "" && !r.to.full {
-			s.text(`,"label":`, strings.ToValidUTF8(label, "\ufffd"))
+	if l := r.to.step("spawn_job"); l != nil {
+		if label != "" {
+			l.lossy(`,"label":`, label)
 		}
-		s.number(`,"job_id":`, job.JobID).number(`,"region_id":`, job.RegionID)
-		s.number(`,"task_id":`, job.TaskID).number(`,"obligation_id":`, job.ObligationID)
+		l.number(`,"job_id":`, job.JobID).number(`,"region_id":`, job.RegionID)
+		l.number(`,"task_id":`, job.TaskID).number(`,"obligation_id":`, job.ObligationID)
 		r.to.payload(job.Payload)
-		r.end(err)
+		r.to.result(err)
 	}
 	return err
 }
@@ -127,9 +103,9 @@ func (r *Recorder) SpawnLabeled(job wc.SpawnJob, tag any, label string) error {
 // CancelJob is recorded as cancel_job.
 func (r *Recorder) CancelJob(jobID uint64, reason string) error {
 	err := r.Coordinator.CancelJob(jobID, reason)
-	if s := r.to.call("cancel_job", err); s != nil {
-		s.number(`,"job_id":`, jobID).text(`,"reason":`, reason)
-		r.end(err)
+	if l := r.to.call("cancel_job", err); l != nil {
+		l.number(`,"job_id":`, jobID).text(`,"reason":`, reason)
+		r.to.result(err)
 	}
 	return err
 }
@@ -149,58 +125,43 @@ func (r *Recorder) CloseRegion(regionID uint64, reason string) (int, error) {
 }
 
 func (r *Recorder) region(call string, regionID uint64, reason string, cancelled int, err error) {
-	if s := r.to.call(call, err); s != nil {
-		s.number(`,"region_id":`, regionID).text(`,"reason":`, reason)
+	if l := r.to.call(call, err); l != nil {
+		l.number(`,"region_id":`, regionID).text(`,"reason":`, reason)
 		if err == nil {
-			s.number(`,"cancelled":`, uint64(cancelled))
+			l.number(`,"cancelled":`, uint64(cancelled))
 		}
-		r.end(err)
+		r.to.result(err)
 	}
 }
 
 // PollStatus is recorded as poll_status.
 func (r *Recorder) PollStatus(jobID uint64) error {
-	err := r.Coordinator.PollStatus(jobID)
-	if s := r.to.step("poll_status"); s != nil {
-		s.number(`,"job_id":`, jobID)
-		r.end(err)
-	}
-	return err
+	return r.to.about("poll_status", jobID, r.Coordinator.PollStatus(jobID))
 }
 
 // RequestShutdown is recorded as request_shutdown.
 func (r *Recorder) RequestShutdown(reason string) error {
-	err := r.Coordinator.RequestShutdown(reason)
-	if s := r.to.call("request_shutdown", err); s != nil {
-		s.text(`,"reason":`, reason)
-		r.end(err)
-	}
-	return err
+	return r.to.says("request_shutdown", `,"reason":`, reason, r.Coordinator.RequestShutdown(reason))
 }
 
 // ShutdownWhenIdle is recorded as shutdown_when_idle.
 func (r *Recorder) ShutdownWhenIdle(reason string) error {
-	err := r.Coordinator.ShutdownWhenIdle(reason)
-	if s := r.to.call("shutdown_when_idle", err); s != nil {
-		s.text(`,"reason":`, reason)
-		r.end(err)
-	}
-	return err
+	return r.to.says("shutdown_when_idle", `,"reason":`, reason, r.Coordinator.ShutdownWhenIdle(reason))
 }
 
 // ExpectWorker is recorded as expect_worker.
 func (r *Recorder) ExpectWorker() {
 	r.Coordinator.ExpectWorker()
-	r.plain("expect_worker")
+	r.to.plain("expect_worker")
 }
 
 // RetireWorker is recorded as retire_worker, unless the id is not well-formed UTF-8: such an id is ignored.
 func (r *Recorder) RetireWorker(workerID string) {
 	r.Coordinator.RetireWorker(workerID)
 	if utf8.ValidString(workerID) {
-		if s := r.to.step("retire_worker"); s != nil {
-			s.text(`,"worker_id":`, workerID)
-			r.finish()
+		if l := r.to.step("retire_worker"); l != nil {
+			l.text(`,"worker_id":`, workerID)
+			r.to.finish()
 		}
 	}
 }
@@ -208,18 +169,18 @@ func (r *Recorder) RetireWorker(workerID string) {
 // WorkerLost is recorded as worker_lost.
 func (r *Recorder) WorkerLost() {
 	r.Coordinator.WorkerLost()
-	r.plain("worker_lost")
+	r.to.plain("worker_lost")
 }
 
 // RemoveJob is recorded as remove_job.
 func (r *Recorder) RemoveJob(jobID uint64) (wc.JobState, error) {
 	state, err := r.Coordinator.RemoveJob(jobID)
-	if s := r.to.step("remove_job"); s != nil {
-		s.number(`,"job_id":`, jobID)
+	if l := r.to.step("remove_job"); l != nil {
+		l.number(`,"job_id":`, jobID)
 		if err == nil {
-			s.name(`,"state":`, nameOf(state))
+			l.name(`,"state":`, nameOf(state))
 		}
-		r.end(err)
+		r.to.result(err)
 	}
 	return state, err
 }
@@ -227,48 +188,40 @@ func (r *Recorder) RemoveJob(jobID uint64) (wc.JobState, error) {
 // Reap is recorded as reap.
 func (r *Recorder) Reap() []wc.TrackedJob {
 	jobs := r.Coordinator.Reap()
-	if len(jobs) > 0 || r.to.full {
-		if s := r.to.step("reap"); s != nil {
-			r.to.reaped(jobs)
-			r.finish()
-		}
-	}
+	r.to.reaped(jobs)
 	return jobs
 }
 
 // AdvanceTurn is recorded as advance_turn.
 func (r *Recorder) AdvanceTurn() {
 	r.Coordinator.AdvanceTurn()
-	r.plain("advance_turn")
+	r.to.plain("advance_turn")
 }
 
 // DrainOutbox is recorded as drain_outbox.
 func (r *Recorder) DrainOutbox() (wc.Envelope, bool) {
-	env, ok, recorded := r.to.drain(r.Coordinator)
-	if recorded {
-		r.finish()
-	}
+	env, ok := r.Coordinator.DrainOutbox()
+	r.to.drained(&env, ok)
 	return env, ok
 }
 
 // AppendNext is recorded as drain_outbox.
 func (r *Recorder) AppendNext(dst []byte) (text []byte, env wc.Envelope, ok bool) {
 	text, env, ok = r.Coordinator.AppendNext(dst)
-	if r.to.drained(&env, text[len(dst):], ok) {
-		r.finish()
-	}
+	r.to.drained(&env, ok)
 	return text, env, ok
 }
 
-// AppendBatch records a drain_outbox for each message.
+// AppendBatch records a drain_outbox for each message. It takes one after the other if that starts clocks, since a step
+// has the next deadline.
 func (r *Recorder) AppendBatch(dst []byte, batch []wc.Outgoing, size int) (text []byte, n int) {
-	return appendBatch(r.AppendNext, dst, batch, size)
-}
-
-// appendBatch takes one message after the other, since a step has the state after it.
-func appendBatch(next func([]byte) ([]byte, wc.Envelope, bool), dst []byte, batch []wc.Outgoing, size int) (text []byte, n int) {
+	if !r.to.mixed {
+		text, n = r.Coordinator.AppendBatch(dst, batch, size)
+		r.to.batch(batch[:n])
+		return text, n
+	}
 	for text = dst; n < len(batch) && (n == 0 || len(text)-len(dst) < size); n++ {
-		more, env, ok := next(text)
+		more, env, ok := r.AppendNext(text)
 		if !ok {
 			break
 		}
@@ -288,37 +241,17 @@ func outbox(drain func() (wc.Envelope, bool)) iter.Seq[wc.Envelope] {
 	}
 }
 
-// plain records a call that has neither arguments nor results.
-func (r *Recorder) plain(call string) {
-	if r.to.step(call) != nil {
-		r.finish()
+// state returns what a step tells of the state after it.
+func (r *Recorder) state() after {
+	state := "waiting"
+	switch {
+	case r.ShutdownRequested():
+		state = "stopping"
+	case r.Closing():
+		state = "closing"
+	case r.WorkerReady():
+		state = "ready"
 	}
+	due, hasDue := r.NextDeadline()
+	return after{r.Turn(), state, r.InflightCount(), r.OutboxLen(), due, hasDue}
 }
-
-// end completes the step of a call that may be refused.
-func (r *Recorder) end(err error) {
-	r.to.line.error(err)
-	r.finish()
-}
-
-// finish completes the step with the state after it.
-func (r *Recorder) finish() {
-	if r.to.full {
-		r.to.line.marshal(`,"after":`, newAfter(r.Coordinator))
-	} else {
-		state := "waiting"
-		switch {
-		case r.ShutdownRequested():
-			state = "stopping"
-		case r.Closing():
-			state = "closing"
-		case r.WorkerReady():
-			state = "ready"
-		}
-		due, hasDue := r.NextDeadline()
-		r.to.after(after{r.Turn(), state, r.InflightCount(), r.OutboxLen(), due, hasDue})
-	}
-	r.to.write()
-}
-
-func invalid(err error) bool { return err != nil && errors.Is(err, wc.ErrInvalidValue) }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,48 +16,39 @@ import (
 // A part is one value in the results of a step or in its state after it.
 type part struct {
 	name    string // without indices, such as "after.jobs[].state"
-	reports string // the field of the divergence if the part is altered
+	reports string // the field of the divergence if the part is altered, which is the result as a whole
 	value   any
 	replace func(v any)
 	remove  func() // nil for an element of an array
 }
 
-// partsOf returns the parts of a step, in the order in which Replay compares them.
+// partsOf returns the parts of a step, in the order in which they are compared.
 func partsOf(step map[string]any) (parts []part) {
-	var walk func(p part, whole bool)
-	walk = func(p part, whole bool) {
+	var walk func(p part)
+	walk = func(p part) {
 		parts = append(parts, p)
-		inner := func(name, index string, value any, replace func(any), remove func()) {
-			reports := p.reports
-			if !whole {
-				reports += index
-			}
-			walk(part{p.name + name, reports, value, replace, remove}, whole)
-		}
 		switch v := p.value.(type) {
 		case map[string]any:
 			for _, k := range slices.Sorted(maps.Keys(v)) {
-				inner("."+k, "."+k, v[k], func(n any) { v[k] = n }, func() { delete(v, k) })
+				walk(part{p.name + "." + k, p.reports, v[k], func(n any) { v[k] = n }, func() { delete(v, k) }})
 			}
 		case []any:
 			for i := range v {
-				inner("[]", fmt.Sprintf("[%d]", i), v[i], func(n any) { v[i] = n }, nil)
+				walk(part{p.name + "[]", p.reports, v[i], func(n any) { v[i] = n }, nil})
 			}
 		}
 	}
-	for _, field := range []string{"error", "cancelled", "state", "reaped", "wire"} {
-		if v, ok := step[field]; ok && !(field == "wire" && step["call"] == "handle_inbound") {
-			walk(part{field, field, v, func(n any) { step[field] = n }, func() { delete(step, field) }}, true)
+	for _, field := range []string{"error", "cancelled", "state", "reaped", "op", "job_id", "seq_no", "replay_hash", "after"} {
+		if v, ok := step[field]; ok && !(field == "job_id" && step["call"] != "drain_outbox") {
+			walk(part{field, field, v, func(n any) { step[field] = n }, func() { delete(step, field) }})
 		}
 	}
-	walk(part{"after", "after", step["after"], nil, nil}, false)
 	return parts
 }
 
 // alterations returns the changes that make sense for a part, by name.
 func alterations(p part) map[string]func() {
 	can := map[string]func(){}
-	inAfter := strings.HasPrefix(p.name, "after") // where an unknown member is ignored and a missing one is an error
 	switch v := p.value.(type) {
 	case []any:
 		if len(v) > 0 {
@@ -64,16 +56,12 @@ func alterations(p part) map[string]func() {
 		}
 		can["one element more"] = func() { p.replace(append(slices.Clip(v), map[string]any{"job_id": json.Number("1")})) }
 	case map[string]any:
-		if p.replace != nil {
-			can["no value"] = func() { p.replace(nil) }
-		}
-		if !inAfter {
-			can["one member more"] = func() { v["more"] = json.Number("1") }
-		}
+		can["no value"] = func() { p.replace(nil) }
+		can["one member more"] = func() { v["more"] = json.Number("1") }
 	default:
 		can["another value"] = func() { p.replace(altered(v)) }
 	}
-	if !inAfter && p.remove != nil && strings.Contains(p.name, ".") {
+	if p.remove != nil && strings.Contains(p.name, ".") {
 		can["left out"] = p.remove
 	}
 	return can
@@ -106,10 +94,10 @@ func TestEveryAlteredResultAndStateIsFoundInItsPlace(t *testing.T) {
 		count := map[[2]string]int{}      // the alterations that there can be, by name and part
 		lines := map[[2]string][][]byte{} // the shortest sessions in which there can be that many
 		var all [][]byte
-		eachLine(t, file, func(t *testing.T, line []byte) { all = append(all, line) })
+		eachLine(t, file, func(t *testing.T, line []byte) { all = append(all, record(t, line)) })
 		slices.SortFunc(all, func(a, b []byte) int { return len(a) - len(b) })
 		for _, line := range all {
-			for key, n := range possible(plain(json.RawMessage(line))) {
+			for key, n := range possible(line) {
 				if count[key] < most {
 					lines[key] = append(lines[key], line)
 				}
@@ -131,7 +119,7 @@ func TestEveryAlteredResultAndStateIsFoundInItsPlace(t *testing.T) {
 }
 
 // possible counts the alterations of a session by name and part.
-func possible(session any) map[[2]string]int {
+func possible(session []byte) map[[2]string]int {
 	count := map[[2]string]int{}
 	for _, step := range steps(session) {
 		for _, p := range partsOf(step) {
@@ -144,104 +132,120 @@ func possible(session any) map[[2]string]int {
 }
 
 // testAlteration alters all parts of one name in a session.
-func testAlteration(t *testing.T, line []byte, alteration, name string) {
-	session := plain(json.RawMessage(line))
+func testAlteration(t *testing.T, session []byte, alteration, name string) {
 	var wanted, found []string
-	for i, step := range steps(session) {
+	var altered bytes.Buffer
+	for text := range bytes.Lines(session) {
+		step := plain(json.RawMessage(text)).(map[string]any)
+		changed := false
 		for _, p := range partsOf(step) {
 			if alter := alterations(p)[alteration]; p.name == name && alter != nil {
 				alter()
-				wanted = append(wanted, fmt.Sprintf("step %d: %s: %s", i, step["call"], p.reports))
+				changed = true
+				wanted = append(wanted, fmt.Sprintf("step %s: %s: %s", step["step"], step["call"], p.reports))
 			}
 		}
+		if changed {
+			delete(step, "crc")
+			data, err := json.Marshal(step)
+			require.NoError(t, err)
+			text = (&line{data[:len(data)-1]}).seal()
+		}
+		altered.Write(text)
 	}
-	wanted = slices.Compact(wanted) // a result is reported as a whole
-	data, err := json.Marshal(session)
-	require.NoError(t, err)
-	_, err = Replay(data, func(d Divergence) {
-		found = append(found, fmt.Sprintf("step %d: %s: %s", d.Step, d.Call, d.Field))
-		assert.NotEqual(t, d.Wanted, d.Got)
+	wanted = slices.Compact(wanted)
+	w := NewWalker(func(e *Event) error {
+		for _, d := range e.Divergences {
+			found = append(found, fmt.Sprintf("step %d: %s: %s", d.Step, d.Call, d.Field))
+			assert.NotEqual(t, d.Wanted, d.Got)
+		}
+		return nil
 	})
-	require.NoError(t, err)
+	require.NoError(t, w.Read("", &altered))
 	require.Equal(t, wanted, found)
 }
 
-func steps(session any) (steps []map[string]any) {
-	for _, s := range session.(map[string]any)["steps"].([]any) {
-		steps = append(steps, s.(map[string]any))
+func steps(session []byte) (steps []map[string]any) {
+	for line := range bytes.Lines(session) {
+		steps = append(steps, plain(json.RawMessage(line)).(map[string]any))
 	}
 	return steps
 }
 
-func TestMalformedJournalIsRefusedWithItsPlace(t *testing.T) {
-	const after = `"after":{"worker_ready":false,"shutdown_requested":false,"closing":false,"active_worker":null,"inflight":0,"outbox":0,"next_deadline":null,"overdue":null,"regions":[],"jobs":[]}`
-	step := func(s string) string { return `{"seed":1,"first_decision_seq":1,"steps":[` + s + `]}` }
-	worker := func(s string) string { return `{"seed":1,"worker_id":"w","steps":[` + s + `]}` }
+func TestMalformedLineIsRefusedWithItsPlace(t *testing.T) {
+	head := func(s string) string { return `{"journal":1,"session":1,"step":0,` + s + `}` }
+	step := func(s string) string {
+		return head(`"seed":1,"first_decision_seq":1`) + "\n" + `{"session":1,"step":0,` + s + `}`
+	}
+	worker := func(s string) string {
+		return head(`"seed":1,"worker_id":"w"`) + "\n" + `{"session":1,"step":0,` + s + `}`
+	}
 	for data, want := range map[string]string{
-		``:                                  "after 0 bytes: ",
-		`{"seed":1`:                         "after 9 bytes: ",
-		`7`:                                 "json: ",
-		`null`:                              "expected a value, got null",
-		"{\"\xff":                           "at byte 2: not well-formed UTF-8",
-		"{\"\ufffd\":1,\"\xed\xa0\x80":      "at byte 10: not well-formed UTF-8",
-		`{}`:                                "seed: member is missing",
-		`{"seed":null}`:                     "seed: expected a value, got null",
-		`{"seed":-1}`:                       "seed: ",
-		`{"seed":1.0}`:                      "seed: ",
-		`{"seed":18446744073709551616}`:     "seed: ",
-		`{"seed":"1"}`:                      "seed: ",
-		`{"Seed":1}`:                        "seed: member is missing",
-		`{"seed":1,"steps":[]}`:             "first_decision_seq: member is missing",
-		`{"seed":1,"first_decision_seq":1}`: "steps: member is missing",
-		`{"seed":1,"first_decision_seq":1,"steps":{}}`:                        "steps: ",
-		`{"seed":1,"first_decision_seq":1,"limits":null,"steps":[]}`:          "limits: expected a value, got null",
-		`{"seed":1,"first_decision_seq":1,"limits":{"boot":-1},"steps":[]}`:   "limits: ",
-		`{"seed":1,"worker_id":null,"steps":[]}`:                              "worker_id: expected a value, got null",
-		`{"seed":1,"worker_id":7,"steps":[]}`:                                 "worker_id: ",
-		`{"worker_id":"w","steps":[]}`:                                        "seed: member is missing",
-		step(`7`):                                                             "step 0: ",
-		step(`null`):                                                          "step 0: expected a value, got null",
-		step(`{"call":"reap","reaped":[],` + after + `},{}`):                  "step 1: call: member is missing",
-		step(`{"call":"Reap"}`):                                               `step 0: call: unknown name "Reap"`,
-		step(`{"call":"announce"}`):                                           `step 0: call: unknown name "announce"`,
-		worker(`{"call":"reap"}`):                                             `step 0: call: unknown name "reap"`,
-		step(`{"call":"cancel_job","job_id":1,"error":null,` + after + `}`):   "step 0: reason: member is missing",
-		step(`{"call":"cancel_job","job_id":"1","reason":"",` + after + `}`):  "step 0: job_id: ",
-		step(`{"call":"cancel_job","job_id":1,"reason":7,` + after + `}`):     "step 0: reason: ",
-		step(spawn(`"aGk"`)):                                                  "step 0: payload: ",
-		step(spawn(`[256]`)):                                                  "step 0: payload: expected a byte, got 256",
-		step(spawn(`null`)):                                                   "step 0: payload: expected a value, got null",
-		step(`{"call":"handle_inbound","error":null,` + after + `}`):          "step 0: wire: member is missing",
-		step(`{"call":"handle_inbound","wire":null,` + after + `}`):           "step 0: wire: expected a value, got null",
-		step(`{"call":"handle_inbound","wire":"{}",` + after + `}`):           "step 0: wire: workerchannel: ",
-		worker(`{"call":"handle_inbound","wire":"{}"}`):                       "step 0: wire: workerchannel: ",
-		step(`{"call":"poll_status","job_id":1,` + after + `}`):               "step 0: error: member is missing",
-		step(`{"call":"drain_outbox",` + after + `}`):                         "step 0: wire: member is missing",
-		step(`{"call":"reap",` + after + `}`):                                 "step 0: reaped: member is missing",
-		step(`{"call":"worker_lost"}`):                                        "step 0: after: member is missing",
-		step(`{"call":"worker_lost","after":{}}`):                             "step 0: after.active_worker: member is missing",
-		worker(`{"call":"complete","job_id":1}`):                              "step 0: outcome: member is missing",
-		worker(`{"call":"complete","job_id":1,"outcome":null}`):               "step 0: outcome: expected a value, got null",
-		worker(`{"call":"complete","job_id":1,"outcome":{}}`):                 "step 0: outcome: status: member is missing",
-		worker(`{"call":"complete","job_id":1,"outcome":{"status":"ok"}}`):    `step 0: outcome: status: unknown name "ok"`,
-		worker(`{"call":"complete","job_id":1,"outcome":{"status":"Ok"}}`):    "step 0: outcome: payload: member is missing",
-		worker(`{"call":"diagnose","diagnostic":[]}`):                         "step 0: diagnostic: json: ",
-		worker(`{"call":"diagnose","diagnostic":` + diagnostic("info") + `}`): `step 0: diagnostic: level: unknown name "info"`,
-		worker(`{"call":"diagnose","diagnostic":{"level":"Info"}}`):           "step 0: diagnostic: category: member is missing",
-		worker(`{"call":"diagnose","diagnostic":` + noMetadata + `}`):         "step 0: diagnostic: metadata: member is missing",
-		worker(`{"call":"announce","after":{}}`):                              "step 0: error: member is missing",
-		worker(`{"call":"announce","error":null,"after":{"closed":false}}`):   "step 0: after.inflight: member is missing",
+		`{"seed":1`:                            "1: after 9 bytes: ",
+		`7`:                                    "1: expected an object, got 7",
+		`null`:                                 "1: expected an object, got null",
+		`[{}]`:                                 "1: expected an object, got [{}]",
+		`{"a":1,"a":1}`:                        `1: expected an object, got {"a":1,"a":1}`,
+		"{\"\xff":                              "1: at byte 2: not well-formed UTF-8",
+		"{\"\ufffd\":1,\"\xed\xa0\x80":         "1: at byte 10: not well-formed UTF-8",
+		`{}`:                                   "1: session: member is missing",
+		`{"session":-1}`:                       "1: session: ",
+		`{"journal":2,"session":1}`:            "1: journal: expected version 1, got 2",
+		head(`"seed":null`):                    "1: seed: expected a value, got null",
+		head(`"seed":-1`):                      "1: seed: ",
+		head(`"seed":1.0`):                     "1: seed: ",
+		head(`"seed":18446744073709551616`):    "1: seed: ",
+		head(`"seed":"1"`):                     "1: seed: ",
+		head(`"Seed":1`):                       "1: seed: member is missing",
+		head(`"seed":1`):                       "1: first_decision_seq: member is missing",
+		head(`"worker_id":"w"`):                "1: seed: member is missing",
+		head(`"seed":1,"worker_id":null`):      "1: worker_id: expected a value, got null",
+		head(`"seed":1,"worker_id":7`):         "1: worker_id: ",
+		step(`"call":7`):                       "2: step 0: call: ",
+		step(`"call":"Reap"`):                  `2: step 0: call: unknown name "Reap"`,
+		step(`"call":"announce"`):              `2: step 0: call: unknown name "announce"`,
+		worker(`"call":"reap"`):                `2: step 0: call: unknown name "reap"`,
+		step(spawn(`"aGk"`)):                   "2: step 0: payload: ",
+		step(spawn(`[1]`)):                     "2: step 0: payload: ",
+		step(spawn(`null`)):                    "2: step 0: payload: expected a value, got null",
+		step(spawn(`{"bytes":1}`)):             "2: step 0: payload: sha256: member is missing",
+		step(`"call":"poll_status"`):           "2: step 0: job_id: member is missing",
+		step(`"call":"drain_outbox"`):          "2: step 0: op: member is missing",
+		step(`"call":"reap"`):                  "2: step 0: reaped: member is missing",
+		step(`"call":"retire_worker"`):         "2: step 0: worker_id: member is missing",
+		worker(`"call":"announce"`):            "2: step 0: error: member is missing",
+		worker(`"call":"complete","job_id":1`): "2: step 0: outcome: member is missing",
+
+		head(`"seed":1,"first_decision_seq":1,"limits":null`):            "1: limits: expected a value, got null",
+		head(`"seed":1,"first_decision_seq":1,"limits":{"boot":-1}`):     "1: limits: ",
+		step(`"call":"cancel_job","job_id":1,"error":null`):              "2: step 0: reason: member is missing",
+		step(`"call":"cancel_job","job_id":"1","reason":""`):             "2: step 0: job_id: ",
+		step(`"call":"cancel_job","job_id":1,"reason":7`):                "2: step 0: reason: ",
+		step(`"call":"handle_inbound","error":null`):                     "2: step 0: wire: member is missing",
+		step(`"call":"handle_inbound","wire":null`):                      "2: step 0: wire: expected a value, got null",
+		step(`"call":"handle_inbound","wire":"{}"`):                      "2: step 0: wire: workerchannel: ",
+		step(`"call":"handle_inbound","wire":{}`):                        "2: step 0: wire: workerchannel: ",
+		worker(`"call":"handle_inbound","wire":"{}"`):                    "2: step 0: wire: workerchannel: ",
+		step(`"call":"poll_status","job_id":1`):                          "2: step 0: error: member is missing",
+		worker(`"call":"complete","job_id":1,"outcome":null`):            "2: step 0: outcome: expected a value, got null",
+		worker(`"call":"complete","job_id":1,"outcome":{}`):              "2: step 0: outcome: status: member is missing",
+		worker(`"call":"complete","job_id":1,"outcome":{"status":"ok"}`): `2: step 0: outcome: status: unknown name "ok"`,
+		worker(`"call":"complete","job_id":1,"outcome":{"status":"Ok"}`): "2: step 0: outcome: payload: member is missing",
+		worker(`"call":"diagnose","diagnostic":[]`):                      "2: step 0: diagnostic: expected an object, got []",
+		worker(`"call":"diagnose","diagnostic":` + diagnostic("info")):   `2: step 0: diagnostic: level: unknown name "info"`,
+		worker(`"call":"diagnose","diagnostic":{"level":"Info"}`):        "2: step 0: diagnostic: category: member is missing",
+		worker(`"call":"diagnose","diagnostic":` + noMetadata):           "2: step 0: diagnostic: metadata: member is missing",
 	} {
 		t.Run(data, func(t *testing.T) {
-			_, err := Replay([]byte(data), func(d Divergence) { t.Errorf("%+v", d) })
+			err := NewWalker(nil).Read("j", strings.NewReader(data+"\n"))
 			require.Error(t, err)
-			assert.True(t, strings.HasPrefix(err.Error(), want), err.Error())
+			assert.True(t, strings.HasPrefix(err.Error(), "j:"+want), err.Error())
 		})
 	}
 }
 
 func spawn(payload string) string {
-	return `{"call":"spawn_job","job_id":1,"region_id":1,"task_id":1,"obligation_id":1,"payload":` + payload + `}`
+	return `"call":"spawn_job","job_id":1,"region_id":1,"task_id":1,"obligation_id":1,"payload":` + payload
 }
 
 const noMetadata = `{"level":"Info","category":"","message":""}`
@@ -251,11 +255,10 @@ func diagnostic(level string) string {
 }
 
 func TestSessionWithoutLimitsHasNone(t *testing.T) {
-	const deadline = `"worker_ready":false,"shutdown_requested":false,"closing":false,"active_worker":null,"inflight":0,"outbox":0,"overdue":null,"regions":[],"jobs":[]`
-	for limits, next := range map[string]string{``: "null", `"limits":{},`: "null", `"limits":{"boot":7},`: "7"} {
-		line := `{"seed":1,"first_decision_seq":1,` + limits + `"steps":[{"call":"expect_worker","after":{"next_deadline":` + next + `,` + deadline + `}}]}`
-		_, err := Replay([]byte(line), func(d Divergence) { t.Errorf("%s: %+v", limits, d) })
-		assert.NoError(t, err)
+	for limits, due := range map[string]string{``: "", `,"limits":{}`: "", `,"limits":{"boot":7}`: `,"due":7`} {
+		head := `{"journal":1,"session":1,"step":0,"seed":1,"first_decision_seq":1` + limits
+		step := `{"session":1,"step":0,"call":"expect_worker","after":{"state":"waiting"` + due + `}`
+		requireReplays(t, slices.Concat((&line{[]byte(head)}).seal(), (&line{[]byte(step)}).seal()), nil)
 	}
 }
 

@@ -65,8 +65,9 @@ func (t *tail) moved(number uint64, offset int64) error {
 
 // guard returns an error if the memory is gone because someone has made the file shorter, or the disk has failed.
 func (t *tail) guard(change func()) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	before := debug.SetPanicOnFault(true)
 	defer func() {
+		debug.SetPanicOnFault(before)
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%s: %v", t.file, r)
 		}

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/examples/internal/jobname"
 )
 
-// MaxLine is the length of the longest line that a Walker reads, and MaxSessions how many sessions of a stream may be open
-// at the same time.
+// MaxLine is the length of the longest line that a Walker reads, and MaxSessions how many sessions may be open at the same
+// time.
 const (
 	MaxLine     = 64 << 20
 	MaxSessions = 10_000
@@ -26,7 +27,7 @@ type Event struct {
 	Session uint64    // counted from 1 in each Walker
 	Step    uint64    // counted from 0
 	Call    string    // such as "handle_inbound"; "" for the event with which a session begins or goes on in a file, "end" for its end
-	At      time.Time // zero if the journal does not say it
+	At      time.Time // of the step before if the journal does not say it; zero if it has no times
 
 	Worker string // the worker's id in the session of a worker
 	ByHost bool   // whether it is a session of a coordinator
@@ -36,7 +37,7 @@ type Event struct {
 	// A message whose payload is kept as a digest has as many zeros.
 	Envelope     *wc.Envelope
 	Op           string
-	JobID        *uint64 // the job that the message or the call is about
+	JobID        *uint64 // the job that the message or the call is about, or that the metadata of a diagnostic name
 	Label        string  // of that job, until it is reaped; "" if it has none or the session cannot be replayed
 	SeqNo        uint64
 	Bytes        int // the size of the text of a message that arrived
@@ -77,7 +78,7 @@ func (e *LineError) Error() string { return fmt.Sprintf("%s:%d: %v", e.File, e.L
 func (e *LineError) Unwrap() error { return e.Err }
 
 // A Walker reads journals and replays them. Its memory does not depend on how long they are, but on the sessions
-// that are open, and for whole sessions on the longest line.
+// that are open.
 type Walker struct {
 	Sessions, Steps, Divergences int
 	Unreplayed                   int // steps that could not be replayed, as what comes before them is missing or damaged
@@ -85,32 +86,21 @@ type Walker struct {
 	Torn                         int // lines that a crash has left incomplete
 
 	visit func(*Event) error
-	open  map[uint64]*walked // by the number in the journal
+	open  map[uint64]*replica // by the number in the journal
 	event Event
-}
-
-type walked struct {
-	id     uint64 // in this Walker
-	head   head
-	replay *replayer // nil if it cannot be replayed
-	next   uint64
-	turn   uint64 // if it is not replayed
-	rest   bool   // its beginning has been deleted
 }
 
 // NewWalker returns a Walker that calls visit for every step. If visit returns an error, the walk ends with it.
 func NewWalker(visit func(*Event) error) *Walker {
-	return &Walker{visit: visit, open: map[uint64]*walked{}}
+	return &Walker{visit: visit, open: map[uint64]*replica{}}
 }
 
-// Read reads one journal, or one file of a journal after those before it. Blank lines are skipped. A last line that
-// is not complete is left out if it belongs to a stream of steps. The first damaged line is returned as a *LineError
-// when the rest has been read; a whole session that cannot be read ends the walk.
+// Read reads one journal, or one file of a journal after those before it. Blank lines are skipped, and a last line that
+// is not complete is left out. The first damaged line is returned as a *LineError when the rest has been read.
 func (w *Walker) Read(name string, in io.Reader) error {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	var damaged error
 	var long []byte
-	streamed := false
 	for n := 1; ; n++ {
 		text, end, tooLong := readLine(lines, &long)
 		if end != nil && end != io.EOF {
@@ -119,25 +109,17 @@ func (w *Walker) Read(name string, in io.Reader) error {
 		complete := bytes.HasSuffix(text, []byte("\n"))
 		text = bytes.TrimRight(text, "\r\n")
 		var err error
-		switch blank := len(bytes.TrimSpace(text)) == 0; {
-		case tooLong:
+		if tooLong {
 			err = fmt.Errorf("the line is longer than %d bytes", MaxLine)
-		case blank:
-		case streamed || isStream(text):
-			streamed = true
+		} else if len(bytes.TrimSpace(text)) > 0 {
 			err = w.line(name, n, text, complete)
-		default:
-			err = w.whole(name, n, text)
-			if err != nil {
-				return w.place(name, n, err)
-			}
 		}
 		var stop *stopped
 		if errors.As(err, &stop) {
 			return stop.error
 		}
 		if err != nil && damaged == nil {
-			damaged = w.place(name, n, err)
+			damaged = &LineError{name, n, err}
 		}
 		if end == io.EOF {
 			return damaged
@@ -147,14 +129,6 @@ func (w *Walker) Read(name string, in io.Reader) error {
 
 // stopped is an error of visit.
 type stopped struct{ error }
-
-func (w *Walker) place(name string, n int, err error) error {
-	var stop *stopped
-	if errors.As(err, &stop) {
-		return stop.error
-	}
-	return &LineError{name, n, err}
-}
 
 // readLine returns the next line with its end. It reads no more than MaxLine bytes of it into memory.
 func readLine(in *bufio.Reader, long *[]byte) (text []byte, err error, tooLong bool) {
@@ -172,16 +146,7 @@ func readLine(in *bufio.Reader, long *[]byte) (text []byte, err error, tooLong b
 	return *long, err, tooLong
 }
 
-func isStream(text []byte) bool {
-	for _, start := range []string{headPrefix, `{"session":`} {
-		if string(text[:min(len(text), len(start))]) == start[:min(len(text), len(start))] {
-			return true
-		}
-	}
-	return false
-}
-
-// line reads one line of a stream.
+// line reads one line.
 func (w *Walker) line(name string, n int, text []byte, complete bool) error {
 	has, wanted, got := checkSum(text)
 	if !complete && (!has || wanted != "") {
@@ -190,18 +155,18 @@ func (w *Walker) line(name string, n int, text []byte, complete bool) error {
 	}
 	var in *object
 	if has && wanted == "" {
-		in = splitObject(text)
+		in = split(text)
 	}
 	if in == nil {
 		var err error
 		if in, err = readObject(text); err != nil {
-			w.lose(nil)
+			w.loseAll()
 			return err
 		}
 	}
 	number := in.number("session")
 	if in.err != nil {
-		w.lose(nil)
+		w.loseAll()
 		return in.err
 	}
 	s := w.open[number]
@@ -221,7 +186,7 @@ func (w *Walker) line(name string, n int, text []byte, complete bool) error {
 	case s == nil && len(w.open) >= MaxSessions:
 		return fmt.Errorf("more than %d sessions are open", MaxSessions)
 	case s == nil:
-		s = &walked{id: w.newSession(), head: head{Setup: new(Setup)}}
+		s = &replica{id: w.newSession()}
 		w.open[number] = s
 		fallthrough
 	case in.members["call"] != nil:
@@ -232,7 +197,7 @@ func (w *Walker) line(name string, n int, text []byte, complete bool) error {
 		e.Call, e.Step = "end", s.next
 		e.Ending = Ending{EndKind(in.optional("how")), in.optional("why")}
 		in.at()
-		if s.replay != nil && in.number("end") != s.next {
+		if s.made != nil && in.number("end") != s.next {
 			report("end", show(in.number("end")), show(s.next))
 		}
 		delete(w.open, number)
@@ -248,14 +213,10 @@ func (w *Walker) line(name string, n int, text []byte, complete bool) error {
 	return w.call(s)
 }
 
-// lose gives up the replay of a session, or of all if it is not known which one a line belongs to.
-func (w *Walker) lose(s *walked) {
-	if s != nil {
-		s.replay = nil
-		return
-	}
+// loseAll gives up the replay of all sessions, as it is not known which one a line belongs to.
+func (w *Walker) loseAll() {
 	for _, s := range w.open {
-		s.replay = nil
+		s.lose()
 	}
 }
 
@@ -265,13 +226,17 @@ func (w *Walker) newSession() uint64 {
 }
 
 // begin begins a session, or goes on with it in another file.
-func (w *Walker) begin(in *object, number uint64, s *walked) (*walked, error) {
+func (w *Walker) begin(in *object, number uint64, s *replica) (*replica, error) {
 	if v := in.number("journal"); in.err == nil && v != 1 {
 		in.fail("journal", fmt.Errorf("expected version 1, got %d", v))
 	}
 	h, at := readHead(in), in.number("step")
 	if in.err != nil {
-		w.lose(s)
+		if s == nil {
+			w.loseAll()
+		} else {
+			s.lose()
+		}
 		return nil, in.err
 	}
 	if s != nil && at > 0 && at == s.next {
@@ -284,7 +249,7 @@ func (w *Walker) begin(in *object, number uint64, s *walked) (*walked, error) {
 	if s == nil && len(w.open) >= MaxSessions {
 		return nil, fmt.Errorf("more than %d sessions are open", MaxSessions)
 	}
-	s = &walked{id: w.newSession(), head: h, next: at, rest: s == nil && at > 0}
+	s = &replica{id: w.newSession(), head: h, next: at, rest: s == nil && at > 0}
 	if at == 0 {
 		s.begin(h, number)
 	}
@@ -292,72 +257,55 @@ func (w *Walker) begin(in *object, number uint64, s *walked) (*walked, error) {
 	return s, nil
 }
 
-func (s *walked) begin(h head, number uint64) {
-	s.head, s.replay = h, newReplayer(h, false)
-	s.replay.to.number(number)
-}
-
-func (w *Walker) step(s *walked, in *object, text []byte, whole bool, report func(field, wanted, got string)) error {
+func (w *Walker) step(s *replica, in *object, text []byte, whole bool, report func(field, wanted, got string)) error {
 	e := &w.event
 	e.Step, e.Call = in.number("step"), in.str("call")
-	if in.err == nil && s.replay != nil && e.Step != s.next {
+	if in.err == nil && s.made != nil && e.Step != s.next {
 		report("step", show(e.Step), show(s.next)) // lines are missing, or one is damaged
 		if whole {
-			s.replay = nil
+			s.lose()
 		}
 	}
-	s.next++
-	if s.replay == nil {
-		s.next = e.Step + 1
+	if s.made == nil {
+		s.next = e.Step
 	}
 	w.Steps++
 	switch {
-	case in.err == nil && s.replay != nil:
-		s.replay.to.steps = s.next - 1
-		e.Envelope = s.replay.step(in, text, report)
+	case in.err == nil && s.made != nil:
+		e.Envelope = s.step(in, text, report)
 	case s.rest:
 		w.Deleted++
 	default:
 		w.Unreplayed++
 	}
+	s.next++
 	if in.err != nil {
-		w.lose(s)
+		s.lose()
 		return fmt.Errorf("step %d: %w", e.Step, in.err)
 	}
 	return nil
 }
 
-// whole reads one whole session.
-func (w *Walker) whole(name string, n int, text []byte) error {
-	id := w.newSession()
-	s := &walked{id: id}
-	return replayWhole(text, func(in *object, i int, p *replayer, env *wc.Envelope, d []Divergence) error {
-		w.Steps++
-		w.Divergences += len(d)
-		w.event = Event{File: name, Line: n, Step: uint64(i), Call: in.str("call"), Envelope: env, Divergences: d, in: in}
-		s.replay = p
-		return w.call(s)
-	})
-}
-
 // complete fills in what the event has beside its step.
-func (w *Walker) complete(s *walked) {
+func (w *Walker) complete(s *replica) {
 	e, in := &w.event, w.event.in
 	e.Session = s.id
-	e.ByHost = s.head.WorkerID == nil
-	if s.head.WorkerID != nil {
-		e.Worker = *s.head.WorkerID
+	e.ByHost = s.head.workerID == nil
+	if !e.ByHost {
+		e.Worker = *s.head.workerID
 	}
-	if p := s.replay; p != nil && p.worker != nil {
-		e.Replica, e.Worker, e.ByHost, e.Turn = p.worker.Worker, p.worker.ID(), false, p.worker.Turn()
-	} else if p != nil {
-		e.Coordinator, e.Turn = p.coordinator.Coordinator, p.coordinator.Turn()
-	} else {
+	switch {
+	case s.made == nil:
 		e.Turn = s.noteTurn(in)
+	case e.ByHost:
+		e.Coordinator, e.Turn = s.coordinator.Coordinator, s.coordinator.Turn()
+	default:
+		e.Replica, e.Turn = s.worker.Worker, s.worker.Turn()
 	}
 	if at, ok := in.at(); ok {
-		e.At = time.UnixMicro(at)
+		s.at = time.UnixMicro(at)
 	}
+	e.At = s.at
 	if e.Call == "" {
 		return
 	}
@@ -384,8 +332,12 @@ func (w *Walker) complete(s *walked) {
 		e.Op, e.SeqNo = e.Envelope.Op.Type().String(), e.Envelope.SeqNo
 		if id, ok := wc.JobOf(e.Envelope.Op); ok {
 			e.JobID = &id
+		} else if d, ok := e.Envelope.Op.(wc.Diagnostic); ok {
+			if id, _ := jobname.Of(d.Metadata); id != 0 {
+				e.JobID = &id
+			}
 		}
-		e.PayloadBytes = payloadSize(e.Envelope.Op)
+		e.PayloadBytes = len(payloadOf(e.Envelope.Op))
 	}
 	if e.Coordinator != nil && e.JobID != nil {
 		job, _ := e.Coordinator.Job(*e.JobID)
@@ -394,7 +346,7 @@ func (w *Walker) complete(s *walked) {
 }
 
 // noteTurn keeps the turn of a session that is not replayed, of which a step tells only when it changes.
-func (s *walked) noteTurn(in *object) uint64 {
+func (s *replica) noteTurn(in *object) uint64 {
 	var after struct {
 		Turn *uint64 `json:"turn"`
 	}
@@ -404,7 +356,7 @@ func (s *walked) noteTurn(in *object) uint64 {
 	return s.turn
 }
 
-func (w *Walker) call(s *walked) error {
+func (w *Walker) call(s *replica) error {
 	if w.visit == nil {
 		return nil
 	}

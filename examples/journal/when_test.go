@@ -103,3 +103,26 @@ func TestATimeOrAReasonThatCannotBeReadIsNamed(t *testing.T) {
 		assert.ErrorContains(t, err, " "+member+": ", is)
 	}
 }
+
+func TestStepsWithinASecondHaveTheirTimes(t *testing.T) {
+	var out bytes.Buffer
+	var began time.Time
+	synctest.Test(t, func(t *testing.T) {
+		began = time.Now()
+		w, err := NewWriter(&out, Options{})
+		require.NoError(t, err)
+		r := w.Record(wc.NewCoordinator(1), Setup{})
+		for range 12 {
+			r.AdvanceTurn()
+			time.Sleep(300*time.Millisecond + time.Microsecond)
+		}
+	})
+	w := NewWalker(func(e *Event) error {
+		if e.Call != "" {
+			assert.Equal(t, time.Duration(e.Step)*(300*time.Millisecond+time.Microsecond), e.At.Sub(began))
+		}
+		return nil
+	})
+	require.NoError(t, w.Read("", &out))
+	require.Equal(t, 12, w.Steps)
+}

@@ -70,13 +70,7 @@ type Writer struct {
 	store    store
 	err      *WriteError
 	sessions uint64
-	open     map[uint64]*openSession // what the next file has to begin with
-}
-
-type openSession struct {
-	head  head
-	steps uint64
-	file  uint64 // where it began
+	open     map[uint64]*session // the next file has to begin with their heads
 }
 
 // A store keeps lines. When keep returns, a line survives a crash of the program.
@@ -123,7 +117,7 @@ func newWriter(s store, o Options) (*Writer, error) {
 	if o.DigestOver < 0 {
 		return nil, fmt.Errorf("%w: DigestOver is %d", ErrOptions, o.DigestOver)
 	}
-	return &Writer{digestOver: o.DigestOver, onError: o.OnError, store: s, open: map[uint64]*openSession{}}, nil
+	return &Writer{digestOver: o.DigestOver, onError: o.OnError, store: s, open: map[uint64]*session{}}, nil
 }
 
 // Err returns a *WriteError if the journal could not be written, and nil otherwise.
@@ -162,40 +156,34 @@ func (w *Writer) fail(err error) {
 	}
 }
 
-func (w *Writer) begin(h head, l *line) uint64 {
+func (w *Writer) begin(h head, state func() after) *session {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sessions++
-	s := &openSession{head: h}
-	s.write(w.sessions, l)
-	w.keep(l.seal())
+	s := newSession(w, w.sessions, h)
+	s.state = state
+	w.keep(s.begin(&s.line))
 	s.file = w.store.present()
-	w.open[w.sessions] = s
-	return w.sessions
+	w.open[s.number] = s
+	return s
 }
 
-func (s *openSession) write(session uint64, l *line) {
-	l.b = append(l.b[:0], headPrefix...)
-	l.number(`"session":`, session).number(`,"step":`, s.steps).key(`,`)
-	s.head.write(l)
-}
-
-func (w *Writer) step(session uint64, l *line) {
-	sealed := l.seal()
+func (w *Writer) step(s *session) {
+	sealed := s.line.seal()
 	w.mu.Lock()
 	w.keep(sealed)
-	w.open[session].steps++
+	s.steps++
 	w.mu.Unlock()
 }
 
-func (w *Writer) end(session uint64, l *line) {
-	sealed := l.seal()
+func (w *Writer) end(s *session) {
+	sealed := s.line.seal()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, is := w.store.(closed); !is {
 		w.keep(sealed)
 	}
-	delete(w.open, session) // after the end, which may begin a file: the beginning may be deleted
+	delete(w.open, s.number) // after the end, which may begin a file: the beginning may be deleted
 	w.trim()
 }
 
@@ -218,10 +206,9 @@ func (w *Writer) keep(sealed []byte) {
 	if w.store.full(len(sealed)) {
 		err := w.store.next()
 		var l line
-		for _, session := range slices.Sorted(maps.Keys(w.open)) {
+		for _, number := range slices.Sorted(maps.Keys(w.open)) {
 			if err == nil {
-				w.open[session].write(session, &l)
-				err = w.store.keep(l.seal())
+				err = w.store.keep(w.open[number].begin(&l))
 			}
 		}
 		if w.fail(err); err != nil {
@@ -273,43 +260,3 @@ func writeAll(w io.Writer, data []byte) error {
 	}
 	return err
 }
-
-// A whole is the sink of one whole session on one line.
-type whole struct {
-	w     io.Writer
-	steps uint64
-	fault *WriteError
-}
-
-func (s *whole) Err() error {
-	if s.fault != nil {
-		return s.fault
-	}
-	return nil
-}
-
-func (s *whole) write(data []byte) {
-	if s.fault != nil {
-		return
-	}
-	if err := writeAll(s.w, data); err != nil {
-		s.fault = &WriteError{Err: err}
-	}
-}
-
-func (s *whole) begin(h head, l *line) uint64 {
-	l.b = append(l.b[:0], '{')
-	h.write(l)
-	l.key(`,"steps":[`)
-	s.write(l.b)
-	return 0
-}
-
-func (s *whole) step(_ uint64, l *line) {
-	if s.steps++; s.steps > 1 {
-		s.write([]byte{','})
-	}
-	s.write(append(l.b, '}'))
-}
-
-func (s *whole) end(uint64, *line) { s.write([]byte("]}\n")) }

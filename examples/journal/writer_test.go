@@ -305,10 +305,6 @@ func TestWriteErrorsAreTypedAndLeaveTheSessionAlone(t *testing.T) {
 		torn := NewWalker(nil)
 		require.NoError(t, torn.Read("", bytes.NewReader(full.written.Bytes())))
 		require.Zero(t, torn.Divergences)
-
-		whole := RecordSession(&limited{room: room}, wc.NewCoordinator(1), Setup{})
-		everyCall(t, whole, w.RecordWorker(wc.NewWorker("<w>&\u2028", 1)))
-		require.ErrorIs(t, whole.Close(), syscall.ENOSPC)
 	}
 }
 

@@ -39,9 +39,9 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	}
 	if err == nil {
 		out := bufio.NewWriter(stdout)
-		c := journal.RecordSession(file, wc.NewCoordinator(seed, wc.WithLimits(limits)), journal.Setup{Limits: limits})
-		tell(out, c)
-		err = errors.Join(c.Close(), file.Close(), out.Flush())
+		log, _ := journal.NewWriter(file, journal.Options{}) // fails only if options are wrong
+		tell(out, log.Record(wc.NewCoordinator(seed, wc.WithLimits(limits)), journal.Setup{Limits: limits}))
+		err = errors.Join(log.Close(), file.Close(), out.Flush())
 	}
 	return command.End(stderr, err)
 }

@@ -5,10 +5,9 @@
 //	go run ./examples/replay [-max N] FILE...
 //	go run ./examples/quickstart -record session.jsonl && go run ./examples/replay session.jsonl
 //
-// Without a file, or for the file -, it reads standard input. A file is a journal of either form: steps, one a line,
-// as journal.Create writes them, or whole sessions, one a line, as in testdata/sessions.jsonl and
-// testdata/worker_sessions.jsonl. With FILE go the files FILE.1, FILE.2 and so on into which a journal was divided.
-// Blank lines are skipped. Every divergence is printed as one line,
+// Without a file, or for the file -, it reads standard input. A file is a journal as journal.Create writes it. With FILE
+// go the files FILE.1, FILE.2 and so on into which a journal was divided. Blank lines are skipped. Every divergence is
+// printed as one line,
 //
 //	FILE:LINE: step STEP: CALL: FIELD: wanted JSON, got JSON
 //

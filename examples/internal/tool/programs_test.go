@@ -145,7 +145,7 @@ func TestSomethingFoundIsExitStatus1(t *testing.T) {
 	sessions, err := os.ReadFile(root + "examples/quickstart/testdata/session.jsonl")
 	require.NoError(t, err)
 	for name, in := range map[string]string{
-		"replay":  strings.Replace(string(sessions), `\"dinner is ready\"`, `\"dinner was ready\"`, 1),
+		"replay":  strings.Replace(string(sessions), "dinner is ready", "dinner was ready", 1),
 		"inspect": "no message\n",
 	} {
 		status, out, _ := run(t, in, name)

@@ -1,8 +1,7 @@
-package journal
+package modeltest
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math"
@@ -12,16 +11,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	wc "github.com/workerchannel/workerchannel"
+	"github.com/workerchannel/workerchannel/internal/model"
 )
 
-var (
-	update = flag.Bool("update", false, "rewrite testdata/rules.jsonl and testdata/worker_rules.jsonl")
-	full   = flag.Bool("full", false, "make longer journals and alter more of them; takes about 20 seconds")
-)
+var update = flag.Bool("update", false, "rewrite testdata/rules.jsonl and testdata/worker_rules.jsonl")
 
-// A hostScript plays one session of a coordinator. It numbers each worker's messages.
+// A hostScript plays one session of a coordinator, of which record_test.go keeps the steps. It numbers each worker's
+// messages.
 type hostScript struct {
-	*Recorder
+	*wc.Coordinator
+	record
 	last map[string]uint64
 }
 
@@ -319,7 +318,8 @@ var hostRules = []struct {
 
 // A workerScript plays one session of a worker. It numbers the coordinator's messages.
 type workerScript struct {
-	*WorkerRecorder
+	*wc.Worker
+	record
 	last uint64
 }
 
@@ -482,39 +482,24 @@ var workerRules = []struct {
 func TestRulesAreRecorded(t *testing.T) {
 	var hosts, workers bytes.Buffer
 	for _, rule := range hostRules {
-		var session bytes.Buffer
-		s := &hostScript{RecordSession(&session, wc.NewCoordinator(7, wc.WithLimits(rule.limits)), Setup{Limits: rule.limits}), map[string]uint64{}}
+		s := newHostScript(rule.limits)
 		rule.play(s)
-		require.NoError(t, s.Close(), rule.name)
-		fmt.Fprintf(&hosts, `{"rule":%q,%s`, rule.name, session.Bytes()[1:])
+		s.write(&hosts, "rule", rule.name, "seed", s.Seed(), "first_decision_seq", 1, "limits", limitsJSON(rule.limits))
 	}
 	for _, rule := range workerRules {
-		var session bytes.Buffer
-		s := &workerScript{RecordWorkerSession(&session, wc.NewWorker("w", 7)), 0}
+		s := newWorkerScript()
 		rule.play(s)
-		require.NoError(t, s.Close(), rule.name)
-		fmt.Fprintf(&workers, `{"rule":%q,%s`, rule.name, session.Bytes()[1:])
+		s.write(&workers, "rule", rule.name, "seed", s.Seed(), "worker_id", s.ID())
 	}
-	for file, recorded := range map[string][]byte{"../../testdata/rules.jsonl": hosts.Bytes(), "../../testdata/worker_rules.jsonl": workers.Bytes()} {
+	for file, recorded := range map[string][]byte{"rules.jsonl": hosts.Bytes(), "worker_rules.jsonl": workers.Bytes()} {
+		want, got := model.Lines(t, file), bytes.Split(bytes.TrimSpace(recorded), []byte("\n"))
 		if *update {
-			require.NoError(t, os.WriteFile(file, recorded, 0o644))
+			require.NoError(t, os.WriteFile("../../testdata/"+file, recorded, 0o644))
+			want = got
 		}
-		data, err := os.ReadFile(file)
-		require.NoError(t, err)
-		want, got := bytes.Split(data, []byte("\n")), bytes.Split(recorded, []byte("\n"))
 		require.Len(t, got, len(want), file)
 		for i := range want {
-			if bytes.Equal(want[i], got[i]) {
-				continue
-			}
-			assert.Equal(t, plain(json.RawMessage(orNull(want[i]))), plain(json.RawMessage(orNull(got[i]))), "%s, line %d", file, i+1)
+			assert.Equal(t, model.Exact(want[i]), model.Exact(got[i]), "%s, line %d", file, i+1)
 		}
 	}
-}
-
-func orNull(line []byte) []byte {
-	if len(line) == 0 {
-		return []byte("null")
-	}
-	return line
 }
