@@ -230,6 +230,14 @@ func TestAProcessThatClosesItsOutputIsSaidTo(t *testing.T) {
 	assert.ErrorIs(t, err, io.EOF)
 }
 
+// That Close has ended a Send does not mean that the process ends by itself.
+func TestASendThatCloseEndsDoesNotDelayIt(t *testing.T) {
+	p := shell(t, "exec sleep 1000", func(p *process) { p.delay = time.Hour })
+	require.NoError(t, p.stdin.SetWriteDeadline(time.Now())) // as Close does
+	require.Equal(t, os.ErrProcessDone, p.Send([]byte("x")))
+	require.NoError(t, p.Close())
+}
+
 // A Close that kills it at once would hide that somebody else has.
 func TestAProcessThatDoesNotReadHasTimeToEnd(t *testing.T) {
 	for after, killed := range map[time.Duration]bool{exitDelay - 1: false, exitDelay + 1: true} {
