@@ -147,8 +147,16 @@ type page struct {
 	*chromium.Tab
 }
 
-// open opens the page in a window of this size. The test then runs beside others that do, because it waits often.
+// open opens the page in a window of this size.
 func open(t *testing.T, width, height int) page {
+	p := openShut(t, width, height)
+	p.openGate(all)
+	return p
+}
+
+// openShut opens the page, whose first worker is starting until the gate is opened. The test then runs beside others that do,
+// because it waits often.
+func openShut(t *testing.T, width, height int) page {
 	t.Parallel()
 	p := page{t, chromium.Open(t)}
 	handler, err := site()
@@ -167,8 +175,8 @@ func open(t *testing.T, width, height int) page {
 // gate is a script that is run before the page's own. It holds back what the page and its workers send each other, so that
 // there is time to look at the page and to click in the middle of a picture.
 const gate = `
-let left = Infinity; // tiles that may pass before the gate is shut
-let held = [];       // what has been sent since then: a worker, and what passes it on
+let left = 0;  // tiles that may pass before the gate is shut, as it is at first
+let held = []; // what has been sent since then: a worker, and what passes it on
 
 // data-held is the number of workers that have sent something, or to which something was sent.
 const show = () => { document.documentElement.dataset.held = new Set(held.map(([worker]) => worker)).size; };
@@ -264,20 +272,31 @@ func inState(state string) string {
 	return fmt.Sprintf("document.getElementById('active').className == %q", state)
 }
 
-// click clicks with the mouse what is at a part of the element's size from its upper left corner.
+// click clicks with the mouse what is at a part of the element's size from its upper left corner, once the element can be used.
+// It clicks again if the element has not noticed, because the page has moved it at that moment.
 func (p page) click(id string, right, down float64) {
 	p.t.Helper()
-	var box struct{ X, Y, Width, Height float64 }
-	p.Eval(fmt.Sprintf("(e => (e.scrollIntoView({block: 'nearest'}), e.getBoundingClientRect().toJSON()))(document.getElementById(%q))", id), &box)
-	for _, kind := range []string{"mousePressed", "mouseReleased"} {
-		p.Do("Input.dispatchMouseEvent", map[string]any{"type": kind, "x": box.X + right*box.Width, "y": box.Y + down*box.Height, "button": "left", "clickCount": 1}, nil)
+	for element := fmt.Sprintf("document.getElementById(%q)", id); ; {
+		p.Wait("!" + element + ".disabled")
+		var box struct{ X, Y, Width, Height float64 }
+		p.Eval(fmt.Sprintf(`(e => {
+			window.clicked = false;
+			e.addEventListener("click", () => { window.clicked = true; }, {once: true});
+			e.scrollIntoView({block: "nearest"});
+			return e.getBoundingClientRect().toJSON();
+		})(%s)`, element), &box)
+		for _, kind := range []string{"mousePressed", "mouseReleased"} {
+			p.Do("Input.dispatchMouseEvent", map[string]any{"type": kind, "x": box.X + right*box.Width, "y": box.Y + down*box.Height, "button": "left", "clickCount": 1}, nil)
+		}
+		if p.Is("clicked") {
+			return
+		}
 	}
 }
 
 // press clicks a button.
 func (p page) press(id string) {
 	p.t.Helper()
-	p.Wait(fmt.Sprintf("!document.getElementById(%q).disabled", id))
 	p.click(id, 0.5, 0.5)
 }
 
@@ -309,12 +328,13 @@ func (p page) shoot(name string) {
 
 // Without -full the worker in JavaScript only draws, and is killed.
 func TestPageWorksForEachKindOfWorker(t *testing.T) {
-	p := open(t, 1320, 985)
+	p := openShut(t, 1320, 985)
 	p.Wait("!document.getElementById('render').disabled")
 	require.True(t, p.Is(inState("starting")), "it says that the worker is starting")
 	for range 3 {
 		p.press("render") // what is clicked during the start is not lost
 	}
+	p.openGate(all)
 	if *full {
 		p.requireDrawn("go")
 	}

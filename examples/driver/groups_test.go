@@ -132,8 +132,10 @@ func TestAGroupThatAProcessJoinsIsLeftAlone(t *testing.T) {
 }
 
 func TestWithTermLetsAProcessRemoveItsLock(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"lock", "lock of a child"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it may wait for a second
 			lock := filepath.Join(t.TempDir(), name)
 			cmd := command(t, "locks")
 			if name != "lock" { // the shell is the leader, and ends at once

@@ -17,10 +17,12 @@ import (
 // Processes are killed, as by kill -9, each when it has 50 jobs in flight, while 500 callers go on calling.
 func TestEveryCallerHasOneAnswerThoughWorkersAreKilled(t *testing.T) {
 	const callers, workers, window = 500, 2, 50
-	kills := 6
+	kills := 4
 	switch {
 	case *full:
 		kills = 10
+	case raceEnabled:
+		kills = 6
 	case testing.Short():
 		kills = 2
 	}

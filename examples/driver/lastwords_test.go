@@ -108,7 +108,7 @@ func TestAGoProgramThatCrashesDeepSaysWhy(t *testing.T) {
 func shell(t *testing.T, script string, opts ...StartOption) *process {
 	cmd := exec.Command("sh", "-c", script)
 	cmd.Env = append(os.Environ(), workerEnv+"=shell", thisRun())
-	conn, err := Start(cmd, opts...)
+	conn, err := Start(cmd, append([]StartOption{patient}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn.(*process)
@@ -135,17 +135,18 @@ func TestRecvSaysHowAProcessEndedAndWhatItSaidLast(t *testing.T) {
 
 // Another process that holds the standard error open does not delay the end for long, nor hide what was written.
 func TestAHeldStandardErrorDoesNotHideTheEnd(t *testing.T) {
+	t.Parallel() // it waits for a second
 	defer endOrphans(t)
-	conn, err := Start(command(t, "leaves a process in another session"))
+	conn, err := Start(command(t, "leaves a process in another session"), patient)
 	require.NoError(t, err)
 	_, err = conn.Recv()
 	assert.EqualError(t, err, `driver: process has ended: killed by SIGKILL; last on its standard error: "last"`)
 	require.NoError(t, conn.Close())
 }
 
-// endOrphans kills what processes of this run have started and is not in their groups.
+// endOrphans kills what processes of this test have started and is not in their groups.
 func endOrphans(t *testing.T) {
-	for _, pid := range children(t) {
+	for _, pid := range processesWith(t, thisTest(t)) {
 		id, err := strconv.Atoi(pid)
 		require.NoError(t, err)
 		_ = syscall.Kill(id, syscall.SIGKILL)
@@ -156,7 +157,7 @@ func TestAWriterOfTheUserGetsAllOfTheStandardError(t *testing.T) {
 	var said bytes.Buffer
 	cmd := exec.Command("sh", "-c", "for i in 1 2 3; do echo $i >&2; done; exit 4")
 	cmd.Stderr = &said
-	conn, err := Start(cmd)
+	conn, err := Start(cmd, patient)
 	require.NoError(t, err)
 	_, err = conn.Recv()
 	assert.EqualError(t, err, "driver: process has ended: exit status 4")
@@ -205,8 +206,9 @@ func TestWorkerThatTheHostKillsIsNotSaidToHaveBeenKilled(t *testing.T) {
 
 // Recv does not end, as another process holds the output.
 func TestHowAProcessEndedIsKnownThoughSendFailsFirst(t *testing.T) {
+	t.Parallel() // it waits for a second
 	defer endOrphans(t)
-	conn, err := Start(command(t, "leaves a process in another session"))
+	conn, err := Start(command(t, "leaves a process in another session"), patient)
 	require.NoError(t, err)
 	for conn.Send([]byte("x")) == nil {
 	}
@@ -216,16 +218,24 @@ func TestHowAProcessEndedIsKnownThoughSendFailsFirst(t *testing.T) {
 
 // endingProcess returns a process that is about to end, though not a real one.
 func endingProcess() *process {
-	p := &process{cmd: &exec.Cmd{Process: &os.Process{}}, due: make(chan struct{}), exited: make(chan struct{}), heard: make(chan struct{})}
+	p := &process{cmd: &exec.Cmd{Process: &os.Process{}}, delay: exitDelay, due: make(chan struct{}), exited: make(chan struct{}), heard: make(chan struct{})}
 	p.unread.Store(true)
 	return p
 }
 
 func TestAProcessThatClosesItsOutputIsSaidTo(t *testing.T) {
-	p := shell(t, "exec >&-; exec sleep 1000")
+	p := shell(t, "exec >&-; exec sleep 1000", func(p *process) { p.delay = time.Millisecond })
 	_, err := p.Recv()
 	assert.EqualError(t, err, "driver: process runs on without a standard output: EOF")
 	assert.ErrorIs(t, err, io.EOF)
+}
+
+// That Close has ended a Send does not mean that the process ends by itself.
+func TestASendThatCloseEndsDoesNotDelayIt(t *testing.T) {
+	p := shell(t, "exec sleep 1000", func(p *process) { p.delay = time.Hour })
+	require.NoError(t, p.stdin.SetWriteDeadline(time.Now())) // as Close does
+	require.Equal(t, os.ErrProcessDone, p.Send([]byte("x")))
+	require.NoError(t, p.Close())
 }
 
 // A Close that kills it at once would hide that somebody else has.

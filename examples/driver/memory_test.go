@@ -107,17 +107,14 @@ func TestAWorkerThatDoesNotReadCostsBoundedMemory(t *testing.T) {
 	}, WithWindow(200), WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) { p.announce(); p.deaf() }, serving(echo))))
 }
 
-var full = flag.Bool("full", false, "test transports with more and longer messages, and a host with a larger flood and more workers that exit, and count the steps of many calls that end; takes about two minutes")
+var full = flag.Bool("full", false, "test all transports with more and longer messages, and a host with a larger flood and more workers that exit and leave, and count the steps of many calls that end; takes about two minutes")
 
 func TestAFloodOfDiagnosticsIsLoggedWithinBounds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("sends more than a host may keep; run it without -short")
 	}
-	flood := 80 << 20
-	switch {
-	case raceEnabled:
-		flood = 40 << 20
-	case *full:
+	flood := 40 << 20
+	if *full && !raceEnabled {
 		flood = 250 << 20
 	}
 	line := strings.Repeat("\x1b[31mred\u202e ", 100_000)

@@ -45,7 +45,7 @@ func printing(t *testing.T, kind, text string) Dial {
 	return func(context.Context) (Conn, error) {
 		cmd := command(t, kind)
 		cmd.Env = append(cmd.Env, argumentEnv+"="+text)
-		return Start(cmd)
+		return Start(cmd, patient)
 	}
 }
 

@@ -44,7 +44,7 @@ func WithTerm(d time.Duration) StartOption { return func(p *process) { p.term = 
 // the error that says how the process ended. Do not use a cmd of exec.CommandContext whose context ends before the
 // worker is to.
 func Start(cmd *exec.Cmd, opts ...StartOption) (Conn, error) {
-	p := &process{cmd: cmd, due: make(chan struct{}), exited: make(chan struct{}), heard: make(chan struct{})}
+	p := &process{cmd: cmd, delay: exitDelay, due: make(chan struct{}), exited: make(chan struct{}), heard: make(chan struct{})}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(p)
@@ -127,6 +127,7 @@ type process struct {
 	cmd      *exec.Cmd
 	ownGroup bool
 	term     time.Duration
+	delay    time.Duration // exitDelay, for its end
 	stdin    *os.File
 	preamble preamble
 	ended    error       // what Recv has failed with
@@ -147,11 +148,10 @@ type process struct {
 // Write writes to the process what lines.Send sends.
 func (p *process) Write(b []byte) (int, error) {
 	n, err := p.stdin.Write(b)
-	if err != nil {
-		p.unread.Store(true)
-	}
 	if errors.Is(err, os.ErrDeadlineExceeded) { // which is set when it has ended, or is being ended
 		err = os.ErrProcessDone
+	} else if err != nil {
+		p.unread.Store(true)
 	}
 	return n, err
 }
@@ -189,7 +189,7 @@ func (p *process) explain(err error) error {
 	switch {
 	case errors.Is(err, ErrLineTooLong):
 		return err
-	case !passed(p.exited, exitDelay): // it has closed its standard output
+	case !passed(p.exited, p.delay): // it has closed its standard output
 		return fmt.Errorf("driver: process runs on without a standard output: %w", err)
 	case p.wasEnded():
 		return ErrConnClosed
@@ -236,7 +236,7 @@ func passed(c <-chan struct{}, within time.Duration) bool {
 func (p *process) end() {
 	_ = p.stdin.SetWriteDeadline(time.Now()) // for a Send that waits
 	switch {
-	case p.unread.Load() && passed(p.exited, exitDelay): // so that how is not our signal's
+	case p.unread.Load() && passed(p.exited, p.delay): // so that how is not our signal's
 	case p.term > 0 && p.terminate() && passed(p.exited, p.term):
 	default:
 		p.kill()

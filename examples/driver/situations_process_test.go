@@ -147,8 +147,8 @@ func TestProcessesThatLeaveInOrderLoseNoCall(t *testing.T) {
 		for _, after := range []int{1, 2, 10} {
 			for _, tries := range []int{1, 3} {
 				t.Run(fmt.Sprint(handlers, " handlers, after ", after, ", tries ", tries), func(t *testing.T) {
-					if testing.Short() && tries > 1 {
-						t.Skip("-short")
+					if tries > 1 && !*full && !raceEnabled {
+						t.Skip("needs -full or -race")
 					}
 					dial, begun := situations(t, handlers, after, true)
 					withProcesses(t, func(h *Host) {

@@ -53,8 +53,16 @@ func TestTransportsPassTheHarness(t *testing.T) {
 		{"lines over TCP", lines(tcpPair), []transporttest.Option{text}},
 	} {
 		t.Run(transport.name, func(t *testing.T) {
-			if testing.Short() && transport.name != "lines over TCP" {
-				t.Skip("-short")
+			switch transport.name {
+			case "lines over TCP":
+			case "pipe without a buffer", "lines over a socket pair":
+				if testing.Short() {
+					t.Skip("-short")
+				}
+			default:
+				if !*full && !raceEnabled {
+					t.Skip("needs -full or -race")
+				}
 			}
 			opts := append(transport.opts, transporttest.WithBudget(harnessBudget()))
 			if !*full {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -136,7 +137,7 @@ func TestEveryResultIsThereOnceThoughTheDispatcherAndTwoOfFourWorkersAreKilled(t
 	second := start(t, args...)
 	require.NoError(t, second.Wait(), "%s", &second.stderr)
 	assert.Contains(t, second.stdout.String(), "primes below 10000000: 664579\n")
-	assert.Contains(t, second.stdout.String(), "2 workers joined")
+	assert.Regexp(t, `\b[2-9] workers joined`, second.stdout.String(), "one that seems to be dead on a busy machine joins again")
 
 	results, messages := q.all(t)
 	assert.Len(t, results, jobs)
@@ -162,33 +163,47 @@ func TestEveryResultIsThereOnceThoughTheDispatcherAndTwoOfFourWorkersAreKilled(t
 
 // Everything in one process tree, the server included, is killed; only the directory is left.
 func TestProgramGoesOnFromItsDirectory(t *testing.T) {
-	const jobs = 2000
-	dir, address := t.TempDir(), freeAddress(t)
-	args := []string{"-store", dir, "-listen", address, "-jobs", fmt.Sprint(jobs), "-size", "5000", "-workers", "2"}
-	first := start(t, args...)
+	for jobs := 2000; ; jobs *= 2 { // until it is killed in the middle, as it may be fast
+		dir, address, size := t.TempDir(), freeAddress(t), 10_000_000/jobs
+		args := []string{"-store", dir, "-listen", address, "-jobs", fmt.Sprint(jobs), "-size", fmt.Sprint(size), "-workers", "2"}
+		killWithResults(t, start(t, args...), address)
+
+		_, stop, err := startServer(address, dir)
+		require.NoError(t, err)
+		q, err := openQueue(t.Context(), dial(t, "nats://"+address), defaultPrefix, labelOf(jobs, size), false)
+		require.NoError(t, err)
+		results, _ := q.all(t)
+		stop()
+		require.NotEmpty(t, results)
+		if len(results) == jobs {
+			continue
+		}
+		second := start(t, args...)
+		require.NoError(t, second.Wait(), "%s", &second.stderr)
+		assert.Equal(t, "primes below 10000000: 664579\n", second.stdout.String())
+		return
+	}
+}
+
+// killWithResults kills the program when 20 of its results have come, if it does not end before.
+func killWithResults(t *testing.T, p *program, address string) {
 	nc, err := nats.Connect("nats://"+address, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
 	require.NoError(t, err)
 	defer nc.Close()
 	sub, err := nc.SubscribeSync(defaultPrefix + ".result.*")
 	require.NoError(t, err)
+	running, ended := context.WithCancel(t.Context())
+	go func() {
+		_ = p.Wait()
+		ended()
+	}()
 	for range 20 {
-		_, err := sub.NextMsgWithContext(t.Context())
-		require.NoError(t, err)
+		if _, err := sub.NextMsgWithContext(running); err != nil {
+			break
+		}
 	}
-	first.kill(t)
-
-	_, stop, err := startServer(address, dir)
-	require.NoError(t, err)
-	q, err := openQueue(t.Context(), dial(t, "nats://"+address), defaultPrefix, labelOf(jobs, 5000), false)
-	require.NoError(t, err)
-	results, _ := q.all(t)
-	stop()
-	require.Less(t, len(results), jobs, "all were there before the program was killed")
-	require.NotEmpty(t, results)
-
-	second := start(t, args...)
-	require.NoError(t, second.Wait(), "%s", &second.stderr)
-	assert.Equal(t, "primes below 10000000: 664579\n", second.stdout.String())
+	_ = p.Process.Kill()
+	<-running.Done()
 }
 
 func TestInterruptedProgramEndsWithOneSummary(t *testing.T) {

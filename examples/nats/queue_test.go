@@ -51,7 +51,7 @@ func TestJobThatComesAgainWithItsResultRecordedIsAcknowledged(t *testing.T) {
 	assert.Equal(t, "1: recorded", <-results)
 	assert.Equal(t, "2: 25", <-results)
 	d.close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for left := uint64(2); left > 0; { // the server takes acknowledgements in some time after they came
 		info, err := q.jobs.Info(ctx)
