@@ -161,6 +161,7 @@ func TestObserversSeeEveryEventUntilTheyStop(t *testing.T) {
 		stop()
 		require.NoError(t, h.Stop(t.Context()))
 	}, WithLimits(testLimits), WithWorkers(1, play(t, func(p *peer) {
+		p.sleep(time.Second) // until the host is observed
 		p.begin()
 		p.send([]byte("garbage"))
 		p.hang()
