@@ -30,39 +30,25 @@ var actions = []action{
 	{"worker receives", func(c *conversation, _ step) { c.await(c.worker, min(c.worker.got+1, len(c.host.sent))) }},
 	{"host spawns", func(c *conversation, s step) {
 		if c.coordinator.WorkerReady() {
-			c.spawn(payload(c.payload(s.size)))
+			c.spawn(payload(s.size))
 		}
 	}},
 	{"host cancels", func(c *conversation, s step) {
 		cancellable := func(s workerchannel.JobState) bool { return s.CanTransitionTo(workerchannel.StateCancelRequested) }
-		if id, ok := pick(c.coordinator.Jobs(), cancellable, s.n); ok {
-			c.log.say("the host cancels job %d, for %.20q", id, c.text(s))
-			c.must(c.coordinator.CancelJob(id, c.text(s)))
-		}
+		c.withJob(c.coordinator.Jobs(), cancellable, s, "the host cancels", func(id uint64) error { return c.coordinator.CancelJob(id, c.text(s)) })
 	}},
 	{"host polls", func(c *conversation, s step) {
-		if id, ok := pick(c.coordinator.Jobs(), working, s.n); ok {
-			c.log.say("the host polls job %d", id)
-			c.must(c.coordinator.PollStatus(id))
-		}
+		c.withJob(c.coordinator.Jobs(), working, s, "the host polls", c.coordinator.PollStatus)
 	}},
 	{"worker starts", func(c *conversation, s step) {
 		queued := func(s workerchannel.JobState) bool { return s == workerchannel.StateQueued }
-		if id, ok := pick(c.workerHalf.Jobs(), queued, s.n); ok {
-			c.log.say("the worker starts job %d", id)
-			c.must(c.workerHalf.Start(id))
-		}
+		c.withJob(c.workerHalf.Jobs(), queued, s, "the worker starts", c.workerHalf.Start)
 	}},
 	{"worker reports", func(c *conversation, s step) {
-		if id, ok := pick(c.workerHalf.Jobs(), working, s.n); ok {
-			c.log.say("the worker reports %.20q about job %d", c.text(s), id)
-			c.must(c.workerHalf.Report(id, c.text(s)))
-		}
+		c.withJob(c.workerHalf.Jobs(), working, s, "the worker reports about", func(id uint64) error { return c.workerHalf.Report(id, c.text(s)) })
 	}},
 	{"worker completes", func(c *conversation, s step) {
-		if id, ok := pick(c.workerHalf.Jobs(), working, s.n); ok {
-			c.complete(id, c.outcome(s))
-		}
+		c.withJob(c.workerHalf.Jobs(), working, s, "the worker ends", func(id uint64) error { return c.workerHalf.Complete(id, c.outcome(s)) })
 	}},
 	{"worker answers", func(c *conversation, _ step) {
 		for job := range c.workerHalf.Jobs() {
@@ -83,18 +69,19 @@ func working(s workerchannel.JobState) bool {
 	return s == workerchannel.StateQueued || s == workerchannel.StateRunning
 }
 
-// pick picks one of the jobs in certain states, if there is one.
-func pick(jobs iter.Seq[workerchannel.TrackedJob], in func(workerchannel.JobState) bool, n int) (id uint64, ok bool) {
+// withJob does something with one of the jobs in certain states, if there is one.
+func (c *conversation) withJob(jobs iter.Seq[workerchannel.TrackedJob], in func(workerchannel.JobState) bool, s step, says string, do func(id uint64) error) {
 	var ids []uint64
 	for job := range jobs {
 		if in(job.State) {
 			ids = append(ids, job.JobID)
 		}
 	}
-	if len(ids) == 0 {
-		return 0, false
+	if len(ids) > 0 {
+		id := ids[s.n%len(ids)]
+		c.log.say("%s job %d", says, id)
+		c.must(do(id))
 	}
-	return ids[n%len(ids)], true
 }
 
 func (c *conversation) spawn(payload []byte) {
@@ -102,15 +89,6 @@ func (c *conversation) spawn(payload []byte) {
 	id := uint64(c.spawned)
 	c.log.say("the host spawns job %d with %s", id, count(len(payload), "byte"))
 	c.must(c.coordinator.SpawnJob(workerchannel.SpawnJob{JobID: id, RegionID: 1, TaskID: id, Payload: payload}))
-}
-
-func (c *conversation) complete(id uint64, outcome workerchannel.Outcome) {
-	if ok, is := outcome.(workerchannel.OutcomeOk); is {
-		c.log.say("the worker completes job %d with %s", id, count(len(ok.Payload), "byte"))
-	} else {
-		c.log.say("the worker ends job %d with %T", id, outcome)
-	}
-	c.must(c.workerHalf.Complete(id, outcome))
 }
 
 // answer has the worker take the next step of a job's cancellation. It reports false if the job is not in one.
@@ -153,13 +131,16 @@ func (c *conversation) outcome(s step) workerchannel.Outcome {
 	case 3:
 		return workerchannel.OutcomePanicked{Message: c.text(s)}
 	}
-	return workerchannel.OutcomeOk{Payload: payload(c.payload(s.size))}
+	return workerchannel.OutcomeOk{Payload: payload(s.size)}
 }
 
+// payload returns a payload of n bytes, whose message is as large as any if it is the largest.
 func payload(n int) []byte {
 	data := make([]byte, n)
 	for i := range data {
-		data[i] = byte(i*7 + i>>8)
+		if data[i] = byte(i*7 + i>>8); n == workerchannel.MaxPayloadBytes {
+			data[i] = 255
+		}
 	}
 	return data
 }

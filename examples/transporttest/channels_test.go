@@ -70,6 +70,7 @@ type altered struct {
 	send  func([]byte) error
 	recv  func() ([]byte, error)
 	close func() error
+	out   *backlog // for those who lose a wake-up
 }
 
 func (c altered) Send(msg []byte) error {

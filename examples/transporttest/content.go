@@ -57,17 +57,52 @@ func (c *config) size(n int) int {
 	return min(max(n, least), c.max)
 }
 
-// paddings are what messages consist of beside random bytes: what a transport may take for an end, for
-// nothing, or for a character of its own.
-var (
-	paddings     = []string{"\x00", "\n", "\r\n", " ", "\xff", "\x04", "\x1b", "\\"}
-	textPaddings = []string{" ", ",", `\\`, `\n`, `\"`, "é", "\u2028", "\U0001D11E", "\uFEFF", "{}", "%s", "<&>"}
-)
+// specials are what messages consist of beside random bytes: what a transport may take for something of its own, and
+// why. Those that are only in binary messages come last.
+var specials = []string{
+	" ",          // trimmed, at the ends
+	",",          // separates values
+	`\\`,         // an escaped backslash, unescaped once too often
+	`\n`,         // a line feed, unescaped
+	`\"`,         // a quote, unescaped
+	"é",          // two bytes; one in Latin-1
+	"e\u0301",    // the same, decomposed, which normalization joins
+	"\u2028",     // ends a line in JavaScript
+	"\U0001D11E", // four bytes; two units of UTF-16
+	"\uFEFF",     // a byte-order mark
+	"{}",         // a JSON value
+	"%s",         // a format
+	"<&>",        // escaped in HTML, and by encoding/json
+	"+",          // a space in a URL or a form
+	"%20&amp;",   // a space in a URL, an ampersand in HTML
+	"]]>",        // ends CDATA in XML
+	"+++",        // leaves the data mode of a modem
+	"--",         // begins a MIME boundary, or a comment
+	"==",         // ends base64
+	"'';",        // ends a string of SQL
+	"\x00",       // ends a string of C
+	"\n",         // ends a line
+	"\r\n",       // ends a line
+	"\xff",       // no UTF-8; escapes commands in Telnet
+	"\x04",       // ends input at a terminal
+	"\x1a",       // ends a file in DOS
+	"\x1b",       // begins a command of a terminal
+	"\x11\x13",   // resumes and stops output at a terminal
+	"\x7e\x7d",   // ends a frame in PPP, and escapes
+	"\xc0\xdb",   // ends a frame in SLIP, and escapes
+	"\\",         // begins an escape
+	"0\r\n\r\n",  // ends a chunked body in HTTP
+	"\r\n.\r\n",  // ends a mail in SMTP
+	"\r\n\r\n",   // ends a header
+}
 
-// randomOnly is the padding of a message of random bytes.
+// textSpecials is the number of specials that messages of text can have.
+const textSpecials = 20
+
+// randomOnly is the padding of a message of random bytes, instead of the number of a special.
 const randomOnly = -1
 
-// content makes a message of n bytes (see config.size): random ones, or some in the middle of a padding.
+// content makes a message of n bytes (see config.size): random ones, or some in the middle of a special.
 // The bytes depend on the key alone, so that a piece of a message is found nowhere else.
 func (c *config) content(key uint64, n, padding int) []byte {
 	n = c.size(n)
@@ -80,8 +115,13 @@ func (c *config) content(key uint64, n, padding int) []byte {
 		}
 	}
 	if padding >= 0 && n > 16 {
-		pad(data[:n/2-4], c.padding(padding))
-		pad(data[n/2+4:], c.padding(padding))
+		edge := 0
+		if c.text {
+			edge = 2 // for the brackets and quotes
+		}
+		text := c.special(padding)
+		pad(data[edge:n/2-4], text)
+		pad(data[n/2+4:n-edge], text)
 	}
 	if c.text {
 		quote(data)
@@ -89,8 +129,8 @@ func (c *config) content(key uint64, n, padding int) []byte {
 	return data
 }
 
-// keystream returns the cipher whose output for zeros are the bytes of a message. The race detector slows it down less than it
-// does a generator of numbers.
+// keystream returns the cipher whose output for zeros are the bytes of a message. The race detector slows it down less
+// than it does a generator of numbers.
 func keystream(key uint64) cipher.Stream {
 	var secret [16]byte
 	binary.LittleEndian.PutUint64(secret[:], key)
@@ -98,15 +138,15 @@ func keystream(key uint64) cipher.Stream {
 	return cipher.NewCTR(block, make([]byte, aes.BlockSize))
 }
 
-func (c *config) padding(i int) string {
+func (c *config) special(i int) string {
 	if c.text {
-		return textPaddings[i%len(textPaddings)]
+		return specials[i%textSpecials]
 	}
-	return paddings[i%len(paddings)]
+	return specials[i%len(specials)]
 }
 
-// quote makes data a JSON array of one string, or of as much as fits. Readers of JSON know that an array has ended when it does,
-// and that a string has only when something follows.
+// quote makes data a JSON array of one string, or of as much as fits. Readers of JSON know that an array has ended when
+// it does, and that a string has only when something follows.
 func quote(data []byte) {
 	switch n := len(data); n {
 	case 0:
@@ -120,10 +160,10 @@ func quote(data []byte) {
 	}
 }
 
-// pad fills part with whole copies of s, away from its ends, which quotes may take.
+// pad fills part with whole copies of s.
 func pad(part []byte, s string) {
-	if n := (len(part) - 4) / len(s) * len(s); n > 0 {
-		repeat(part[2:2+n], s)
+	if n := len(part) / len(s) * len(s); n > 0 {
+		repeat(part[:n], s)
 	}
 }
 

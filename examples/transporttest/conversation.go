@@ -1,9 +1,8 @@
 package transporttest
 
 import (
-	"iter"
 	"math/rand/v2"
-	"slices"
+	"time"
 
 	"github.com/workerchannel/workerchannel"
 )
@@ -30,16 +29,21 @@ func newConversation(l *link) *conversation {
 }
 
 // conversationPlans have both applications do anything, until they come to rest or an end is closed.
-func (r *run) conversationPlans() iter.Seq[plan] {
-	return drawn(r, r.scale(60), drawActions, playConversation)
+func (r *run) conversationPlans() []plan {
+	first := r.plan(playConversation, musts(step{do: "worker sends"}, step{do: "host receives"}, step{do: "host spawns", size: 100})...)
+	return append(drawn(r, r.scale(60), drawActions, playConversation), first)
 }
 
-func (r *run) largestPlans() iter.Seq[plan] {
-	return slices.Values([]plan{r.plan(playLargest, step{n: 3, size: r.payload(workerchannel.MaxPayloadBytes)})})
+// largestPlans send the largest payloads, and let them pass each other.
+func (r *run) largestPlans() []plan {
+	p := r.plan(playConversation)
+	p.seed += 1 - p.seed%3 // so that it comes to rest
+	for _, do := range []string{"worker sends", "host receives", "host spawns", "host sends", "worker receives", "worker completes", "host spawns",
+		"host sends", "worker sends"} {
+		p.steps = append(p.steps, step{do: do, size: workerchannel.MaxPayloadBytes, must: true})
+	}
+	return []plan{p}
 }
-
-// payload returns how large a payload may be, of at most n bytes, so that its message is not too large.
-func (r *run) payload(n int) int { return max(min(n, (r.max-512)/4), 0) }
 
 // drawActions draws what the applications do next, each with numbers that choose among what there is then.
 func drawActions(rng *rand.Rand) (steps []step) {
@@ -61,8 +65,10 @@ func playConversation(l *link, steps []step) {
 	c := newConversation(l)
 	c.begin()
 	for _, s := range steps {
-		if l.enough() {
-			break
+		s.size = min(s.size, (l.max-512)/4) // so that the message is not too large
+		if !s.must && !l.replays && time.Now().Add(l.backlog()+8*l.speed.carry(4*s.size)).After(l.until) {
+			l.leftOut = true
+			continue
 		}
 		l.played = append(l.played, s)
 		for _, a := range actions {
@@ -71,7 +77,7 @@ func playConversation(l *link, steps []step) {
 			}
 		}
 	}
-	if l.key%3 == 0 {
+	if l.seed%3 == 0 {
 		c.say(l.host)
 		c.say(l.worker)
 		l.part(l.either())
@@ -80,32 +86,6 @@ func playConversation(l *link, steps []step) {
 		c.finish()
 		l.part(l.either())
 	}
-	c.check()
-}
-
-// playLargest sends the largest payloads, and lets them pass each other.
-func playLargest(l *link, steps []step) {
-	c := newConversation(l)
-	c.begin()
-	l.await(l.host, 1)
-	for _, s := range steps {
-		l.played = append(l.played, s)
-		largest := slices.Repeat([]byte{255}, s.size)
-		for range s.n {
-			c.spawn(largest)
-			c.say(l.host)
-			l.await(l.worker, len(l.host.sent))
-			for job := range c.workerHalf.Jobs() {
-				c.complete(job.JobID, workerchannel.OutcomeOk{Payload: largest})
-				break
-			}
-			c.spawn(largest)
-			c.say(l.host)
-			c.say(l.worker)
-		}
-	}
-	c.finish()
-	l.part(l.worker)
 	c.check()
 }
 
@@ -134,7 +114,7 @@ func (c *conversation) finish() {
 	for c.rest(); c.workerHalf.InflightCount() > 0; c.rest() {
 		for job := range c.workerHalf.Jobs() {
 			if !c.answer(job.JobID) {
-				c.complete(job.JobID, workerchannel.OutcomeOk{})
+				c.must(c.workerHalf.Complete(job.JobID, workerchannel.OutcomeOk{}))
 			}
 		}
 	}

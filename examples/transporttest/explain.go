@@ -16,7 +16,7 @@ func explain(c *config, sent []*message, k int, arrived [][]byte, other []*messa
 	}
 	m := later[0]
 	// Something more has arrived, if all that was sent arrives after it.
-	if follows(c, later, arrived[1:]) && (!among(c, later, data) || again(arrived, data)) {
+	if follows(c, later, arrived[1:]) && (!among(c, later, data) || slices.ContainsFunc(arrived[1:], func(a []byte) bool { return bytes.Equal(a, data) })) {
 		return extra(c, sent[:k], later, data)
 	}
 	if len(data) >= 8 && among(c, sent[:k], data) && !among(c, later, data) {
@@ -70,27 +70,30 @@ func among(c *config, messages []*message, data []byte) bool {
 	return slices.ContainsFunc(messages, func(m *message) bool { return c.same(m, data) })
 }
 
-// again reports whether what arrived first arrives once more.
-func again(arrived [][]byte, data []byte) bool {
-	return slices.ContainsFunc(arrived[1:], func(a []byte) bool { return bytes.Equal(a, data) })
-}
-
 // extra names a message that came between two others.
 func extra(c *config, before, later []*message, data []byte) (fault, string) {
 	if len(data) == 0 && (len(before) == 0 || len(before[len(before)-1].data) > 0) {
 		return empty, "Recv returned an empty message and no error, and none was sent"
 	}
-	for i := len(before) - 1; i >= 0; i-- {
-		if c.same(before[i], data) {
-			return repeated, fmt.Sprintf("%v arrived a second time, before %v", before[i], later[0])
-		}
-	}
 	for _, m := range later {
-		if c.same(m, data) {
+		if c.same(m, data) && !among(c, before, data) {
 			return repeated, fmt.Sprintf("%v arrived twice, the first time before %v", m, later[0])
 		}
 	}
+	if f, what := again(c, before, data); f != "" {
+		return f, what + ", before " + later[0].String()
+	}
 	return unlike(data)
+}
+
+// again names a message that had arrived before.
+func again(c *config, before []*message, data []byte) (fault, string) {
+	for i := len(before) - 1; i >= 0; i-- {
+		if c.same(before[i], data) {
+			return repeated, fmt.Sprintf("%v arrived a second time", before[i])
+		}
+	}
+	return "", ""
 }
 
 // stray names a message that is not what has become of sent[k].
@@ -98,16 +101,11 @@ func stray(c *config, sent []*message, k int, data []byte) (fault, string) {
 	if len(data) == 0 {
 		return empty, "Recv returned an empty message and no error, and none was sent"
 	}
-	for i := k - 1; i >= 0; i-- {
-		if c.same(sent[i], data) {
-			return repeated, fmt.Sprintf("%v arrived a second time", sent[i])
-		}
+	if f, what := again(c, sent[:k], data); f != "" {
+		return f, what
 	}
 	for i := len(sent) - 1; i >= 0; i-- {
-		if i == k {
-			continue
-		}
-		if f, what := resemble(c, sent[i], sent[i+1:], data, nil); f != "" {
+		if f, what := resemble(c, sent[i], sent[i+1:], data, nil); i != k && f != "" {
 			return f, what
 		}
 	}
@@ -173,8 +171,8 @@ func resemble(c *config, m *message, later []*message, data []byte, other []*mes
 	return "", ""
 }
 
-// alike reports whether two texts have much in common in the same order, at their beginning, as when some characters have been
-// encoded anew.
+// alike reports whether two texts have much in common in the same order, at their beginning, as when some characters
+// have been encoded anew.
 func alike(a, b []byte) bool {
 	const most = 128
 	a, b = a[:min(len(a), most)], b[:min(len(b), most)]
@@ -217,11 +215,7 @@ func change(m *message, data []byte, later, other []*message) (fault, string) {
 	what := fmt.Sprintf("%v arrived changed from byte %d on, %s in place of %s (%s in all)",
 		m, at, excerpt(data, at), excerpt(m.data, at), count(len(data), "byte"))
 	for _, o := range other {
-		if at >= len(o.data) {
-			continue
-		}
-		n := commonPrefix(o.data[at:], data[at:])
-		if foreign := data[at : at+min(n, 16)]; (n >= 3 || n == 2 && at+n == len(data)) && !regular(foreign) && !bytes.Contains(m.data, foreign) {
+		if shows(o.data, m.data, data) {
 			return shared, fmt.Sprintf("%s: these are bytes of %v, which the receiving end sends: Send and Recv use the same memory", what, o)
 		}
 	}
@@ -240,10 +234,30 @@ func change(m *message, data []byte, later, other []*message) (fault, string) {
 	return corrupted, what
 }
 
-// regular reports whether a byte makes up half of a text or more, as in a filling.
+// shows reports whether data are the bytes of other nearly everywhere where they are not those of m: so many of them
+// that it is not chance, and not only what many messages have in common.
+func shows(other, m, data []byte) bool {
+	var same []byte
+	wrong := 0
+	for i := range min(len(m), len(data)) {
+		if data[i] != m[i] {
+			if wrong++; i < len(other) && data[i] == other[i] {
+				same = append(same, data[i])
+			}
+		}
+	}
+	return len(same) >= 6 && 10*len(same) >= 9*wrong && !regular(same)
+}
+
+// regular reports whether a text repeats something short, as specials do, or a byte makes up half of it or more.
 func regular(text []byte) bool {
 	for i := range text {
 		if 2*bytes.Count(text, text[i:i+1]) > len(text) {
+			return true
+		}
+	}
+	for period := 1; 2*period <= len(text); period++ {
+		if bytes.Equal(text[period:], text[:len(text)-period]) {
 			return true
 		}
 	}

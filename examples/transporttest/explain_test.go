@@ -52,6 +52,8 @@ func TestExplainNamesWhatBecameOfMessages(t *testing.T) {
 		{"pieces are swapped", []string{long[:40], two}, 0, []string{long[20:40] + long[:20], two}, corrupted, "pieces of the message have moved"},
 		{"a later message shows through", []string{one + long, two + two}, 0, []string{one + (two + two)[17:] + long[31:], two + two}, corrupted, "sent later"},
 		{"the other direction shows through", []string{strings.Repeat("-", len(other)), two}, 0, []string{strings.Repeat("-", 10) + other[10:], two}, shared, "use the same memory"},
+		{"some bytes are those of the other direction by chance", []string{strings.Repeat("-", len(other)), two}, 0,
+			[]string{strings.Repeat("-", 10) + other[10:17] + "0123456789abcdefgh", two}, corrupted, "changed from byte 10 on"},
 		{"nobody sent it", []string{one, two}, 0, []string{"ping", one, two}, invented, `4 bytes arrived that resemble nothing that was sent: "ping"`},
 		{"nobody sent it, after all else", []string{one, two}, 2, []string{"ping"}, invented, "resemble nothing"},
 		{"it is empty", []string{one, two}, 0, []string{"", one, two}, empty, "empty message and no error"},
@@ -80,7 +82,7 @@ func mark(text, with string) string {
 }
 
 func TestSmallerPlansAreSmallerAndLeadToTheSmallest(t *testing.T) {
-	p := plan{1, []step{{do: "send", n: 40, size: 5_000, padding: 3}, {do: "pause"}, {do: "send", worker: true, n: 3, size: 70, padding: 1}}, nil}
+	p := plan{seed: 1, steps: []step{{do: "send", n: 40, size: 5_000, padding: 3}, {do: "pause"}, {do: "send", worker: true, n: 3, size: 70, padding: 1}}}
 	weight := func(p plan) (sum int) {
 		for _, s := range p.steps {
 			sum += 1 + s.n + s.size + s.padding + 1

@@ -33,19 +33,13 @@ const (
 	idle       fault = "idle"
 	unnoticed  fault = "unnoticed"
 	unopened   fault = "unopened"
+	slow       fault = "slow"
+
+	unclear fault = "unclear" // not a fault yet: the plan is to be played again
 
 	// The transport has done its part, and workerchannel has not.
 	refused fault = "refused"
 )
-
-// damage reports whether the fault is what became of a message, in a transport that goes on.
-func (f fault) damage() bool {
-	switch f {
-	case lost, repeated, truncated, split, merged, corrupted, invented, empty, broken:
-		return true
-	}
-	return false
-}
 
 // A diagnosis is a fault and how it showed.
 type diagnosis struct {
@@ -56,12 +50,13 @@ type diagnosis struct {
 	transcript []string
 	pending    []string      // calls that had not returned
 	took       time.Duration // to find it
-	reproduce  string        // a format for the seed, or with it
+	reproduce  string
+	stuck      bool // goroutines remain in calls of the transport
 }
 
 // waited reports whether the fault is that something did not happen in time.
 func (d *diagnosis) waited() bool {
-	return d.fault == hang || d.fault == halfDuplex || d.fault == unnoticed
+	return d.fault == hang || d.fault == halfDuplex || d.fault == unnoticed || d.fault == slow
 }
 
 // maxTranscript is the length of the longest transcript that is printed, in lines.

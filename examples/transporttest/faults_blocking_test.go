@@ -84,8 +84,8 @@ var blocking = []faulty{
 		}
 		return end(a, b, closed[0], closed[1]), end(b, a, closed[1], closed[0]), nil, nil
 	}, nil},
-	{"Close waits for a blocked Send", hang, "while a Send of the same end was blocked", replaced(8, closeWaitsForSend), nil},
-	{"Close waits for a blocked Send, rendezvous", hang, "while a Send of the same end was blocked", replaced(0, closeWaitsForSend), nil},
+	{"Close waits for a blocked Send", hang, "while a Send of the same end is blocked", replaced(8, closeWaitsForSend), nil},
+	{"Close waits for a blocked Send, rendezvous", hang, "while a Send of the same end is blocked", replaced(0, closeWaitsForSend), nil},
 }
 
 func closeWaitsForSend(c *channelConn, _ chan struct{}) Conn { return locked(c) }

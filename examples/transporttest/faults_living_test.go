@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // what is left behind, or dies.
@@ -78,7 +77,7 @@ var sockets = []faulty{
 		}
 		return newSharedFrames(a), newSharedFrames(b), nil, nil
 	}, nil},
-	{"Close waits for a blocked Send, TCP", hang, "while a Send of the same end was blocked", func() (host, worker Conn, stop func(), err error) {
+	{"Close waits for a blocked Send, TCP", hang, "while a Send of the same end is blocked", func() (host, worker Conn, stop func(), err error) {
 		host, worker, stop, err = openTCP()
 		if err != nil {
 			return nil, nil, nil, err
@@ -117,11 +116,6 @@ func TestTooManyOpenFilesAreALeak(t *testing.T) {
 			return channels(8)()
 		}
 	}
-	r := newRun(failing(3), nil)
-	d := r.closeAtOnce()
-	require.NotNil(t, d)
-	assert.Equal(t, leak, d.fault, d)
-	assert.Contains(t, d.what, "3 pairs had been opened and closed at both ends, and no further pair could be opened: pipe2: too many open files")
 	assert.ErrorContains(t, Check(failing(7)), "Messages: leak: 7 pairs had been opened and closed")
 	assert.ErrorContains(t, Check(failing(0)), "Messages: unopened: a pair could not be opened: pipe2: too many open files", "nothing has been closed")
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// meet lets another goroutine go on where two must meet for a fault to show, which takes two idle processors otherwise. It does
-// nothing if each fault is to be found several times, as when the harness itself is judged.
+// meet lets another goroutine go on where two must meet for a fault to show, which takes two idle processors otherwise.
+// It does nothing if each fault is to be found several times, as when the harness itself is judged.
 func meet() {
 	if *repetitions == 1 {
 		runtime.Gosched()

@@ -44,7 +44,7 @@ var streams = []faulty{
 			return msg, err
 		}}
 	}), nil},
-	{"skips empty messages", lost, "(0 bytes) had not", pipes(func(stream net.Conn) Conn {
+	{"skips empty messages", lost, "(0 bytes)", pipes(func(stream net.Conn) Conn {
 		c := newFrames(stream)
 		return altered{Conn: c, send: func(msg []byte) error {
 			if len(msg) == 0 {

@@ -1,57 +1,35 @@
 package transporttest
 
-import (
-	"iter"
-	"slices"
-)
-
 // fullPlans send while the peer does not receive, until Send blocks: then the peer goes on, or an end is closed.
-func (r *run) fullPlans() iter.Seq[plan] {
+func (r *run) fullPlans() []plan {
 	fill := func(worker bool, n, size int) step { return step{do: "fill", worker: worker, n: n, size: size} }
 	settle := step{do: "settle"}
 	large := min(r.max, 64<<10)
+	finish := func(l *link, steps []step) { l.do(steps); l.finish() }
 	plans := []plan{
-		r.plan(playMessages, fill(false, 2000, 24), settle, fill(true, 2000, 24), settle),
+		r.plan(playMessages, append(musts(fill(false, 10, 24), fill(true, 10, 24)), settle, fill(false, 5000, 24), settle, fill(true, 5000, 24))...),
 		r.plan(playMessages, fill(false, 12<<20/large, large), settle, fill(true, 12<<20/large, large), settle),
 		r.plan(playMessages, fill(false, 1<<21/large, large), fill(true, 1<<21/large, large), settle),
 	}
 	if !r.jrpc2 {
 		for _, worker := range []bool{false, true} {
 			plans = append(plans,
-				r.plan(playCapacity, fill(worker, 12<<20/large, large)),
 				r.plan(playCloseUnblocked, fill(worker, 12<<20/large, large)),
 				r.plan(playCloseBlocked, fill(worker, 12<<20/large, large)),
-				r.plan(playCloseFull, fill(worker, 12<<20/large, large)))
+				r.plan(finish, fill(worker, 12<<20/large, large)))
 		}
 	}
-	return slices.Values(plans)
+	return plans
 }
 
-// A fullness is what a run has learnt about an end whose peer does not receive.
-type fullness struct {
-	capacity int  // how many messages it could send, until Send blocked; -1 if it did not block
-	waits    bool // Close waits for the peer to receive, which it may
-}
-
-func (r *run) full(s step) *fullness {
-	if s.worker {
-		return &r.fullness[1]
-	}
-	return &r.fullness[0]
-}
-
-// playCapacity finds out how much can be sent, and closes the end of which the peer does not receive.
-func playCapacity(l *link, steps []step) {
-	for _, s := range steps {
-		l.do([]step{s})
-		e := l.end(s)
-		l.mu.Lock()
-		l.full(s).capacity = -1
-		if e.sending {
-			l.full(s).capacity = e.queued - 1
-		}
-		l.mu.Unlock()
-		l.part(e.peer)
+// filled notes how much an end could send, if it was blocked.
+func (l *link) filled(s step) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.end(s); e.sending {
+		l.capacity[s.worker] = e.queued - 1
+	} else if l.capacity[s.worker] == 0 {
+		l.capacity[s.worker] = -1
 	}
 }
 
@@ -59,14 +37,12 @@ func playCapacity(l *link, steps []step) {
 func playCloseUnblocked(l *link, steps []step) {
 	for _, s := range steps {
 		e := l.end(s)
-		s.n = l.full(s).capacity / 2
-		if s.n < 0 {
-			return
+		if s.n = l.capacity[s.worker] / 2; s.n >= 0 {
+			l.do([]step{s})
+			l.closeAll(e)
+			l.lingers[s.worker] = !l.wait(3*l.patience, returned(e))
+			l.part(e)
 		}
-		l.do([]step{s})
-		l.closeAll(e)
-		l.full(s).waits = !l.wait(3*patience, func() bool { return e.closes == 0 })
-		l.part(e)
 	}
 }
 
@@ -74,30 +50,21 @@ func playCloseUnblocked(l *link, steps []step) {
 func playCloseBlocked(l *link, steps []step) {
 	for _, s := range steps {
 		e := l.end(s)
-		if full := l.full(s); full.capacity < 0 || full.waits {
+		if l.capacity[s.worker] < 0 || l.lingers[s.worker] {
 			return
 		}
 		l.do([]step{s})
-		if l.wait(patience/20, func() bool { return !e.sending && e.queued == len(e.sent) }) {
+		if l.wait(l.patience/20, func() bool { return !e.sending && e.queued == len(e.sent) }) {
 			return // nothing is blocked
 		}
 		l.closeAll(e)
-		if !l.wait(l.hangs, func() bool { return e.closes == 0 }) {
-			l.failAt(hang, "Close blocked", "Close of the %s's end had not returned after %v while a Send of the same end was blocked, as the %s does not receive (without such a Send, it returns at once)",
-				e.name, l.timeout, e.peer.name)
+		if !l.returns(returned(e)) {
+			l.hung("Close", "it waits while a Send of the same end is blocked, as the %s does not receive (without such a Send, it returns at once)", e.peer.name)
 		}
-		if !l.wait(l.hangs, func() bool { return e.queued == len(e.sent) && !e.sending }) {
-			l.failAt(hang, "Send blocked", "Send at the %s's end was blocked, as the %s does not receive, and had not returned %v after its own end was closed",
+		if !l.returns(func() bool { return e.queued == len(e.sent) && !e.sending }) {
+			l.hung("Send blocked", "Send at the %s's end was blocked, as the %s does not receive, and had not returned %v after its own end was closed",
 				e.name, e.peer.name, l.timeout)
 		}
 		l.part(e)
 	}
-}
-
-// playCloseFull closes both ends while neither receives.
-func playCloseFull(l *link, steps []step) {
-	for _, s := range steps {
-		l.do([]step{s})
-	}
-	l.finish()
 }

@@ -58,6 +58,7 @@ var good = []struct {
 	{"text", channels(4), []Option{WithText()}},
 	{"Close loses nothing", both(8, func(c *channelConn) Conn { return hearing(c) }), nil},
 	{"Close waits for the peer", openGraceful, nil},
+	{"Close waits for the peer's Close", openMutual, nil},
 	{"data together with the error", both(8, func(c *channelConn) Conn {
 		return altered{Conn: c, recv: func() ([]byte, error) {
 			msg, err := c.Recv()
@@ -97,14 +98,43 @@ func TestLegalTransportsPass(t *testing.T) {
 	}
 }
 
-// patient are transports that take their time, which a bubble passes at once.
+// throttled opens channels over which so many bytes go in a second, each way.
+func throttled(rate int) Opener {
+	return both(4, func(c *channelConn) Conn {
+		return altered{Conn: hearing(c), send: func(msg []byte) error {
+			select {
+			case <-time.After(time.Duration(len(msg)) * time.Second / time.Duration(rate)):
+			case <-c.closed:
+				return errClosed
+			}
+			return c.Send(msg)
+		}}
+	})
+}
+
+// delayed opens channels whose Send takes a while, and Close another.
+func delayed(capacity int, send, closing time.Duration) Opener {
+	return both(capacity, func(c *channelConn) Conn {
+		return altered{Conn: c,
+			send:  func(msg []byte) error { time.Sleep(send); return c.Send(msg) },
+			close: func() error { time.Sleep(closing); return c.Close() }}
+	})
+}
+
+// patient are transports that take their time, which a bubble passes at once, and the longest that a test of them may
+// take.
 var patient = []struct {
 	name string
 	open Opener
+	most time.Duration
+	opts []Option
 }{
-	{"50 ms a message", both(8, func(c *channelConn) Conn {
-		return altered{Conn: c, send: func(msg []byte) error { time.Sleep(50 * time.Millisecond); return c.Send(msg) }}
-	})},
+	{"50 ms a message", delayed(8, 50*time.Millisecond, 0), time.Minute, nil},
+	{"1 s a message", delayed(8, time.Second, 0), 5 * time.Minute, nil},
+	{"1 s a message, no buffer", delayed(0, time.Second, 0), 5 * time.Minute, nil},
+	{"100 KB/s", throttled(100_000), 3 * time.Minute, nil},
+	{"100 KB/s, messages of any size", throttled(100_000), 4 * time.Minute, []Option{WithMaxMessage(MaxMessage), WithBudget(10_000)}},
+	{"20 KB/s", throttled(20_000), 6 * time.Minute, []Option{WithMaxMessage(400_000)}},
 	{"Close lingers for 2.5 s", both(8, func(c *channelConn) Conn {
 		return altered{Conn: hearing(c), close: func() error {
 			for range 25 {
@@ -115,11 +145,11 @@ var patient = []struct {
 			}
 			return c.Close()
 		}}
-	})},
-	{"Close always takes 2.5 s", both(0, func(c *channelConn) Conn {
-		return altered{Conn: c, close: func() error { time.Sleep(2500 * time.Millisecond); return c.Close() }}
-	})},
-	{"batches", openBatching},
+	}), 3 * time.Minute, nil},
+	{"Close always takes 2.5 s", delayed(0, 0, 2500*time.Millisecond), 3 * time.Minute, nil},
+	{"Close takes 7 s", delayed(8, 0, 7*time.Second), 6 * time.Minute, []Option{WithTimeout(20 * time.Second)}},
+	{"every call takes 2 s", delayed(8, 2*time.Second, 2*time.Second), 10 * time.Minute, []Option{WithTimeout(20 * time.Second)}},
+	{"batches", openBatching, time.Minute, nil},
 }
 
 func TestLegalTransportsPassThoughTheyTakeTheirTime(t *testing.T) {
@@ -129,10 +159,10 @@ func TestLegalTransportsPassThoughTheyTakeTheirTime(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				require.NoError(t, Check(p.open, affordable(affordableInMemory, nil)...))
+				require.NoError(t, Check(p.open, affordable(affordableInMemory, p.opts)...))
 				took := time.Since(began)
 				t.Log("took", took, "of the bubble's time")
-				require.Less(t, took, 3*time.Minute)
+				require.Less(t, took, p.most)
 			})
 		})
 	}
@@ -205,6 +235,35 @@ func (g *graceful) Close() error {
 	case <-g.peer.closing:
 	}
 	return nil
+}
+
+// openMutual opens pairs whose Close returns when that of the peer has been called.
+func openMutual() (host, worker Conn, stop func(), err error) {
+	h, w := newChannels(8)
+	end := func(c *channelConn, own, peer chan struct{}) Conn {
+		var once sync.Once
+		return altered{Conn: c, close: func() error {
+			once.Do(func() { close(own) })
+			_ = c.Close()
+			<-peer
+			return nil
+		}}
+	}
+	a, b := make(chan struct{}), make(chan struct{})
+	return end(h, a, b), end(w, b, a), nil, nil
+}
+
+// openTCPWithSmallBuffers opens TCP connections that carry little at a time.
+func openTCPWithSmallBuffers() (host, worker Conn, stop func(), err error) {
+	a, b, err := dialTCP()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, c := range []net.Conn{a, b} {
+		tcp := c.(*net.TCPConn)
+		err = errors.Join(err, tcp.SetReadBuffer(2048), tcp.SetWriteBuffer(2048))
+	}
+	return newFrames(a), newFrames(b), nil, err
 }
 
 // openAcknowledged opens pairs whose Send returns when the peer calls Recv the next time.
@@ -285,6 +344,7 @@ func TestStreamsPass(t *testing.T) {
 	}{
 		"TCP":            {openTCP, nil},
 		"lines over TCP": {openTCPLines, []Option{WithText()}},
+		"TCP, 2 KB":      {openTCPWithSmallBuffers, []Option{WithIdle(0), WithMaxMessage(20_000)}},
 		"child process":  {openChild, []Option{WithBudget(1000), WithKill(killChild)}},
 		"Unix SEQPACKET": {openSeqpacket, []Option{WithMaxMessage(32 << 10)}},
 	} {
@@ -293,6 +353,8 @@ func TestStreamsPass(t *testing.T) {
 			switch {
 			case testing.Short() && (name == "lines over TCP" || name == "Unix SEQPACKET"):
 				t.Skip("-short: the example has lines over TCP, and TCP is a socket as well")
+			case name == "TCP, 2 KB" && !*full:
+				t.Skip("takes long: needs -full")
 			case name == "Unix SEQPACKET" && runtime.GOOS != "linux":
 				t.Skip("net has no SEQPACKET sockets there")
 			case name == "child process" && runtime.GOOS == "windows":

@@ -1,8 +1,6 @@
 package transporttest
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,29 +23,21 @@ func (r *run) labelled(f func()) {
 	pprof.Do(context.Background(), pprof.Labels(labelKey, r.label), func(context.Context) { f() })
 }
 
-// checkLeaks opens and closes pairs in several ways. What the first pair leaves may be there for good, as a server that all
-// use; what each of the following leaves is a leak.
-func (r *run) checkLeaks() *diagnosis {
-	fill := step{do: "fill", n: 4, size: 1000}
-	ways := []plan{
-		r.plan(playMessages, step{do: "send", n: 1, size: 20, padding: randomOnly}),
-		{r.seed &^ 7, []step{fill}, playClose},
-		{r.seed | 7, []step{{do: "fill", worker: true, n: 4, size: 1000}}, playClose},
-		r.plan(playLeave, fill, step{do: "fill", worker: true, n: 4, size: 1000}),
+// leakPlans open and close pairs in several ways. What the first pair leaves may be there for good, as a server that
+// all use; what each of the following leaves is a leak.
+func (r *run) leakPlans() []plan {
+	fill := func(worker bool) step { return step{do: "fill", worker: worker, n: 4, size: 1000} }
+	plans := []plan{
+		r.plan(playMessages, musts(send(false, 1, 20))...),
+		{seed: r.seed &^ 7, steps: []step{fill(false)}, play: playClose},
+		{seed: r.seed | 7, steps: []step{fill(true)}, play: playClose},
+		r.plan(playLeave, fill(false), fill(true)),
+		r.plan(playMessages, send(false, 300, 20), send(true, 300, 20)), // a goroutine may be left once in a hundred messages
 	}
-	for i, p := range ways {
-		if i > 0 && r.timeUp() || r.tooLate() {
-			return nil
-		}
-		if d := r.try(p); d != nil {
-			return r.shrunk(p, d)
-		}
-		if d := r.leaks(p); d != nil {
-			d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
-			return d
-		}
+	for i := range plans {
+		plans[i].leaks = true
 	}
-	return nil
+	return plans
 }
 
 // playLeave closes both ends, and nobody receives what is under way.
@@ -57,31 +47,29 @@ func playLeave(l *link, steps []step) {
 	}
 	l.do(steps)
 	l.closeAll(l.host, l.worker)
-	if !l.wait(l.hangs, func() bool { return l.host.closes+l.worker.closes == 0 }) {
-		l.failAt(hang, "Close", "Close had not returned after %v, though it had been called at both ends", l.timeout)
+	if !l.returns(returned(l.ends()...)) {
+		l.hung("Close", "both had been closed")
 	}
 }
 
-// leaks plays a plan several times. The goroutines that stay are known to be the transport's. The file descriptors may be
-// those of another test that runs at the same time, unless each pair leaves the same number, however many pairs there are.
+// leaks plays a plan several times. The goroutines that stay are known to be the transport's. The file descriptors may
+// be those of another test that runs at the same time, unless each pair leaves the same number, however many pairs
+// there are.
 func (r *run) leaks(p plan) (d *diagnosis) {
 	perPair, wait := 0, r.timeout
 	for _, pairs := range []int{3, 5, 4} {
-		goroutines := r.goroutines()
+		goroutines, stacks, _ := r.goroutines(nil)
 		files, err := descriptors()
 		if err != nil {
 			return tooManyFiles(err.Error())
 		}
 		for range pairs {
-			if r.tooLate() {
-				return nil
-			}
 			if d := r.try(p); d != nil {
-				return r.shrunk(p, d)
+				return d
 			}
 		}
 		left := 0
-		d, left = r.staying(goroutines, files, pairs, wait)
+		d, left = r.staying(goroutines, stacks, files, pairs, wait)
 		if d == nil || d.where != "descriptor" {
 			return d
 		}
@@ -93,13 +81,13 @@ func (r *run) leaks(p plan) (d *diagnosis) {
 	return d
 }
 
-// staying waits until there are fewer goroutines and descriptors than a leak for each pair would leave. Otherwise it returns
-// how many descriptors there are.
-func (r *run) staying(before []string, filesBefore map[string]bool, pairs int, limit time.Duration) (*diagnosis, int) {
+// staying waits until there are fewer goroutines and descriptors than a leak for each pair would leave. Otherwise it
+// returns how many descriptors there are.
+func (r *run) staying(before int, stacks map[string]int, filesBefore map[string]bool, pairs int, limit time.Duration) (*diagnosis, int) {
 	left, err := descriptors()
 	maps.DeleteFunc(left, func(file string, _ bool) bool { return filesBefore[file] })
 	for wait := time.Millisecond; ; wait *= 2 {
-		after := r.goroutines()
+		after, _, most := r.goroutines(stacks)
 		var files map[string]bool
 		if err == nil {
 			files, err = descriptors()
@@ -110,13 +98,13 @@ func (r *run) staying(before []string, filesBefore map[string]bool, pairs int, l
 		maps.DeleteFunc(left, func(file string, _ bool) bool { return !files[file] })
 		told := fmt.Sprintf("%d pairs were opened and closed at both ends, and stopped; %v later", pairs, limit)
 		switch {
-		case len(after)-len(before) < pairs && len(left) < pairs:
+		case after-before < pairs && len(left) < pairs:
 			return nil, 0
 		case wait < limit/2:
 			time.Sleep(wait)
-		case len(after)-len(before) >= pairs:
-			return &diagnosis{fault: leak, where: "goroutine", what: fmt.Sprintf("%s, %d more goroutines are running than before, for example:\n%s",
-				told, len(after)-len(before), added(before, after))}, 0
+		case after-before >= pairs:
+			return &diagnosis{fault: leak, where: "goroutine", what: fmt.Sprintf("%s, %d more goroutines are running than before, for example:%s",
+				told, after-before, most)}, 0
 		default:
 			return &diagnosis{fault: leak, where: "descriptor", what: fmt.Sprintf("%s, %d more file descriptors are open than before, for example %s",
 				told, len(left), slices.Min(slices.Collect(maps.Keys(left))))}, len(left)
@@ -124,46 +112,31 @@ func (r *run) staying(before []string, filesBefore map[string]bool, pairs int, l
 	}
 }
 
-// goroutines returns the stacks of the run's goroutines, but for its own.
-func (r *run) goroutines() (stacks []string) {
-	var profile bytes.Buffer
+// goroutines returns how many goroutines the run has, but for its own, and the stacks of those that there are more of
+// than before.
+func (r *run) goroutines(before map[string]int) (total int, stacks map[string]int, most string) {
+	var profile strings.Builder
 	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
+	stacks = map[string]int{}
 	for record := range strings.SplitSeq(profile.String(), "\n\n") {
-		if !strings.Contains(record, fmt.Sprintf("%q:%q", labelKey, r.label)) || strings.Contains(record, "transporttest.(*run).goroutines") {
+		head, frames, ok := strings.Cut(record, "\n# labels")
+		if !ok || !strings.Contains(frames, fmt.Sprintf("%q:%q", labelKey, r.label)) || strings.Contains(frames, "transporttest.(*run).goroutines") {
 			continue
 		}
 		n := 1
-		if i := strings.LastIndex(record, "\n# labels"); i > 0 {
-			head := record[:i]
-			_, _ = fmt.Sscanf(head[strings.LastIndexByte(head, '\n')+1:], "%d @", &n)
-		}
-		var b strings.Builder
-		for lines := bufio.NewScanner(strings.NewReader(record)); lines.Scan(); {
-			if f := strings.Fields(lines.Text()); len(f) >= 4 && f[0] == "#" && strings.HasPrefix(f[1], "0x") {
-				fmt.Fprintf(&b, "      in %s (%s)\n", f[2], f[3][strings.LastIndexByte(f[3], '/')+1:])
+		_, _ = fmt.Sscanf(head[strings.LastIndexByte(head, '\n')+1:], "%d @", &n)
+		stack := ""
+		for line := range strings.SplitSeq(frames, "\n") {
+			if f := strings.Fields(line); len(f) >= 4 && f[0] == "#" && strings.HasPrefix(f[1], "0x") {
+				stack += fmt.Sprintf("\n      in %s (%s)", f[2], f[3][strings.LastIndexByte(f[3], '/')+1:])
 			}
 		}
-		for range n {
-			stacks = append(stacks, b.String())
+		total += n
+		if stacks[stack] += n; stacks[stack]-before[stack] > stacks[most]-before[most] {
+			most = stack
 		}
 	}
-	return stacks
-}
-
-// added returns a stack that there are more of after than before.
-func added(before, after []string) string {
-	n := map[string]int{}
-	for _, s := range before {
-		n[s]--
-	}
-	most := ""
-	for _, s := range after {
-		n[s]++
-		if n[s] > n[most] {
-			most = s
-		}
-	}
-	return strings.TrimSuffix(most, "\n")
+	return total, stacks, most
 }
 
 // tooManyFiles returns the diagnosis when the process can open no further file.
@@ -171,8 +144,8 @@ func tooManyFiles(what string) *diagnosis {
 	return &diagnosis{fault: leak, where: "limit", what: what + " (unless the program has opened as many files elsewhere, each pair leaves some)"}
 }
 
-// descriptors returns what the process has open, where the system tells. It needs a descriptor itself, and returns an error
-// if there is none left.
+// descriptors returns what the process has open, where the system tells. It needs a descriptor itself, and returns an
+// error if there is none left.
 func descriptors() (map[string]bool, error) {
 	const dir = "/dev/fd"
 	open := map[string]bool{}

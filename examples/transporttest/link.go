@@ -18,10 +18,13 @@ type link struct {
 	*run
 	host, worker *end
 	stop         func()
-	key          uint64 // of the messages' contents
+	seed         uint64 // of the plan
+	key          uint64 // of the messages' contents, which differ from plan to plan
 	log          transcript
-	closing      bool   // an end is being closed, or its peer killed
-	played       []step // those that have begun, as they were played
+	closing      bool          // an end is being closed, or its peer killed
+	played       []step        // those that have begun, as they were played
+	settled      int           // how many messages had been sent when all had arrived
+	parting      time.Duration // the longest that calls of Close took
 
 	mu     sync.Mutex
 	cond   *sync.Cond    // for senders and receivers: there is something to do
@@ -41,6 +44,7 @@ type end struct {
 	half half       // of the protocol, if it is spoken
 	sent []*message // all that this end sends, in order
 	got  int        // how many of the peer's messages have been received and judged
+	due  int        // the size of those that have not
 
 	// Guarded by link.mu:
 	queued   int      // how many of sent have been taken by the sender
@@ -63,16 +67,14 @@ type result struct {
 }
 
 // connect opens a link.
-func (r *run) connect(key uint64) (*link, *diagnosis) {
-	l := &link{run: r, key: key, wake: make(chan struct{}, 1)}
+func (r *run) connect(p plan) (*link, *diagnosis) {
+	l := &link{run: r, seed: p.seed, key: p.key(), wake: make(chan struct{}, 1)}
 	l.cond = sync.NewCond(&l.mu)
 	var host, worker Conn
 	var err error
 	var crash string
 	limit := max(6*r.timeout, 30*time.Second) // to start a process may take a while
-	if left := time.Until(r.deadline); !r.deadline.IsZero() && left < limit {
-		limit = max(left, time.Second)
-	}
+	limit = max(min(limit, time.Until(r.deadline)), time.Second)
 	opened := within(limit, func() {
 		crash = caught(func() { host, worker, l.stop, err = r.open() })
 	})
@@ -89,7 +91,7 @@ func (r *run) connect(key uint64) (*link, *diagnosis) {
 	l.host = &end{link: l, name: "host", conn: host}
 	l.worker = &end{link: l, name: "worker", conn: worker}
 	l.host.peer, l.worker.peer = l.worker, l.host
-	r.stats.connections.Add(1)
+	r.stats.connections++
 	for _, e := range l.ends() {
 		l.wg.Go(e.send)
 		l.wg.Go(e.receive)
@@ -97,11 +99,11 @@ func (r *run) connect(key uint64) (*link, *diagnosis) {
 	return l, nil
 }
 
-// openFailed returns the diagnosis when open has returned an error. Pairs are open one at a time, so if there are too many
-// open files after others have been closed, these have left them.
+// openFailed returns the diagnosis when open has returned an error. Pairs are open one at a time, so if there are too
+// many open files after others have been closed, these have left them.
 func (r *run) openFailed(err error) *diagnosis {
-	if n := r.stats.connections.Load(); n > 0 && errors.Is(err, syscall.EMFILE) {
-		return tooManyFiles(fmt.Sprintf("%s had been opened and closed at both ends, and no further pair could be opened: %v", count(int(n), "pair"), err))
+	if n := r.stats.connections; n > 0 && (errors.Is(err, syscall.EMFILE) || strings.Contains(err.Error(), syscall.EMFILE.Error())) {
+		return tooManyFiles(fmt.Sprintf("%s had been opened and closed at both ends, and no further pair could be opened: %v", count(n, "pair"), err))
 	}
 	return &diagnosis{fault: unopened, what: "a pair could not be opened: " + err.Error()}
 }
@@ -127,7 +129,7 @@ func panicSite() string {
 	for panicked := false; ; {
 		frame, more := frames.Next()
 		switch {
-		case panicked && strings.HasSuffix(frame.Function, "transporttest.caught"), !more:
+		case panicked && harness(frame.Function), !more:
 			return strings.TrimSuffix(b.String(), "\n")
 		case panicked && !strings.HasPrefix(frame.Function, "runtime."):
 			fmt.Fprintf(&b, "      in %s (%s:%d)\n", frame.Function, frame.File[strings.LastIndexByte(frame.File, '/')+1:], frame.Line)
@@ -135,6 +137,12 @@ func panicSite() string {
 			panicked = true
 		}
 	}
+}
+
+// harness reports whether a function is one that calls the transport.
+func harness(function string) bool {
+	_, name, _ := strings.Cut(function, "/transporttest.")
+	return name == "caught" || strings.HasPrefix(name, "(*end).") || strings.HasPrefix(name, "(*run).") || strings.HasPrefix(name, "(*link).")
 }
 
 var errPanicked = errors.New("it panicked")
@@ -168,13 +176,23 @@ func (l *link) happened() {
 	}
 }
 
+// returns waits until done reports true, which it must. It reports false when that hangs: nothing has happened on the
+// link for the timeout, and for as long as what is under way may take.
+func (l *link) returns(done func() bool) bool {
+	_, bytes := l.underWay()
+	ok := l.wait(min(l.hangs+3*l.speed.carry(bytes), max(time.Until(l.deadline), time.Millisecond)), func() bool {
+		return done() || !time.Now().Before(l.deadline)
+	})
+	l.now()
+	return ok
+}
+
 // wait waits until done reports true, which it asks with l.mu held. It reports false when nothing has happened on the
 // link for as long as d.
 func (l *link) wait(d time.Duration, done func() bool) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var timer *time.Timer
 	since, events := time.Now(), l.events
 	for {
 		if l.crash != nil {
@@ -183,10 +201,13 @@ func (l *link) wait(d time.Duration, done func() bool) bool {
 			defer l.mu.Lock()
 			l.failAt(d.fault, d.where, "%s", d.what)
 		}
-		if done() {
+		switch {
+		case done():
 			return true
-		}
-		if l.events != events {
+		case timer == nil:
+			timer = time.NewTimer(d)
+			defer timer.Stop()
+		case l.events != events:
 			events = l.events
 			timer.Reset(d)
 			l.longest = max(l.longest, time.Since(since))
@@ -227,8 +248,6 @@ func (e *end) send() {
 		if err != nil && e.failed == nil {
 			e.failed = m
 		}
-		e.stats.messages.Add(1)
-		e.stats.bytes.Add(int64(len(m.data)))
 		for err != nil && e.queued < len(e.sent) {
 			e.sent[e.queued].done = true // nothing is sent after an error
 			e.sent[e.queued].err = err
@@ -315,28 +334,4 @@ func (e *end) retain(data, arrived []byte, n int) {
 		e.retained -= len(e.results[0].data)
 		e.results = e.results[1:]
 	}
-}
-
-// misused looks for a result of Recv that somebody else has written to, or that shares its memory with another.
-func (e *end) misused() *diagnosis {
-	e.mu.Lock()
-	results := e.results
-	e.mu.Unlock()
-	starts := make(map[*byte]int, len(results))
-	for _, r := range results {
-		if !bytes.Equal(r.data, r.want) {
-			at := commonPrefix(r.data, r.want)
-			if marked(r.data, sentMark) {
-				return &diagnosis{fault: kept, where: "Recv", what: fmt.Sprintf("Send of the %s's end kept its caller's slice: "+
-					"what the caller wrote there after Send had returned shows in result %d of Recv at the %s's end", e.peer.name, r.n, e.name)}
-			}
-			return &diagnosis{fault: reused, where: "Recv", what: fmt.Sprintf("result %d of Recv at the %s's end was overwritten later: byte %d, from %s to %s",
-				r.n, e.name, at, excerpt(r.want, at), excerpt(r.data, at))}
-		}
-		if earlier, ok := starts[&r.data[0]]; ok {
-			return &diagnosis{fault: reused, where: "Recv", what: fmt.Sprintf("results %d and %d of Recv at the %s's end are the same memory", earlier, r.n, e.name)}
-		}
-		starts[&r.data[0]] = r.n
-	}
-	return nil
 }

@@ -2,7 +2,6 @@ package transporttest
 
 import (
 	"bytes"
-	"iter"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -14,6 +13,19 @@ type plan struct {
 	seed  uint64
 	steps []step
 	play  func(*link, []step)
+	leaks bool // what it leaves behind is looked for
+}
+
+// must reports whether the plan has steps that must be played.
+func (p plan) must() bool { return slices.ContainsFunc(p.steps, func(s step) bool { return s.must }) }
+
+// key returns a number that differs from plan to plan, also if the seed is the same.
+func (p plan) key() uint64 {
+	h := uint64(len(p.steps))
+	for _, s := range p.steps {
+		h = h*1_000_003 + uint64(s.n)<<32 + uint64(s.size)
+	}
+	return rand.NewPCG(p.seed, h).Uint64()
 }
 
 // A step is one thing that happens. What its numbers mean is up to what it does.
@@ -22,17 +34,7 @@ type step struct {
 	worker  bool // the worker does it, or else the host
 	n, size int
 	padding int
-}
-
-// sends reports whether an end sends.
-func (p plan) sends(worker bool) bool {
-	return slices.ContainsFunc(p.steps, func(s step) bool { return s.worker == worker && s.do == "send" })
-}
-
-// only returns the plan without what the other end sends.
-func (p plan) only(worker bool) plan {
-	p.steps = slices.DeleteFunc(slices.Clone(p.steps), func(s step) bool { return s.worker != worker && (s.do == "send" || s.do == "again") })
-	return p
+	must    bool // it is played even if the transport is slow
 }
 
 // end returns the end that does the step.
@@ -45,12 +47,9 @@ func (l *link) end(s step) *end {
 
 // do has the ends take steps.
 func (l *link) do(steps []step) {
-	for i, s := range steps {
-		if i > 8 && l.enough() {
-			return // the transport is slow
-		}
-		if s.do == "send" || s.do == "fill" {
-			s.n = l.affordable(s.n)
+	for _, s := range steps {
+		if !l.affordable(&s) {
+			continue
 		}
 		l.played = append(l.played, s)
 		e := l.end(s)
@@ -60,12 +59,21 @@ func (l *link) do(steps []step) {
 				l.random(e, s.size, s.padding)
 			}
 		case "again": // the latest message n times more
-			for range s.n {
-				l.put(e, bytes.Clone(e.sent[len(e.sent)-1].data), "", false)
+			for n := len(e.sent); n > 0 && len(e.sent) < n+s.n; {
+				l.put(e, bytes.Clone(e.sent[n-1].data), "", false)
 			}
 		case "receive": // up to n messages, of those that are under way
 			l.resume(e)
 			l.await(e, min(e.got+s.n, len(e.peer.sent)))
+		case "hear": // all that are under way, and none is sent behind them
+			l.hear(e)
+		case "exchange": // n messages each way, one after the other
+			for range s.n {
+				l.random(l.host, s.size, randomOnly)
+				l.hear(l.worker)
+				l.random(l.worker, s.size, randomOnly)
+				l.hear(l.host)
+			}
 		case "settle": // both receive everything
 			l.settle()
 		case "pause":
@@ -74,10 +82,11 @@ func (l *link) do(steps []step) {
 			l.pause(e.peer)
 			for range s.n {
 				m := l.random(e, s.size, randomOnly)
-				if !l.wait(min(max(15*time.Millisecond, 2*l.longest), time.Second), func() bool { return m.done }) {
+				if !l.wait(max(15*time.Millisecond, min(2*l.longest, 100*time.Millisecond), 2*l.speed.carry(s.size)), func() bool { return m.done }) {
 					break
 				}
 			}
+			l.filled(s)
 		case "idle":
 			l.log.say("nothing is sent for %v", l.idle)
 			time.Sleep(l.idle)
@@ -85,33 +94,57 @@ func (l *link) do(steps []step) {
 	}
 }
 
+// affordable reports whether there is time for a step. Perhaps there is for a part, which it makes the step. A replay
+// plays all that it has, which are steps that there was time for: without some of them the fault might not show.
+func (l *link) affordable(s *step) bool {
+	each := l.speed.pace + l.speed.carry(s.size)
+	switch s.do {
+	case "send", "again", "fill":
+	case "exchange":
+		each *= 2
+	default:
+		return true
+	}
+	left := time.Until(l.until) - l.backlog()
+	switch {
+	case l.replays:
+		return true
+	case s.must:
+		if time.Now().Add(l.backlog() + time.Duration(s.n)*each).After(l.deadline) {
+			l.failAt(slow, "slow", "%s", l.tooSlow())
+		}
+		return true
+	case left > 2*time.Duration(max(s.n, 1))*each:
+		return true
+	}
+	l.leftOut = true
+	if each > 0 {
+		s.n = int(left / 2 / each)
+	}
+	return s.n > 0 && left > 0
+}
+
+// backlog returns how long it takes for what is under way to arrive.
+func (l *link) backlog() time.Duration {
+	n, bytes := l.underWay()
+	return time.Duration(n)*l.speed.pace + l.speed.carry(bytes)
+}
+
+// underWay returns how many messages have not been received, and their size.
+func (l *link) underWay() (n, bytes int) {
+	for _, e := range l.ends() {
+		n += len(e.peer.sent) - e.got
+		bytes += e.due
+	}
+	return n, bytes
+}
+
 // either draws an end.
 func (l *link) either() *end {
-	if l.key%2 == 0 {
+	if l.seed%2 == 0 {
 		return l.host
 	}
 	return l.worker
-}
-
-// enough reports whether no further steps are played, as the subtest's time will be up when the messages of those before
-// have been sent. A replay plays all that it has, which are steps that there was time for: without some of them the fault
-// might not show.
-func (l *link) enough() bool {
-	if l.replays {
-		return false
-	}
-	l.mu.Lock()
-	waiting := max(len(l.host.sent)-l.host.queued, len(l.worker.sent)-l.worker.queued)
-	l.mu.Unlock()
-	return time.Now().Add(time.Duration(waiting) * l.pace).After(l.until)
-}
-
-// affordable returns n, or less if the transport is so slow that n messages would take too much of the subtest's time.
-func (r *run) affordable(n int) int {
-	if r.pace == 0 || r.replays {
-		return n
-	}
-	return min(n, max(int(time.Until(r.until)/4/r.pace), 2))
 }
 
 func playMessages(l *link, steps []step) {
@@ -119,8 +152,9 @@ func playMessages(l *link, steps []step) {
 	l.do(steps)
 	l.settle()
 	// The fastest counts: any other may have been held up by something else.
-	if pace := time.Since(began) / time.Duration(len(l.host.sent)+len(l.worker.sent)); l.pace == 0 || pace < l.pace {
-		l.pace = pace
+	pace := time.Since(began) / time.Duration(len(l.host.sent)+len(l.worker.sent))
+	if l.speed.pace == 0 || pace < l.speed.pace {
+		l.speed.pace = pace
 	}
 	l.part(l.either())
 }
@@ -129,7 +163,7 @@ func playMessages(l *link, steps []step) {
 func playClose(l *link, steps []step) {
 	l.do(steps)
 	switch {
-	case l.jrpc2 || l.key/2%3 > 0:
+	case l.jrpc2 || l.seed/2%3 > 0:
 		l.part(l.either())
 	default:
 		l.finish()
@@ -137,15 +171,12 @@ func playClose(l *link, steps []step) {
 }
 
 // drawn returns n plans of steps that draw draws.
-func drawn(r *run, n int, draw func(*rand.Rand) []step, play func(*link, []step)) iter.Seq[plan] {
-	return func(yield func(plan) bool) {
-		for i := range n {
-			seed := r.seed + uint64(i)
-			if !yield(plan{seed, draw(newRand(seed)), play}) {
-				return
-			}
-		}
+func drawn(r *run, n int, draw func(*rand.Rand) []step, play func(*link, []step)) (plans []plan) {
+	for i := range n {
+		seed := r.seed + uint64(i)
+		plans = append(plans, plan{seed: seed, steps: draw(newRand(seed)), play: play})
 	}
+	return plans
 }
 
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x706c616e)) }
@@ -158,7 +189,7 @@ func (c *config) drawSteps(rng *rand.Rand) (steps []step) {
 		case 0, 1, 2, 3:
 			s.do, s.n, s.size = "send", 1+rng.IntN(4), c.drawSize(rng)
 			if rng.IntN(2) == 0 {
-				s.padding = rng.IntN(24)
+				s.padding = rng.IntN(len(specials))
 			}
 		case 4:
 			s.do, s.n, s.size = "send", rng.IntN(40), 8+rng.IntN(32)
@@ -172,8 +203,8 @@ func (c *config) drawSteps(rng *rand.Rand) (steps []step) {
 	return steps
 }
 
-// drawSize draws the size of a message: small ones mostly, but any from 8. Only Boundaries has smaller ones, so that it is clear
-// what an empty message is elsewhere, and where wrong bytes come from.
+// drawSize draws the size of a message: small ones mostly, but any from 8. Only Boundaries has smaller ones, so that it
+// is clear what an empty message is elsewhere, and where wrong bytes come from.
 func (c *config) drawSize(rng *rand.Rand) int {
 	most := 64
 	switch rng.IntN(16) {

@@ -2,8 +2,7 @@ package transporttest
 
 import (
 	"fmt"
-	"iter"
-	"sync/atomic"
+	"strings"
 	"time"
 )
 
@@ -11,37 +10,48 @@ import (
 type run struct {
 	config
 	short     bool
+	label     string // of its goroutines
+	reproduce string // how to see a failure again, but for the seed
+
+	phase     phase         // the current subtest
+	began     time.Time     // of it
+	until     time.Time     // of the time that it may take for what can be left out
+	end       time.Time     // the same for the whole run
+	deadline  time.Time     // for everything, less what a report takes
 	hangs     time.Duration // after which a call hangs: timeout, or less while a plan is shrunk
-	label     string        // of its goroutines
-	began     time.Time     // of the current subtest
-	reproduce string        // how to see a failure again, but for the seed
-	end       time.Time     // of the time that a good transport may take
-	deadline  time.Time     // of the test, less what a report takes; zero if there is none
-	until     time.Time     // the same for the current subtest
-	longest   time.Duration // that passed before something happened on a connection
-	slowest   time.Duration // that a plan took
-	pace      time.Duration // of one message, when few are sent
+	patience  time.Duration // how long to wait for what the harness wants to know, but nobody must do
 	unhurried time.Duration // how long a message may take before a probe is sent after it
-	fullness  [2]fullness
-	stats     stats
-	covered   stats // by the subtests before the current one
-	plans     int   // of the current subtest
-	replays   bool  // a fault has been found, and plans are played to shrink it
+	longest   time.Duration // that passed before something happened on a connection
+	speed     speed
+	capacity  map[bool]int  // how many messages each end could send, until Send blocked; -1 if it did not
+	lingers   map[bool]bool // whether its Close waits for the peer to receive, which it may
+
+	stats    stats
+	covered  stats      // by the subtests before the current one
+	strict   bool       // a message that is waited for gets no probe behind it
+	leftOut  bool       // something of it, for lack of time
+	replays  bool       // a fault has been found, and plans are played again
+	previous []*message // of the connections before, as far as they are remembered
+}
+
+// A speed is what has been seen of a transport's.
+type speed struct {
+	pace   time.Duration // of one message, when several are sent
+	spent  time.Duration // waiting for large messages
+	bytes  int           // of them
+	opened time.Duration // the longest that it took to open and close a pair
+}
+
+// carry returns how long n bytes take.
+func (s *speed) carry(n int) time.Duration {
+	if s.bytes < 16<<10 {
+		return 0
+	}
+	return time.Duration(float64(s.spent) / float64(s.bytes) * float64(n))
 }
 
 // stats count what a run has done.
-type stats struct {
-	messages, bytes, connections, closes atomic.Int64
-}
-
-func (s *stats) set(other *stats) {
-	s.messages.Store(other.messages.Load())
-	s.bytes.Store(other.bytes.Load())
-	s.connections.Store(other.connections.Load())
-	s.closes.Store(other.closes.Load())
-}
-
-func (r *run) timeUp() bool { return time.Now().After(r.until) }
+type stats struct{ messages, bytes, connections, closes int }
 
 // scale returns how many of something to do, which is n for the default budget.
 func (r *run) scale(n int) int {
@@ -56,67 +66,110 @@ func (r *run) budgeted(n int) int {
 	return n
 }
 
-// checkPlans plays plans until one fails or the time is up, and shrinks that.
-func (r *run) checkPlans(plans iter.Seq[plan]) *diagnosis {
-	r.plans = 0
-	for p := range plans {
-		if r.plans > 0 && r.timeUp() || r.tooLate() {
-			break
+// checkPlans plays plans until one fails, and shrinks that. When the time is up, it plays only those that must be.
+func (r *run) checkPlans(plans []plan) *diagnosis {
+	for _, p := range plans {
+		end := time.Now().Add(r.speed.opened)
+		if p.leaks {
+			end = end.Add(3 * r.speed.opened)
 		}
-		r.plans++
-		if d := r.try(p); d != nil {
+		if end.After(r.until) && !p.must() {
+			r.leftOut = true
+			continue
+		}
+		if end.After(r.deadline) {
+			return &diagnosis{fault: slow, what: r.tooSlow()}
+		}
+		d := r.try(p)
+		if d != nil && d.fault == unclear {
+			r.strict = true
+			d = r.try(p)
+			r.strict = d != nil
+		}
+		if d == nil && p.leaks {
+			if d = r.leaks(p); d != nil && d.fault == leak {
+				d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
+				return d
+			}
+		}
+		if d != nil {
 			return r.shrunk(p, d)
 		}
 	}
 	return nil
 }
 
-// tooLate reports whether another plan might take longer than -timeout allows.
-func (r *run) tooLate() bool {
-	return !r.deadline.IsZero() && time.Now().Add(r.slowest+r.slowest/4).After(r.deadline)
+// tooSlow says why there is no verdict.
+func (r *run) tooSlow() string {
+	return fmt.Sprintf("the transport is too slow to tell whether %s: there was no time for what this subtest needs at least (%s). So far: %s. "+
+		"More time (-timeout) helps, and smaller messages (WithMaxMessage)", r.phase.checks, r.phase.sends, r.summary())
+}
+
+// mayBeSlow is what a report of a hang ends with.
+func (r *run) mayBeSlow() string {
+	return fmt.Sprintf(". If the transport is only slow, WithTimeout makes the test wait longer than %v", r.timeout)
 }
 
 // try plays a plan over a new connection.
 func (r *run) try(p plan) (d *diagnosis) {
-	l, d := r.connect(p.seed)
+	began := time.Now()
+	l, d := r.connect(p)
 	if d != nil {
 		return d
 	}
-	began := time.Now()
+	opened := time.Since(began)
 	defer func() {
 		v := recover()
 		found, ok := v.(*diagnosis)
 		if v != nil && !ok {
 			panic(v)
 		}
-		took := time.Since(began)
-		d = l.abandon(v != nil)
-		r.slowest = max(r.slowest, time.Since(began))
 		if ok {
-			d = found
-			d.took = took
+			found.took = time.Since(began)
 		}
-		if d != nil {
+		d = l.abandon(found)
+		if r.speed.opened = max(r.speed.opened, opened+l.parting); d != nil {
 			d.steps = l.played
 		}
+		r.remember(l)
 	}()
 	p.play(l, p.steps)
 	return nil
 }
 
+// remember keeps the messages of a connection, in case that one arrives over a later one.
+func (r *run) remember(l *link) {
+	if l.replays {
+		return
+	}
+	const most = 2000
+	for _, e := range l.ends() {
+		for _, m := range e.sent[max(len(e.sent)-most/2, 0):] {
+			if len(m.data) >= 8 && len(m.data) <= 1000 {
+				r.previous = append(r.previous, m)
+			}
+		}
+	}
+	r.previous = r.previous[max(len(r.previous)-most, 0):]
+}
+
 // shrunk looks for a smaller plan that shows the same fault. It begins with the steps that were played until it showed.
+// Then it plays the whole plan a few times more, to see whether the fault shows each time.
 func (r *run) shrunk(p plan, d *diagnosis) *diagnosis {
 	d.reproduce = fmt.Sprintf(r.reproduce, p.seed)
+	if d.fault == slow {
+		return d
+	}
 	p.steps, r.replays = d.steps, true
-	r.unhurried = 5 * time.Millisecond
-	// A fault that has been waited for need not be waited for in full again. One that shows at once is not found by waiting
-	// either, and a plan that hangs instead is none that is sought; but when it is reconsidered, nothing may seem to hang.
-	whole, waited, atOnce := p, d.waited(), d.took <= r.hangs/2
+	whole := p
+	// A fault that has been waited for need not be waited for in full again. One that shows at once is not found by
+	// waiting either, and a plan that hangs instead is none that is sought.
+	r.unhurried, r.patience = 5*time.Millisecond, 50*time.Millisecond
 	r.hangs = min(max(patience, 20*r.longest), r.hangs)
-	defer func() { r.hangs = r.timeout }()
-	end := time.Now().Add(r.config.shrink)
-	if left := time.Until(r.end) / 2; left < r.config.shrink {
-		end = time.Now().Add(max(left, 0))
+	end := time.Now().Add(min(r.config.shrink, time.Until(r.deadline)/2))
+	times := 3
+	if d.took > time.Second && !d.waited() { // it would take too long
+		end, times = time.Now(), 1
 	}
 	for smaller := true; smaller; {
 		smaller = false
@@ -126,48 +179,38 @@ func (r *run) shrunk(p plan, d *diagnosis) *diagnosis {
 			}
 			found := r.try(candidate)
 			if found != nil && found.fault == d.fault && found.where == d.where {
-				found.reproduce = d.reproduce
+				found.reproduce, found.took = d.reproduce, d.took
 				p, d, smaller = candidate, found, true
 				break
 			}
 		}
 	}
-	if atOnce {
-		r.hangs = r.timeout
+	if !d.waited() && d.took < r.timeout/2 { // nothing may seem to hang
+		r.hangs, r.unhurried = r.timeout, 50*time.Millisecond
 	}
-	if !waited {
-		r.reconsider(whole, d)
+	shows := 0
+	for range times {
+		if time.Now().Add(d.took + d.took/4).After(r.deadline) {
+			return d
+		}
+		if r.try(whole) != nil {
+			shows++
+		}
+	}
+	if shows < times {
+		d.reproduce += fmt.Sprintf(" (it does not show every time: %d of %d; try -count=20)", shows+1, times+1)
 	}
 	return d
 }
 
-// reconsider plays a plan a few times more, to see whether its fault shows each time, and whether it shows when only one end
-// sends. If it does not, the two directions get into each other's way.
-func (r *run) reconsider(whole plan, d *diagnosis) {
-	const times = 4
-	shows := func(p plan) (n int) {
-		for range times {
-			if r.tooLate() {
-				return times
-			}
-			if r.try(p) != nil {
-				n++
-			}
-		}
-		return n
+// summary says what the subtest has covered.
+func (r *run) summary() string {
+	s, c := r.stats, r.covered
+	text := strings.Join([]string{count(s.connections-c.connections, "connection"), count(s.messages-c.messages, "message"),
+		count(s.bytes-c.bytes, "byte"), count(s.closes-c.closes, "close")}, ", ")
+	text += fmt.Sprintf(" in %v", time.Since(r.began).Round(time.Millisecond))
+	if r.leftOut {
+		text += "; cut short, as the transport is slow"
 	}
-	n := shows(whole)
-	if n < times {
-		d.reproduce += fmt.Sprintf(" (it does not show every time: %d of %d; try -count=20)", n+1, times+1)
-	}
-	if !d.fault.damage() || !whole.sends(false) || !whole.sends(true) || n < times-1 {
-		return
-	}
-	for _, worker := range []bool{false, true} {
-		if shows(whole.only(worker)) > 1 { // not none, since the harness's own messages still go both ways
-			return
-		}
-	}
-	d.what = fmt.Sprintf("%s (%s). It shows only when both ends send: Send and Recv seem to use the same memory", d.what, d.fault)
-	d.fault = shared
+	return text
 }

@@ -8,7 +8,7 @@ import (
 // smaller returns plans that are a little smaller, the smallest first.
 func (p plan) smaller() iter.Seq[plan] {
 	return func(yield func(plan) bool) {
-		with := func(steps []step) bool { return !possible(steps) || yield(plan{p.seed, steps, p.play}) }
+		with := func(steps []step) bool { return yield(plan{seed: p.seed, steps: steps, play: p.play}) }
 		for _, steps := range p.joined() {
 			if !with(steps) {
 				return
@@ -31,22 +31,6 @@ func (p plan) smaller() iter.Seq[plan] {
 			}
 		}
 	}
-}
-
-// possible reports whether each end that sends a message again has sent one.
-func possible(steps []step) bool {
-	var sent [2]bool
-	for _, s := range steps {
-		i := 0
-		if s.worker {
-			i = 1
-		}
-		if s.do == "again" && !sent[i] {
-			return false
-		}
-		sent[i] = sent[i] || s.do == "send"
-	}
-	return true
 }
 
 // joined returns plans in which one end sends as much as before, and nothing else happens.

@@ -133,31 +133,38 @@ func overflowing(messages, bytes int) Opener {
 		b := &backlog{some: make(chan struct{}, 1), closed: closed, messages: messages, bytes: bytes}
 		var once sync.Once
 		end := func(in, out *backlog) Conn {
-			return altered{send: out.put, recv: in.get, close: func() error { once.Do(func() { close(closed) }); return nil }}
+			return altered{out: out, send: out.put, recv: in.get, close: func() error { once.Do(func() { close(closed) }); return nil }}
 		}
 		return end(a, b), end(b, a), nil, nil
 	}
 }
 
 func (b *backlog) put(msg []byte) error {
+	if err := b.add(msg); err != nil {
+		return err
+	}
+	select {
+	case b.some <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// add does not wake Recv.
+func (b *backlog) add(msg []byte) error {
 	select {
 	case <-b.closed:
 		return errClosed
 	default:
 	}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.ended {
-		b.mu.Unlock()
 		return errClosed
 	}
 	if len(b.waiting) < b.messages && b.size+len(msg) <= b.bytes {
 		b.waiting = append(b.waiting, bytes.Clone(msg))
 		b.size += len(msg)
-	}
-	b.mu.Unlock()
-	select {
-	case b.some <- struct{}{}:
-	default:
 	}
 	return nil
 }

@@ -1,20 +1,22 @@
 package transporttest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
 )
 
-// Test checks the transport whose connected pairs open makes, in a subtest for each kind of fault. It ends with the first
-// fault, and the subtests after it are skipped.
+// Test checks the transport whose connected pairs open makes, in a subtest for each kind of fault. It ends with the
+// first fault, and the subtests after it are skipped.
 //
-// It asks for the deadline that -timeout sets, and ends before it. With -short it does about a fifth. With -v it prints what
-// each subtest has covered: connections, messages, bytes and closes.
+// It asks for the deadline that -timeout sets, and ends before it. With -short it does about a fifth. With -v it prints
+// what each subtest has covered: connections, messages, bytes and closes.
 func Test(t *testing.T, open Opener, opts ...Option) {
 	t.Helper()
 	r := newRun(open, opts)
@@ -22,20 +24,16 @@ func Test(t *testing.T, open Opener, opts ...Option) {
 		r.endBefore(deadline)
 	}
 	var failed string
-	list := r.subtests()
-	for i, s := range list {
-		t.Run(s.name, func(t *testing.T) {
+	list := r.phases()
+	for i, p := range list {
+		t.Run(p.name, func(t *testing.T) {
 			t.Helper()
 			if failed != "" {
-				t.Skip("not run, as " + failed + " has found a fault")
-			}
-			if r.tooLate() {
-				t.Skip("not run, as too little is left of the test's -timeout")
+				t.Skip("not run, as " + failed + " has failed")
 			}
 			r.reproduce = seedEnv + "=%d go test -run '" + strings.ReplaceAll(pattern(t.Name()), "%", "%%") + "'"
-			d := r.check(s, len(list)-i)
-			if d != nil {
-				failed = s.name
+			if d := r.check(p, len(list)-i); d != nil {
+				failed = p.name
 				t.Fatal(d.Error())
 			}
 			t.Log(r.summary())
@@ -44,51 +42,63 @@ func Test(t *testing.T, open Opener, opts ...Option) {
 }
 
 // Check is like [Test] for callers that have no *testing.T, and for testing/synctest bubbles, in which there can be no
-// subtests. It returns nil if it finds no fault, or an error whose text is the report, several lines long.
+// subtests. It returns nil if it finds no fault, or an error whose text is the report, several lines long. If calls of
+// the transport never return, a bubble cannot end; Check then panics with the report.
 func Check(open Opener, opts ...Option) error {
 	r := newRun(open, opts)
-	list := r.subtests()
-	for i, s := range list {
-		if d := r.check(s, len(list)-i); d != nil {
-			return errors.New(s.name + ": " + d.Error())
+	list := r.phases()
+	for i, p := range list {
+		if d := r.check(p, len(list)-i); d != nil {
+			report := p.name + ": " + d.Error()
+			if d.stuck && d.fault != slow && inBubble() {
+				panic(report)
+			}
+			return errors.New(report)
 		}
 	}
 	return nil
 }
 
+// inBubble reports whether the caller is in a bubble of testing/synctest.
+func inBubble() bool {
+	head, _, _ := bytes.Cut(debug.Stack(), []byte("\n"))
+	return bytes.Contains(head, []byte("synctest bubble"))
+}
+
 func newRun(open Opener, opts []Option) *run {
 	r := &run{config: newConfig(open, opts), short: testing.Testing() && testing.Short(), label: fmt.Sprint(rand.Uint64())}
 	r.reproduce = "set " + seedEnv + "=%d in the environment"
-	r.unhurried = 50 * time.Millisecond
-	r.limit(r.allowed * time.Duration(max(r.budget, 10_000)) / 10_000)
+	r.capacity, r.lingers = map[bool]int{}, map[bool]bool{}
+	r.unhurried, r.patience, r.hangs = 50*time.Millisecond, patience, r.timeout
+	if r.idle == defaultIdle {
+		r.idle = time.Duration(r.budgeted(int(r.idle) * min(r.budget, 10_000) / 10_000)).Round(time.Millisecond)
+	}
+	now := time.Now()
+	allowed := r.allowed * time.Duration(max(r.budget, 10_000)) / 10_000
+	r.end = now.Add(2*max(r.idle, 0) + time.Duration(float64(allowed)*max(r.timeout.Seconds()/defaultTimeout.Seconds(), 1)))
+	r.deadline = now.Add(max(r.end.Sub(now), 10*time.Minute))
 	return r
 }
 
 // endBefore has the run end before the test's deadline, and leave time for a report.
 func (r *run) endBefore(deadline time.Time) {
 	left := time.Until(deadline)
-	r.limit(left)
 	r.deadline = deadline.Add(-min(left/5, 10*time.Second))
-}
-
-// limit sets how long the run may take, if that is less than before. Some time is left for reports.
-func (r *run) limit(d time.Duration) {
-	d -= min(d/5, 10*time.Second)
-	end := time.Now().Add(d)
-	if r.end.IsZero() || end.Before(r.end) {
+	if end := r.deadline.Add(-left / 2); end.Before(r.end) { // what must be done needs some time, too
 		r.end = end
-		r.timeout = min(r.timeout, max(d/4, time.Second))
+	}
+	if r.timeout == defaultTimeout { // nobody asked for it
+		r.timeout = min(r.timeout, max(left/5, time.Second))
 		r.hangs = r.timeout
 	}
 }
 
-// check runs a subtest, which may take its share of the time that is left.
-func (r *run) check(s subtest, left int) (d *diagnosis) {
-	began := time.Now()
-	r.until = began.Add(r.end.Sub(began) / time.Duration(min(left, 3))) // most subtests take less than their share
-	r.covered.set(&r.stats)
-	r.began = began
-	r.labelled(func() { d = s.check(r) })
+// check runs a subtest. What it can leave out may take its share of the time that is left.
+func (r *run) check(p phase, left int) (d *diagnosis) {
+	r.phase, r.began, r.leftOut = p, time.Now(), false
+	r.until = r.began.Add(r.end.Sub(r.began) / time.Duration(min(left, 3))) // most subtests take less than their share
+	r.covered = r.stats
+	r.labelled(func() { d = r.checkPlans(p.plans(r)) })
 	return d
 }
 
@@ -99,17 +109,4 @@ func pattern(name string) string {
 		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
 	}
 	return strings.Join(parts, "/")
-}
-
-// summary says what the last subtest has covered.
-func (r *run) summary() string {
-	cut := ""
-	if r.timeUp() {
-		cut = "; cut short, as the transport is slow"
-	}
-	s, c := &r.stats, &r.covered
-	n := func(after, before int64) int { return int(after - before) }
-	return fmt.Sprintf("%s, %s, %s, %s in %v%s",
-		count(n(s.connections.Load(), c.connections.Load()), "connection"), count(n(s.messages.Load(), c.messages.Load()), "message"),
-		count(n(s.bytes.Load(), c.bytes.Load()), "byte"), count(n(s.closes.Load(), c.closes.Load()), "close"), time.Since(r.began).Round(time.Millisecond), cut)
 }
