@@ -37,23 +37,29 @@ var ending = []faulty{
 		return altered{Conn: c, send: func([]byte) error { return nil }}
 	}), nil},
 	{"tears a message when it closes", truncated, "only the first", hears(100_000, func(c *channelConn) Conn {
+		var once sync.Once
 		return altered{Conn: c, close: func() error {
-			for n := len(c.out); n > 0; n-- {
-				msg := <-c.out
-				if n == 1 {
-					msg = msg[:len(msg)/2]
+			once.Do(func() {
+				for n := len(c.out); n > 0; n-- {
+					msg := <-c.out
+					if n == 1 {
+						msg = msg[:len(msg)/2]
+					}
+					c.out <- msg
 				}
-				c.out <- msg
-			}
+			})
 			return c.Close()
 		}}
 	}), nil},
 	{"leaves a gap when it closes", lost, "came", hears(100_000, func(c *channelConn) Conn {
+		var once sync.Once
 		return altered{Conn: c, close: func() error {
-			select {
-			case <-c.out:
-			default:
-			}
+			once.Do(func() {
+				select {
+				case <-c.out:
+				default:
+				}
+			})
 			return c.Close()
 		}}
 	}), nil},
