@@ -57,8 +57,6 @@ var good = []struct {
 	{"small messages only", channels(4), []Option{WithMaxMessage(100)}},
 	{"text", channels(4), []Option{WithText()}},
 	{"Close loses nothing", both(8, func(c *channelConn) Conn { return hearing(c) }), nil},
-	{"Close waits for the peer", openGraceful, nil},
-	{"Close waits for the peer's Close", openMutual, nil},
 	{"data together with the error", both(8, func(c *channelConn) Conn {
 		return altered{Conn: c, recv: func() ([]byte, error) {
 			msg, err := c.Recv()
@@ -147,6 +145,8 @@ var patient = []struct {
 		}}
 	}), 3 * time.Minute, nil},
 	{"Close always takes 2.5 s", delayed(0, 0, 2500*time.Millisecond), 3 * time.Minute, nil},
+	{"Close waits for the peer", openGraceful, 3 * time.Minute, nil},
+	{"Close waits for the peer's Close", openMutual, 3 * time.Minute, nil},
 	{"Close takes 7 s", delayed(8, 0, 7*time.Second), 6 * time.Minute, []Option{WithTimeout(20 * time.Second)}},
 	{"every call takes 2 s", delayed(8, 2*time.Second, 2*time.Second), 10 * time.Minute, []Option{WithTimeout(20 * time.Second)}},
 	{"batches", openBatching, time.Minute, nil},
