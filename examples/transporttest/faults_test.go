@@ -101,6 +101,9 @@ func TestMistakesAreCaughtAndNamed(t *testing.T) {
 					if testing.Short() && i%4 != 0 {
 						t.Skip("-short: one in four")
 					}
+					if (kind == "living" || kind == "hidden" || kind == "sockets") && i%3 != 0 && !*full {
+						t.Skip("one in three of those that take long; all with -full")
+					}
 					if raceEnabled && (kind == "memory" || f.name == "Send and Recv share a frame" || f.name == "panics in a concurrent Close") {
 						t.Skip("a data race, which the race detector reports itself")
 					}

@@ -30,6 +30,7 @@ func check(t *testing.T, stdin, name string, args ...string) {
 }
 
 func TestArgumentsDoNotCommandTheTerminal(t *testing.T) {
+	t.Parallel()
 	for _, evil := range tooltest.Evil {
 		for name := range programs {
 			check(t, "", name, "-"+evil)
@@ -62,6 +63,7 @@ func checkFile(t *testing.T, text string) {
 }
 
 func TestFileNamesDoNotCommandTheTerminal(t *testing.T) {
+	t.Parallel()
 	for _, evil := range tooltest.Evil {
 		name := filepath.Join(t.TempDir(), evil)
 		if os.WriteFile(name, []byte(`{"session":1,"step":5,"call":"dance","crc":"00000000"}`+"\nno step\n"), 0o600) != nil {
@@ -74,6 +76,7 @@ func TestFileNamesDoNotCommandTheTerminal(t *testing.T) {
 }
 
 func TestLinesOfFilesDoNotCommandTheTerminal(t *testing.T) {
+	t.Parallel()
 	for _, begin := range []string{"", `{"version":`, `{"journal":`, `{"session":`, `{"session":1,"step":1,"call":"`, `{"seed":`, `{"seed":1,"steps":[{"call":"`} {
 		for _, evil := range append(tooltest.Evil, strings.Repeat(tooltest.AllEvil, 1000)) {
 			checkFile(t, begin+evil+"\n"+begin+evil)
@@ -83,6 +86,7 @@ func TestLinesOfFilesDoNotCommandTheTerminal(t *testing.T) {
 
 // Each string in a file is another text once. Messages are within strings.
 func TestStringsOfJournalsDoNotCommandTheTerminal(t *testing.T) {
+	t.Parallel()
 	lines := []string{
 		`{"session":1,"step":5,"call":"dance","crc":"00000000","at":"2026-01-02T15:04:05Z","label":"l","how":"lost","why":"w","reason":"r","op":"o","worker":"w"}`,
 		`{"journal":"workerchannel","version":1,"session":1,"step":0,"kind":"coordinator","setup":{"seed":1},"call":"end","how":"lost","why":"w","crc":"0"}`,

@@ -163,6 +163,7 @@ func TestSomethingFoundIsExitStatus1(t *testing.T) {
 
 // Tests look for what a program does when it has started.
 func TestInterruptIsExitStatus130(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no interrupts for other processes")
 	}
