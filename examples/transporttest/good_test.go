@@ -127,11 +127,11 @@ var patient = []struct {
 	most time.Duration
 	opts []Option
 }{
-	{"50 ms a message", delayed(8, 50*time.Millisecond, 0), time.Minute, nil},
+	{"50 ms a message", delayed(8, 50*time.Millisecond, 0), 2 * time.Minute, nil},
 	{"1 s a message", delayed(8, time.Second, 0), 5 * time.Minute, nil},
 	{"1 s a message, no buffer", delayed(0, time.Second, 0), 5 * time.Minute, nil},
 	{"100 KB/s", throttled(100_000), 3 * time.Minute, nil},
-	{"100 KB/s, messages of any size", throttled(100_000), 4 * time.Minute, []Option{WithMaxMessage(MaxMessage), WithBudget(10_000)}},
+	{"100 KB/s, messages of any size", throttled(100_000), 6 * time.Minute, []Option{WithMaxMessage(MaxMessage), WithBudget(10_000)}},
 	{"20 KB/s", throttled(20_000), 6 * time.Minute, []Option{WithMaxMessage(400_000)}},
 	{"Close lingers for 2.5 s", both(8, func(c *channelConn) Conn {
 		return altered{Conn: hearing(c), close: func() error {
@@ -149,7 +149,7 @@ var patient = []struct {
 	{"Close waits for the peer's Close", openMutual, 3 * time.Minute, nil},
 	{"Close takes 7 s", delayed(8, 0, 7*time.Second), 6 * time.Minute, []Option{WithTimeout(20 * time.Second)}},
 	{"every call takes 2 s", delayed(8, 2*time.Second, 2*time.Second), 10 * time.Minute, []Option{WithTimeout(20 * time.Second)}},
-	{"batches", openBatching, time.Minute, nil},
+	{"batches", openBatching, 3 * time.Minute, nil},
 }
 
 func TestLegalTransportsPassThoughTheyTakeTheirTime(t *testing.T) {
