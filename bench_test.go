@@ -3,6 +3,7 @@ package workerchannel
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"math/bits"
 	"math/rand/v2"
 	"runtime"
@@ -283,6 +284,34 @@ func BenchmarkSend(b *testing.B) {
 				j := c.jobs.live.first
 				c.jobs.setState(j, StateFailed, 0)
 				c.jobs.forget(j)
+			}
+		})
+	}
+}
+
+// BenchmarkSendTogether is BenchmarkSend for four messages at once. It counts messages.
+func BenchmarkSendTogether(b *testing.B) {
+	const together = 4
+	spawn := SpawnJob{Payload: benchPayload(MaxPayloadBytes)}
+	for name, make := range map[string]func(*Coordinator, uint64) error{
+		"poll":      func(c *Coordinator, _ uint64) error { return c.PollStatus(7) },
+		"spawn256k": func(c *Coordinator, id uint64) error { spawn.JobID = id; return c.SpawnJob(spawn) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			c := readyCoordinator(b)
+			must(b, c.SpawnJob(SpawnJob{JobID: 7}))
+			c.out.clear()
+			var batch [together]Outgoing
+			for n := uint64(0); n < uint64(b.N); n += together {
+				for i := range uint64(together) {
+					must(b, make(c, 100+i))
+				}
+				sinkBytes, _ = c.AppendBatch(sinkBytes[:0], batch[:], math.MaxInt)
+				for j := c.jobs.live.last; j.id != 7; j = c.jobs.live.last {
+					c.jobs.setState(j, StateFailed, 0)
+					c.jobs.forget(j)
+				}
 			}
 		})
 	}
