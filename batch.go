@@ -3,7 +3,9 @@ package workerchannel
 // An Outgoing is a message that AppendBatch has taken from an outbox.
 type Outgoing struct {
 	Envelope Envelope
-	Text     []byte // its canonical JSON
+	Text     []byte // its canonical JSON, a part of what AppendBatch has returned
+
+	start, end int // of Text
 }
 
 // A sealer writes messages and seals several at once: the digest of a message is a serial chain, which leaves most of
@@ -50,9 +52,19 @@ func (s *sealer) seal() {
 		copy(s.text[start:], s.text[u.start:u.op-len(longestNumber)])
 		copy(s.text[u.op-len(digits):], digits)
 		u.message.Envelope.ReplayHash = hash
-		u.message.Text = s.text[start:u.end:u.end]
+		u.message.start, u.message.end = start, u.end
 	}
 	s.n, s.lanes = 0, [4]lane{}
+}
+
+// finish seals the rest of a batch, and returns the text with those of its messages.
+func (s *sealer) finish(batch []Outgoing) []byte {
+	s.seal()
+	for i := range batch { // only now, since the text is not moved any more
+		m := &batch[i]
+		m.Text = s.text[m.start:m.end:m.end]
+	}
+	return s.text
 }
 
 // A lane is a digest and what it still has to take in.

@@ -9,8 +9,8 @@ import (
 // Limits says how many turns a worker may take for each kind of request; 0 is no limit (PROTOCOL section 7,
 // "Limits"). A turn is as long as the host makes it: see [Coordinator.AdvanceTurn]. The clock of a request
 // starts in the turn in which its message is taken from the outbox: what waits there is not held against the worker, but
-// the time that the transport takes for a message is. A queued or running job has no limit of its own: to notice a worker that no longer answers, call PollStatus
-// for it every few turns.
+// the time that the transport takes for it, and for what was taken before it, is. A queued or running job has no limit of
+// its own: to notice a worker that no longer answers, call PollStatus for it every few turns.
 type Limits struct {
 	Boot     uint64 // from ExpectWorker to the worker's bootstrap
 	Cancel   uint64 // from CancelJob until the job has left StateCancelRequested

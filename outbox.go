@@ -3,7 +3,7 @@ package workerchannel
 import "iter"
 
 // An outbox numbers the messages of one side and keeps them until they are taken (PROTOCOL section 1,
-// "Numbering"). It computes the digest of a message only then, so a message that is dropped costs none.
+// "Numbering"). A message gets its digest only then, so one that is dropped costs none.
 type outbox struct {
 	_     noCopy
 	last  Header // the numbers of the last message, and the seed and turn of the next
@@ -11,8 +11,8 @@ type outbox struct {
 	head  int // queue[:head] has been taken
 }
 
-// A queued message does not store its numbers: those of the queue are consecutive and end with outbox.last, which only
-// push changes after the first message.
+// A queued message does not store its numbers: those of the queue are consecutive and end with those of outbox.last,
+// which only push changes. It stores the turn, which may have advanced since.
 type queued struct {
 	job  *job // the job of a coordinator that the message is about, if any
 	op   Op

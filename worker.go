@@ -217,23 +217,21 @@ func (w *Worker) AppendNext(dst []byte) (text []byte, env Envelope, ok bool) {
 	return dst, env, ok
 }
 
-// AppendBatch is like AppendNext for as many messages as there are and batch has room for, until they have size bytes
-// together or more; it takes at least one. It sets batch[:n], and returns dst with their texts, which need not follow
-// directly one on the other. Several take less time than with AppendNext, because their digests are computed at once.
+// AppendBatch is like AppendNext for as many messages as there are and batch has room for, until they have about size
+// bytes together; it takes one whatever size is. It sets batch[:n], and returns dst with their texts, which need not
+// follow directly one on the other. Several take less time than with AppendNext, because their digests are computed at
+// once.
 func (w *Worker) AppendBatch(dst []byte, batch []Outgoing, size int) (text []byte, n int) {
 	s := sealer{text: dst}
-	for n < len(batch) && (n == 0 || len(s.text)-len(dst) < size) {
+	for n < len(batch) && w.out.len() > 0 && (n == 0 || len(s.text)-len(dst) < size) {
 		var f flatOp
 		m := &batch[n]
 		*m = Outgoing{}
-		if !w.take(&m.Envelope, &f) {
-			break
-		}
+		w.take(&m.Envelope, &f)
 		s.add(m, &f)
 		n++
 	}
-	s.seal()
-	return s.text, n
+	return s.finish(batch[:n]), n
 }
 
 func (w *Worker) take(env *Envelope, f *flatOp) (ok bool) {

@@ -28,8 +28,8 @@ type Job struct {
 	Payload []byte // the handler's own
 
 	server *server
-	size   int // of Payload, as it came
-	ctx    jobContext
+	size   int         // of Payload, as it came
+	ctx    *jobContext // not a part of the job, which whoever keeps it would keep
 
 	// under server.mu
 	place    link[*Job] // in server.queue
@@ -124,7 +124,7 @@ func (j *Job) run() (next *Job) {
 		}
 		s.goOn()
 	}()
-	outcome = outcomeOf(s.handler(&j.ctx, j))
+	outcome = outcomeOf(s.handler(j.ctx, j))
 	return nil
 }
 

@@ -20,10 +20,13 @@ type jobContext struct {
 func (c *jobContext) get() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.made == nil {
-		if c.made, c.cancel = context.WithCancelCause(c.base); c.ended {
-			c.cancel(c.cause)
-		}
+	switch {
+	case c.made != nil:
+	case c.ended: // what has happened to base since does not count
+		c.made, c.cancel = context.WithCancelCause(context.WithoutCancel(c.base))
+		c.cancel(c.cause)
+	default:
+		c.made, c.cancel = context.WithCancelCause(c.base)
 	}
 	return c.made
 }
@@ -35,8 +38,12 @@ func (c *jobContext) end(cause error) {
 	if c.ended {
 		return
 	}
-	if c.ended, c.cause = true, cause; c.made != nil {
+	c.ended, c.cause = true, cause
+	switch {
+	case c.made != nil:
 		c.cancel(cause)
+	case c.base.Err() != nil: // it had ended with base
+		c.cause = context.Cause(c.base)
 	}
 }
 

@@ -34,6 +34,25 @@ func TestTheContextOfAJobIsTheSameWheneverItIsAskedFor(t *testing.T) {
 		})
 	}
 
+	for name, askFirst := range map[string]bool{"asked for before": true, "not asked for": false} {
+		for _, firstEnd := range []string{"job", "base"} {
+			base, endBase := context.WithCancelCause(t.Context())
+			ctx := &jobContext{base: base}
+			if askFirst {
+				ctx.Done()
+			}
+			if firstEnd == "job" {
+				ctx.end(why)
+				endBase(errors.New("later"))
+			} else {
+				endBase(why)
+				ctx.end(errors.New("later"))
+			}
+			assert.Equal(t, why, context.Cause(ctx), "%s, %s ends first", name, firstEnd)
+			assert.Equal(t, context.Canceled, ctx.Err())
+		}
+	}
+
 	ctx := &jobContext{base: base}
 	child, cancel := context.WithCancel(ctx)
 	defer cancel()

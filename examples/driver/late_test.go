@@ -1,11 +1,13 @@
 package driver
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,4 +152,49 @@ func TestAHandlerIsToldHowLongItWasAllowedToRun(t *testing.T) {
 		return nil, told
 	}))))
 	assert.Equal(t, &CancelError{Reason: "driver: job ran longer than its limit of 1m30s"}, told)
+}
+
+// Messages that are written together may be read one by one, by a worker that does a job before it reads the next message.
+func TestAWorkerThatReadsBetweenItsJobsHasTheSendLimitForEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hostEnd, workerEnd := net.Pipe()
+		h, err := NewHost(WithWindow(20))
+		require.NoError(t, err)
+		go func() {
+			w := wc.NewWorker("w", 0)
+			_ = w.Announce()
+			send := func() {
+				for text, _, ok := w.AppendNext(nil); ok; text, _, ok = w.AppendNext(nil) {
+					_, _ = workerEnd.Write(append(text, '\n'))
+				}
+			}
+			send()
+			for r := bufio.NewReaderSize(workerEnd, 16); !w.ShutdownRequested(); {
+				line, err := r.ReadBytes('\n')
+				if err != nil {
+					return
+				}
+				env, _ := w.Receive(line)
+				if op, ok := env.Op.(wc.SpawnJob); ok {
+					time.Sleep(5 * time.Second)
+					_ = w.Complete(op.JobID, wc.OutcomeOk{})
+				}
+				send()
+			}
+			_ = w.CompleteShutdown()
+			send()
+			_ = workerEnd.Close()
+		}()
+		require.NoError(t, h.Attach(Lines(hostEnd)))
+		require.NoError(t, h.WaitReady(t.Context(), 1))
+		var answers []<-chan result
+		for range 17 { // the first is sent alone, and the others together
+			answers = append(answers, do(h, t.Context(), ""))
+		}
+		for _, a := range answers {
+			assert.NoError(t, (<-a).err)
+		}
+		require.NoError(t, h.Stop(t.Context()))
+		assert.Zero(t, h.Stats().WorkersKilled)
+	})
 }

@@ -24,7 +24,7 @@ type Limits struct {
 	Finalize time.Duration // to clean up after a cancelled job; 10 s
 	Silence  time.Duration // after which a worker is asked for a sign of life: if it has no calls by Ping, see Conn; 5 s
 	Answer   time.Duration // to give it; 10 s
-	Send     time.Duration // for the transport to take a message; 30 s
+	Send     time.Duration // for the transport to take a message, or short ones together while the worker reads none; 30 s
 	Shutdown time.Duration // to stop once it has no calls, and to end its connection then; 10 s
 	Close    time.Duration // for the connection's calls to return once it is being closed; then it is left to itself; 5 s
 

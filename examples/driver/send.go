@@ -11,7 +11,7 @@ import (
 
 // A batcher is a connection that has messages which are under way together.
 type batcher interface {
-	sendLater(msg []byte) error  // is like Send, but may leave it to the next call to send the message
+	sendLater(msg []byte) error  // is like Send, but the message may leave only with the next Send
 	recvShared() ([]byte, error) // is like Recv, but the message is valid only until a call that waits
 	more() bool                  // reports that recvShared has another message and does not wait
 }
@@ -65,10 +65,10 @@ func sendFrom(conn Conn, wake, done <-chan struct{}, next func(*batch)) error {
 				return err
 			}
 		}
+		clear(b.messages) // of payloads
 		if len(b.messages) > 0 {
 			continue
 		}
-		clear(b.messages[:cap(b.messages)]) // of payloads
 		if cap(b.room) > usual {
 			b.room = nil
 		}

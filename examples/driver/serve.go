@@ -259,7 +259,7 @@ func (s *server) receiveAll() {
 	}
 }
 
-// sendAll takes the next message from the outbox when the transport has taken the one before.
+// sendAll takes the next messages from the outbox when the transport has taken those before.
 func (s *server) sendAll() {
 	err := sendFrom(s.conn, s.wake, s.done, func(b *batch) {
 		s.mu.Lock()

@@ -66,7 +66,7 @@ func TestServeFailsWhenTooManyJobsWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newBareServer(t)
 			payload := make([]byte, test.size)
-			s.jobs[0] = &Job{begun: true}
+			s.jobs[0] = &Job{begun: true, ctx: &jobContext{base: t.Context()}}
 			for id := range uint64(test.fit) {
 				s.accept(wc.SpawnJob{JobID: id + 1, Payload: payload})
 				require.NoError(t, s.err)

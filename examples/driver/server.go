@@ -258,7 +258,7 @@ func (s *server) obey(op workerchannel.Op) {
 // accept takes a job in. One that comes when Serve is leaving is not begun.
 func (s *server) accept(op workerchannel.SpawnJob) {
 	job := &Job{ID: op.JobID, Region: op.RegionID, Attempt: op.ObligationID, Payload: op.Payload, server: s, size: len(op.Payload)}
-	job.ctx.base, job.place.of = s.base, job
+	job.ctx, job.place.of = &jobContext{base: s.base}, job
 	if len(s.jobs)-s.running >= maxWaiting || s.waiting+job.size > maxWaitingBytes {
 		s.fail(ErrTooManyJobs)
 		return

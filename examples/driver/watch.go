@@ -10,13 +10,18 @@ type watch struct {
 	polled  bool   // a sign of life has been asked for and has not come
 
 	sending      bool   // the transport has a message that it has not taken
-	sendingSince uint64 // the turn
+	sendingSince uint64 // the turn, or a later one in which the worker has shown that it reads
 	sentBytes    uint64 // the length of all jobs given to Send
 	reached      uint64 // how much of that the worker has shown to have received
 }
 
-// arrived notes that the worker has shown to have received a job.
-func (w *watch) arrived(h *handed) { w.reached = max(w.reached, h.position) }
+// arrived notes that the worker has shown to have received a job. If messages were written together, it may read them one
+// by one, and has the time for each.
+func (s *session) arrived(h *handed) {
+	if h.position > s.reached {
+		s.reached, s.sendingSince = h.position, s.c.Turn()
+	}
+}
 
 // keepTime lets turns pass, until nothing can be late any more.
 func (s *session) keepTime() {

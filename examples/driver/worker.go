@@ -179,7 +179,7 @@ func (w *worker) receiveAll() {
 	}
 }
 
-// sendAll takes the next message from the outbox when the transport has taken the one before.
+// sendAll takes the next messages from the outbox when the transport has taken those before.
 func (w *worker) sendAll() {
 	defer close(w.sent)
 	err := sendFrom(w.conn, w.wake, w.silenced, func(b *batch) {

@@ -212,7 +212,7 @@ func (r *Recorder) AppendNext(dst []byte) (text []byte, env wc.Envelope, ok bool
 	return text, env, ok
 }
 
-// AppendBatch records a drain_outbox for each message. It takes one after the other if that starts clocks, since a step
+// AppendBatch records a drain_outbox for each message. It takes one after the other if that may start clocks, since a step
 // has the next deadline.
 func (r *Recorder) AppendBatch(dst []byte, batch []wc.Outgoing, size int) (text []byte, n int) {
 	if !r.to.mixed {

@@ -25,7 +25,7 @@ type session struct {
 	state   func() after // of the half
 	last    after        // the state after the last step
 	called  string       // what the step records
-	mixed   bool         // the outbox has messages that start a clock when they are taken
+	mixed   bool         // the outbox may have messages that start a clock when they are taken
 	ahead   int          // how many messages have been taken whose steps come later
 	clock   clock
 	made    uint64                     // when the last step was made
