@@ -18,6 +18,7 @@ import (
 var (
 	goodRuns = flag.Int("transporttest.good", 1, "how often each good transport is tested")
 	full     = flag.Bool("full", false, "test transports as those of programs are tested: with messages of any size, and more of them; takes about a minute")
+	kernel   = flag.Bool("kernel", false, "test a transport that waits for timers of the kernel, too; takes four minutes more")
 )
 
 // affordable returns the options with which a good transport is tested, unless all are to be tested in full: a tenth of
@@ -344,7 +345,7 @@ func TestStreamsPass(t *testing.T) {
 	}{
 		"TCP":            {openTCP, nil},
 		"lines over TCP": {openTCPLines, []Option{WithText()}},
-		"TCP, 2 KB":      {openTCPWithSmallBuffers, []Option{WithIdle(0), WithMaxMessage(20_000)}},
+		"TCP, 2 KB":      {openTCPWithSmallBuffers, []Option{WithIdle(0), WithMaxMessage(20_000), WithBudget(1000), WithTimeout(time.Minute)}},
 		"child process":  {openChild, []Option{WithBudget(1000), WithKill(killChild)}},
 		"Unix SEQPACKET": {openSeqpacket, []Option{WithMaxMessage(32 << 10)}},
 	} {
@@ -353,8 +354,8 @@ func TestStreamsPass(t *testing.T) {
 			switch {
 			case testing.Short() && (name == "lines over TCP" || name == "Unix SEQPACKET"):
 				t.Skip("-short: the example has lines over TCP, and TCP is a socket as well")
-			case name == "TCP, 2 KB" && !*full:
-				t.Skip("takes long: needs -full")
+			case name == "TCP, 2 KB" && !*kernel:
+				t.Skip("takes four minutes: needs -kernel")
 			case name == "Unix SEQPACKET" && runtime.GOOS != "linux":
 				t.Skip("net has no SEQPACKET sockets there")
 			case name == "child process" && runtime.GOOS == "windows":
