@@ -184,8 +184,9 @@ func inspect(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io
 	case err != nil:
 		return err
 	case all == 0:
-		fmt.Fprintln(stderr, "inspect: the input is empty")
+		fmt.Fprintln(stderr, "inspect: the input has no whole line")
 	case unread == all:
+		bad = true
 		fmt.Fprintln(stderr, "inspect: no line is a message; expected a message a line, as JSON or with -hex in hexadecimal, or a journal")
 	case shown == 0:
 		fmt.Fprintln(stderr, "inspect: nothing matched")

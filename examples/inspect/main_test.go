@@ -294,12 +294,13 @@ func TestWhatCannotBeShownIsSaid(t *testing.T) {
 		args   string
 		notes  string
 	}{
-		{0, "", "", "inspect: the input is empty\n"},
+		{0, "", "", "inspect: the input has no whole line\n"},
 		{0, "", quickstart + " -job 99", "inspect: nothing matched\n"},
 		{0, "", quickstart + " -worker w-9 -q", "inspect: nothing matched\n"},
 		{0, "", quickstart + " -session 2 -stats", "inspect: nothing matched\n"},
 		{0, "", quickstart + " -label none -json", "inspect: nothing matched\n"},
 		{1, "", "../../testdata/envelopes.jsonl", notAMessage},
+		{1, "no message\n", "-job 4 -q", notAMessage},
 		{2, "", ".", "inspect: read .: is a directory\n"},
 		{2, "", "/nonexistent", "inspect: open /nonexistent: no such file or directory\n"},
 		{2, "", "-job x", "inspect: invalid value \"x\" for flag -job: expected a number from 0 to 2^64-1; -h prints the usage\n"},

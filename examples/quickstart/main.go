@@ -31,7 +31,7 @@ func main() { tool.Main(run) }
 
 func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	flags := command.Flags()
-	name := flags.String("record", os.DevNull, "write all calls of the coordinator to this `file`, a journal for examples/replay")
+	name := flags.String("record", os.DevNull, "write all calls of the coordinator to this `file`, a journal for examples/replay, in place of what is there")
 	err := command.Parse(flags, args, stdout)
 	var file *os.File
 	if err == nil {

@@ -36,11 +36,11 @@ import (
 func main() { tool.Main(run) }
 
 var command = tool.Command{
-	Name: "replay", Usage: "[flags] [FILE...]", Most: tool.Any, Found: "if there was a divergence",
+	Name: "replay", Usage: "[flags] [FILE...]", Most: tool.Any, Found: "if there was a divergence, or nothing to replay",
 	About: "Makes the calls of recorded sessions again and prints each difference, and how many there were. " +
 		"Without a file, or for the file -, it reads standard input.",
 	Examples: `go run ./examples/replay session.journal
-go run ./examples/replay -max 5 testdata/sessions.jsonl
+go run ./examples/replay -max 5 examples/quickstart/testdata/session.jsonl
 `,
 }
 
@@ -74,7 +74,7 @@ func replay(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 		return err
 	}
 	if r.walker.Steps == 0 {
-		fmt.Fprintln(stderr, "replay: nothing was replayed: the input has no step of a session")
+		return tool.Finding{Err: errors.New("nothing was replayed: the input has no step of a session")}
 	}
 	if r.walker.Divergences > 0 {
 		return tool.Finding{}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,7 +65,9 @@ func (c *Command) Flags() *flag.FlagSet {
 
 // Parse parses the arguments. If they ask for help it prints that on stdout and returns flag.ErrHelp.
 func (c *Command) Parse(flags *flag.FlagSet, args []string, stdout io.Writer) error {
-	switch err := flags.Parse(args); {
+	err := flags.Parse(args)
+	late := lateFlag(flags, args)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		if _, err := io.WriteString(stdout, c.help(flags)); err != nil {
 			return err
@@ -72,10 +75,26 @@ func (c *Command) Parse(flags *flag.FlagSet, args []string, stdout io.Writer) er
 		return flag.ErrHelp
 	case err != nil:
 		return fmt.Errorf("%w; -h prints the usage", err)
+	case late != "":
+		return fmt.Errorf("flags stand before other arguments: %q; -h prints the usage", late)
 	case flags.NArg() > c.Most:
 		return fmt.Errorf("unexpected argument %q; -h prints the usage", flags.Arg(c.Most))
 	}
 	return nil
+}
+
+// lateFlag returns a flag that stands behind an argument, and so would be taken for one; "" if there is none.
+func lateFlag(flags *flag.FlagSet, args []string) string {
+	if slices.Contains(args, "--") { // what is behind it may look like a flag
+		return ""
+	}
+	for _, arg := range flags.Args() {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if strings.HasPrefix(arg, "-") && flags.Lookup(name) != nil {
+			return arg
+		}
+	}
+	return ""
 }
 
 const helpWidth = 80

@@ -47,6 +47,9 @@ func demo(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := command.Parse(flags, args, stdout); err != nil {
 		return err
 	}
+	if *address == "" {
+		return errors.New("-debug needs an address, such as localhost:0")
+	}
 	var opts []driver.Option
 	if *file != "" {
 		w, err := journal.Create(*file, journal.Options{})
