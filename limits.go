@@ -142,17 +142,25 @@ func (c *clocks) request(op OpType, k clock) (r timedRequest, ok bool) {
 // first returns the request that is due first, if there is one. It looks at no more than six: of the jobs in one phase
 // the first is due first.
 func (c *clocks) first(jobs *jobTable, frozen bool) (first timedRequest, ok bool) {
-	consider := func(op OpType, k clock) {
-		if r, runs := c.request(op, k); runs && (!ok || r.compare(&first) < 0) {
+	consider := func(op OpType, k *clock) {
+		if !k.running {
+			return
+		}
+		if r, runs := c.request(op, *k); runs && (!ok || r.compare(&first) < 0) {
 			first, ok = r, true
 		}
 	}
-	consider(bootstrapRequest, c.boot)
-	consider(OpShutdownWorker, c.shutdown)
-	consider(OpPollStatus, c.poll)
-	for _, h := range handshake {
-		if j := jobs.timedIn(h.phase).first; j != nil && !frozen {
-			consider(h.request, j.clock())
+	consider(bootstrapRequest, &c.boot)
+	consider(OpShutdownWorker, &c.shutdown)
+	consider(OpPollStatus, &c.poll)
+	if frozen {
+		return first, ok
+	}
+	for i := range handshake {
+		h := &handshake[i]
+		if j := jobs.timedIn(h.phase).first; j != nil {
+			k := j.clock()
+			consider(h.request, &k)
 		}
 	}
 	return first, ok

@@ -41,7 +41,7 @@ import (
 func main() { tool.MainContext(run) }
 
 var command = tool.Command{
-	Name: "conform", Most: tool.Any, Found: "if a check failed",
+	Name: "conform", Most: tool.Any, Further: true, Found: "if a check failed",
 	Usage: `[flags] worker|coordinator -- PROGRAM [ARG...]
        conform [flags] pair -- WORKER [ARG...] -- COORDINATOR [ARG...]
        conform -list worker|coordinator|pair`,

@@ -31,6 +31,7 @@ func check(t *testing.T, stdin, name string, args ...string) {
 
 func TestArgumentsDoNotCommandTheTerminal(t *testing.T) {
 	t.Parallel()
+	skipIfShort(t)
 	for _, evil := range tooltest.Evil {
 		for name := range programs {
 			check(t, "", name, "-"+evil)
@@ -64,6 +65,7 @@ func checkFile(t *testing.T, text string) {
 
 func TestFileNamesDoNotCommandTheTerminal(t *testing.T) {
 	t.Parallel()
+	skipIfShort(t)
 	for _, evil := range tooltest.Evil {
 		name := filepath.Join(t.TempDir(), evil)
 		if os.WriteFile(name, []byte(`{"session":1,"step":5,"call":"dance","crc":"00000000"}`+"\nno step\n"), 0o600) != nil {
@@ -77,6 +79,7 @@ func TestFileNamesDoNotCommandTheTerminal(t *testing.T) {
 
 func TestLinesOfFilesDoNotCommandTheTerminal(t *testing.T) {
 	t.Parallel()
+	skipIfShort(t)
 	for _, begin := range []string{"", `{"version":`, `{"journal":`, `{"session":`, `{"session":1,"step":1,"call":"`, `{"seed":`, `{"seed":1,"steps":[{"call":"`} {
 		for _, evil := range append(tooltest.Evil, strings.Repeat(tooltest.AllEvil, 1000)) {
 			checkFile(t, begin+evil+"\n"+begin+evil)
@@ -84,9 +87,16 @@ func TestLinesOfFilesDoNotCommandTheTerminal(t *testing.T) {
 	}
 }
 
+func skipIfShort(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: runs programs hundreds of times")
+	}
+}
+
 // Each string in a file is another text once. Messages are within strings.
 func TestStringsOfJournalsDoNotCommandTheTerminal(t *testing.T) {
 	t.Parallel()
+	skipIfShort(t)
 	lines := []string{
 		`{"session":1,"step":5,"call":"dance","crc":"00000000","at":"2026-01-02T15:04:05Z","label":"l","how":"lost","why":"w","reason":"r","op":"o","worker":"w"}`,
 		`{"journal":"workerchannel","version":1,"session":1,"step":0,"kind":"coordinator","setup":{"seed":1},"call":"end","how":"lost","why":"w","crc":"0"}`,
@@ -145,6 +155,7 @@ func replaceStrings(t *testing.T, document string, by func(key, s string) string
 }
 
 func TestStringsOfCapturesDoNotCommandTheTerminal(t *testing.T) {
+	skipIfShort(t)
 	evil := tooltest.Valid
 	var in strings.Builder
 	add := func(env wc.Envelope) {

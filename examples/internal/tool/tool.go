@@ -50,6 +50,7 @@ type Command struct {
 	Examples string // a command a line
 	Found    string // what it may find, for which it exits with Found: "if a check failed"; "" if nothing
 	Most     int    // how many arguments it takes, besides flags
+	Further  bool   // it takes flags behind arguments, too
 }
 
 // Any is for a Command that takes any number of arguments.
@@ -66,7 +67,10 @@ func (c *Command) Flags() *flag.FlagSet {
 // Parse parses the arguments. If they ask for help it prints that on stdout and returns flag.ErrHelp.
 func (c *Command) Parse(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	err := flags.Parse(args)
-	late := lateFlag(flags, args)
+	late := ""
+	if !c.Further {
+		late = lateFlag(flags, args)
+	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		if _, err := io.WriteString(stdout, c.help(flags)); err != nil {
