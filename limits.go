@@ -143,7 +143,7 @@ func (c *clocks) request(op OpType, k clock) (r timedRequest, ok bool) {
 // the first is due first.
 func (c *clocks) first(jobs *jobTable, frozen bool) (first timedRequest, ok bool) {
 	consider := func(op OpType, k *clock) {
-		if !k.running {
+		if !k.running { // as most are not; request would copy a request for each
 			return
 		}
 		if r, runs := c.request(op, *k); runs && (!ok || r.compare(&first) < 0) {

@@ -6,8 +6,8 @@ import (
 	"github.com/workerchannel/workerchannel"
 )
 
-// Messages that are under way together are taken together, so that many short ones cost a lock and a wake-up between them.
-// That needs a connection that is a batcher; over others each message is alone.
+// Messages that are under way together are taken together, so that many short ones cost a lock and a wake-up between
+// them. That needs a connection that is a batcher; over others each message is alone.
 
 // A batcher is a connection that has messages which are under way together.
 type batcher interface {
@@ -38,8 +38,8 @@ func (b *batch) take(from interface {
 	b.messages = b.messages[:n]
 }
 
-// sendFrom sends the messages that next puts into a batch, until done is closed or a message cannot be sent. It calls next when the
-// connection has taken those before; if it puts none there, sendFrom waits for wake.
+// sendFrom sends the messages that next puts into a batch, until done is closed or a message cannot be sent. It calls
+// next when the connection has taken those before; if it puts none there, sendFrom waits for wake.
 func sendFrom(conn Conn, wake, done <-chan struct{}, next func(*batch)) error {
 	const usual = 64 << 10 // most batches are shorter
 	later, batches := conn.(batcher)
@@ -88,8 +88,8 @@ type arrival struct {
 	err  error
 }
 
-// receiveFrom verifies the messages of a connection and gives them to take, until that reports that it wants no more or there is
-// an error of the connection, which it returns.
+// receiveFrom verifies the messages of a connection and gives them to take, until that reports that it wants no more or
+// there is an error of the connection, which it returns.
 func receiveFrom(conn Conn, pings *watchdog, take func([]arrival) (more bool)) error {
 	later, batches := conn.(batcher)
 	recv := conn.Recv

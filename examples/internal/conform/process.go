@@ -263,7 +263,7 @@ func (p *Process) guess(to, other *lineReader) error {
 // ErrTimeout says that the program did not answer within Command.Timeout.
 var ErrTimeout = errors.New("timeout")
 
-// A hang is an ErrTimeout with a text that says what the program did not do.
+// A hang says what the program did not do. For errors.Is it is ErrTimeout.
 type hang string
 
 func (h hang) Error() string { return string(h) }
